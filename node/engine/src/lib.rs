@@ -1,0 +1,1 @@
+//! Rows: sources, provider-side policy, deltas and landed tables. Runs in the worker process.

@@ -1,0 +1,1 @@
+//! The Cohortium daemon and its command line.

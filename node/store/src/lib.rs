@@ -1,0 +1,1 @@
+//! What a node keeps: journal, index, blobs, keys; all of it sealed.

@@ -1,0 +1,1 @@
+//! Connections between nodes: QUIC, and TLS over TCP where UDP is dropped.

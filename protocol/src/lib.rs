@@ -1,0 +1,12 @@
+//! The Cohortium protocol without input or output: types, codec, signatures, records, rules, log and sessions.
+//!
+//! The order of the `mod` lines is the dependency order: a module names only modules above it.
+
+pub mod hex;
+pub mod time;
+pub mod quantity;
+pub mod limits;
+pub mod ident;
+pub mod digest;
+pub mod code;
+pub mod wire;

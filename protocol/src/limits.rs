@@ -1,0 +1,72 @@
+//! Every bound of the protocol, with its unit. `spec/registry.toml` lists the same values; a test compares them.
+//!
+//! Nothing here depends on a node's configuration: these are the limits that two nodes must agree on to talk.
+
+use crate::quantity::Bytes;
+use crate::time::Seconds;
+
+/// A control frame's payload: one message between two sessions.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// A manifest, charter or other signed document on the wire, as its whole envelope.
+pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+/// A frame on the join protocol, before anything about the peer is known.
+pub const JOIN_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// A listing blob: the names and digests of one snapshot's blobs.
+pub const LISTING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// One journal entry, encoded.
+pub const JOURNAL_ENTRY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// One leaf of the audit log, as C2SP tlog-tiles allows.
+pub const LOG_LEAF_BYTES_MAX: usize = 65_535;
+/// The unit of transfer, verification and resume.
+pub const RANGE_BYTES: u64 = 4 * 1024 * 1024;
+/// The smallest chunk group whose BLAKE3 chaining value an outboard keeps.
+pub const GROUP_BYTES_MIN: u64 = 256 * 1024;
+/// The largest number of chunk groups in one outboard; a longer blob gets larger groups.
+pub const OUTBOARD_GROUPS_MAX: u64 = 262_144;
+/// The largest blob.
+pub const BLOB_BYTES_MAX: Bytes = Bytes(1 << 40);
+/// Ranges of one snapshot that a consumer asks for at the same time.
+pub const RANGES_IN_FLIGHT_MAX: usize = 8;
+/// Entries of one listing.
+pub const LISTING_ENTRIES_MAX: usize = 200_000;
+/// Parties in one charter.
+pub const PARTIES_MAX: usize = 1_000;
+/// Signatures on one envelope.
+pub const SIGNATURES_MAX: usize = 1_000;
+/// Columns of one table.
+pub const COLUMNS_MAX: usize = 4_096;
+/// Entries of one extension map.
+pub const EXTENSIONS_MAX: usize = 32;
+/// Bytes of one extension.
+pub const EXTENSION_BYTES_MAX: usize = 4 * 1024;
+/// A name: a party, share, dataset or person.
+pub const NAME_CHARS_MAX: usize = 64;
+/// A title, purpose or reason, written by a person.
+pub const TEXT_CHARS_MAX: usize = 2_000;
+/// A file's path inside a snapshot.
+pub const PATH_BYTES_MAX: usize = 1_024;
+/// How far two nodes' clocks may lie apart before a statement's time is refused.
+pub const CLOCK_SKEW_MAX: Seconds = Seconds(600);
+/// The longest validity of a node record.
+pub const NODE_RECORD_VALIDITY_MAX: Seconds = Seconds(30 * 24 * 3600);
+/// The longest life of an invitation token to a consortium.
+pub const JOIN_TOKEN_VALIDITY_MAX: Seconds = Seconds(30 * 24 * 3600);
+/// TLS handshake, from the first packet.
+pub const HANDSHAKE_DEADLINE: Seconds = Seconds(10);
+/// HELLO and its answer, from the end of the handshake.
+pub const HELLO_DEADLINE: Seconds = Seconds(10);
+/// The first frame of a stream, from its opening.
+pub const HEADER_DEADLINE: Seconds = Seconds(10);
+/// The answer to a request other than a range.
+pub const ANSWER_DEADLINE: Seconds = Seconds(30);
+/// A whole range, from its request: a peer slower than this is cut.
+pub const RANGE_DEADLINE: Seconds = Seconds(120);
+/// From a revocation to the last byte served under it.
+pub const REVOCATION_DEADLINE: Seconds = Seconds(1);
+/// Floor of k for microdata that leaves, in patients.
+pub const ANONYMITY_K_FLOOR: u32 = 11;
+
+const _: () = assert!(RANGE_BYTES.is_multiple_of(GROUP_BYTES_MIN), "a range is whole chunk groups");
+const _: () = assert!(GROUP_BYTES_MIN.is_power_of_two() && RANGE_BYTES.is_power_of_two());
+const _: () = assert!(BLOB_BYTES_MAX.0 / RANGE_BYTES <= OUTBOARD_GROUPS_MAX, "a group is never longer than a range");
+const _: () = assert!(CONTROL_FRAME_BYTES_MAX <= DOCUMENT_BYTES_MAX);

@@ -1,0 +1,55 @@
+//! Counted things, each with its unit as its type.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    /// Three significant digits with a binary unit, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+        for (unit, shift) in UNITS {
+            if self.0 >> shift > 0 {
+                let tenths = u128::from(self.0).saturating_mul(10) >> shift;
+                return write!(f, "{}.{} {unit}", tenths.div_euclid(10), tenths.rem_euclid(10));
+            }
+        }
+        write!(f, "{} B", self.0)
+    }
+}
+
+/// A number of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Rows(pub u64);
+
+/// The smallest number of patients in an equivalence class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AnonymityK(pub u32);
+
+/// At how many members' tokens one person may appear: `m_max` of law 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ContributionBound(pub u32);
+
+/// A zero-concentrated differential privacy loss, in units of 2^-80. Rounded against the spender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Rho(pub u128);
+
+/// A failure probability, in units of 2^-100. Rounded against the spender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Delta(pub u128);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_the_largest_unit_they_fill() {
+        for (bytes, shown) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (5 << 30, "5.0 GiB")] {
+            assert_eq!(Bytes(bytes).to_string(), shown);
+        }
+    }
+}

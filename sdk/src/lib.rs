@@ -1,0 +1,1 @@
+//! Verification of what a node publishes, for people who use the results.

@@ -1,0 +1,1 @@
+//! A consortium on loopback: generated hospitals, real node processes, the demo.
