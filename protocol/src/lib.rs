@@ -10,3 +10,4 @@ pub mod ident;
 pub mod digest;
 pub mod code;
 pub mod wire;
+pub mod key;
