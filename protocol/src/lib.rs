@@ -8,6 +8,8 @@ pub mod quantity;
 pub mod limits;
 pub mod ident;
 pub mod digest;
+pub mod outboard;
 pub mod code;
 pub mod wire;
 pub mod key;
+pub mod record;
