@@ -1,0 +1,157 @@
+//! The journal entry: one act, the preimage of exactly one leaf of the node's audit log.
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::ErrorCode;
+use crate::digest::DocumentDigest;
+use crate::ident::{DatasetId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::key::signed::Signed;
+use crate::quantity::Bytes;
+use crate::record::acceptance::{Acceptance, Standing};
+use crate::record::charter::Charter;
+use crate::record::invitation::Invitation;
+use crate::record::linkage_wrap::LinkageWrap;
+use crate::record::listing::BlobRef;
+use crate::record::manifest::{LinkageKeyId, Manifest};
+use crate::record::node_record::NodeRecord;
+use crate::record::order::Order;
+use crate::record::person::Person;
+use crate::record::receipt::Receipt;
+use crate::record::revocation::Revocation;
+use crate::time::UnixMillis;
+
+/// What happened. A node's whole state in a consortium is a fold over these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// The first entry: which party this node is.
+    Began {
+        /// Its name.
+        party: Name,
+    },
+    /// A person's order was accepted; what follows from it are the next entries.
+    Order(Signed<Order>),
+    /// The first site administrator, signed by the root key.
+    Person(Signed<Person>),
+    /// A charter version, or more signatures on one.
+    Charter(Signed<Charter>),
+    /// A node record, this node's or a peer's.
+    NodeRecord(Signed<NodeRecord>),
+    /// A hospital used its one-time secret.
+    JoinAsked {
+        /// Digest of the secret, now spent.
+        secret: DocumentDigest,
+        /// The hospital's record.
+        record: Signed<NodeRecord>,
+    },
+    /// An invitation made or received.
+    Invitation(Signed<Invitation>),
+    /// An answer made or received.
+    Acceptance(Signed<Acceptance>),
+    /// A standing made or received.
+    Standing(Signed<Standing>),
+    /// A change made or received.
+    Revocation(Signed<Revocation>),
+    /// A snapshot stated or received.
+    Manifest(Signed<Manifest>),
+    /// Provider: with which local row index a snapshot was taken.
+    SnapshotTaken {
+        /// The share.
+        share: ShareId,
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// The row index blob, local and never sent; `None` for tables without key and for file sets.
+        index: Option<BlobRef>,
+    },
+    /// Provider: a run that produced nothing, with the fault's code.
+    SnapshotFailed {
+        /// The share.
+        share: ShareId,
+        /// Why.
+        fault: RunFault,
+    },
+    /// A receipt made or received.
+    Receipt(Signed<Receipt>),
+    /// A wrapped linkage key made, relayed or received.
+    LinkageWrap(Signed<LinkageWrap>),
+    /// This node now holds a linkage key.
+    LinkageKeyHeld {
+        /// The epoch.
+        epoch: u32,
+        /// The sub-key.
+        key: LinkageKeyId,
+    },
+    /// Bytes of a share that left for a consumer since the last such entry.
+    Served {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Bytes.
+        bytes: Bytes,
+    },
+    /// A peer was refused.
+    PeerRefused {
+        /// Who it said it was, if its key is known.
+        peer: Option<Name>,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// Landed rows left the store.
+    Erased {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
+    /// A person read rows or ran a check by order of a role; nothing changed.
+    Read {
+        /// Who.
+        person: Name,
+        /// Of what.
+        dataset: DatasetId,
+    },
+}
+
+/// Why a run produced no snapshot. Carries nothing of the source's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunFault {
+    /// The source cannot be opened or read.
+    Unreadable,
+    /// It changed while it was read.
+    Changed,
+    /// It is not in the declared format.
+    Malformed,
+    /// Its columns are not the share's.
+    ColumnsDiffer,
+    /// Two rows have one key.
+    KeyTwice,
+    /// It needed more memory, time or disk than allowed.
+    Limit,
+    /// A linkage key is needed and not held.
+    NoLinkageKey,
+    /// The worker ended without an answer.
+    WorkerLost,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    /// A person of this node.
+    Person(Name),
+    /// This node by itself, as a consequence or by schedule.
+    Node,
+    /// Another party.
+    Peer(Name),
+}
+
+/// One act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// When, by this node's clock.
+    pub at: UnixMillis,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub act: Act,
+}

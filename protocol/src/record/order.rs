@@ -1,0 +1,187 @@
+//! The order: what a person tells a node to do, signed with the person's key. Every act is bound to a person or a node.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::DocumentDigest;
+use crate::hex::byte_string;
+use crate::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId, Text};
+use crate::key::pair::PublicKey;
+use crate::key::signed::{Record, Signed};
+use crate::record::acceptance::{Answer, StandingState};
+use crate::record::charter::Charter;
+use crate::record::dataset::Dataset;
+use crate::record::extension::Extensions;
+use crate::record::person::Person;
+use crate::record::revocation::Change;
+use crate::record::share::Share;
+use crate::time::UnixMillis;
+
+byte_string! {
+    /// A patient who opted out: a keyed id of the patient's local identifier, which the node alone can compute.
+    OptOutEntry, 16
+}
+
+/// Everything a person can tell a node to do. Reading needs a role too, but changes nothing and is not an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Add a person, change the roles, or take them away.
+    EnrolPerson(Signed<Person>),
+    /// Operator: let a hospital ask to join with a one-time secret, of which this is the digest.
+    IssueJoinToken {
+        /// SHA-256 for "join secret" of the secret.
+        secret: DocumentDigest,
+        /// The name the hospital will have.
+        party: Name,
+        /// Its title.
+        title: Text,
+        /// It cannot be used from here on.
+        expires: UnixMillis,
+    },
+    /// Operator: put a charter version to the members.
+    ProposeCharter(Charter),
+    /// Countersign a proposed charter version.
+    SignCharter(DocumentDigest),
+    /// A person has compared another party's root fingerprint by another channel.
+    ConfirmRoot {
+        /// Whose.
+        party: Name,
+        /// The key compared.
+        root: PublicKey,
+    },
+    /// Key maker: make the linkage key of the charter's epoch.
+    MakeLinkageKey {
+        /// The epoch.
+        epoch: u32,
+    },
+    /// Key maker: wrap it for every member whose root was confirmed.
+    WrapLinkageKey {
+        /// The epoch.
+        epoch: u32,
+    },
+    /// Name a source.
+    DefineDataset(Dataset),
+    /// Define a share, or its next version.
+    DefineShare(Share),
+    /// Privacy officer: these terms may leave.
+    ApproveShare {
+        /// The share.
+        share: ShareId,
+        /// The digest of its terms.
+        terms: DocumentDigest,
+        /// For a file set: the officer states that nobody looked into it.
+        unchecked: Unchecked,
+    },
+    /// Invite a consumer to an approved share.
+    Invite {
+        /// The share.
+        share: ShareId,
+        /// Whom.
+        consumer: Name,
+        /// The new subscription, or the one that is invited anew.
+        subscription: SubscriptionId,
+        /// It cannot be accepted from here on.
+        answer_by: UnixMillis,
+    },
+    /// Answer an invitation.
+    AnswerInvitation {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The invitation that was read.
+        invitation: DocumentDigest,
+        /// Yes or no.
+        answer: Answer,
+    },
+    /// Consumer: pause, resume or end.
+    SetStanding {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// What is wanted.
+        state: StandingState,
+    },
+    /// Provider: revoke, reinstate, change expiry or schedule.
+    ChangeSubscription {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// What changes.
+        change: Change,
+        /// For people.
+        reason: Option<Text>,
+    },
+    /// Take a snapshot now.
+    TakeSnapshot {
+        /// The share.
+        share: ShareId,
+    },
+    /// A patient does not want to take part, or does again.
+    OptOut {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The patient.
+        entry: OptOutEntry,
+        /// Out or in.
+        choice: OptOutChoice,
+    },
+    /// Consumer: use an earlier landed version.
+    RollBack {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The version.
+        snapshot: SnapshotId,
+    },
+    /// Consumer: forget landed versions older than the last `keep`.
+    Prune {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// How many stay.
+        keep: u32,
+    },
+    /// Halt all output.
+    Stop,
+    /// Lift the halt.
+    Start,
+}
+
+/// Whether an approval speaks of files that nobody looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unchecked {
+    /// A table with its policy.
+    No,
+    /// "These files leave although nobody looked into them."
+    Acknowledged,
+}
+
+/// A patient's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptOutChoice {
+    /// The patient's rows do not leave, and those that left are deleted by the next delta.
+    Out,
+    /// They may leave again.
+    In,
+}
+
+/// One signed order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The node it is for.
+    pub party: Name,
+    /// Who gives it.
+    pub person: Name,
+    /// Makes it unlike every other order.
+    pub nonce: Nonce,
+    /// When.
+    pub at: UnixMillis,
+    /// What to do.
+    pub command: Command,
+    /// Room for later versions.
+    pub ext: Extensions,
+}
+
+impl Record for Order {
+    const LABEL: &'static str = "application/vnd.cohortium.v1.order.v1";
+    const TITLE: &'static str = "order";
+}
