@@ -52,30 +52,22 @@ code_points! {
         Done = 4,
         /// A signed document for the other side.
         Document = 5,
-        /// Ask for the charter versions after one.
-        CharterGet = 6,
-        /// The charter chain asked for.
-        CharterChain = 7,
         /// Ask for one range of a blob.
-        RangeGet = 8,
+        RangeGet = 6,
         /// The range follows, raw.
-        RangeBegin = 9,
+        RangeBegin = 7,
         /// Ask for a blob's outboard.
-        OutboardGet = 10,
+        OutboardGet = 8,
         /// The outboard follows, raw.
-        OutboardBegin = 11,
-        /// Ask what changed in a subscription since a sequence number.
-        SyncGet = 12,
-        /// The documents asked for.
-        SyncDocuments = 13,
+        OutboardBegin = 9,
         /// The peer's log checkpoint, to be cosigned.
-        Checkpoint = 14,
+        Checkpoint = 10,
         /// A checkpoint with the reader's cosignature.
-        Cosigned = 15,
+        Cosigned = 11,
         /// Join protocol: a hospital's first frame.
-        Join = 16,
+        Join = 12,
         /// Join protocol: the operator's answer.
-        JoinAck = 17,
+        JoinAck = 13,
     }
 }
 
@@ -83,18 +75,16 @@ impl MessageType {
     /// The bound of this type's payload.
     pub const fn payload_bytes_max(self) -> usize {
         match self {
-            Self::Document | Self::CharterChain | Self::SyncDocuments => DOCUMENT_BYTES_MAX,
+            Self::Document => DOCUMENT_BYTES_MAX,
             Self::Join | Self::JoinAck => JOIN_FRAME_BYTES_MAX,
             Self::Hello
             | Self::HelloAck
             | Self::Refused
             | Self::Done
-            | Self::CharterGet
             | Self::RangeGet
             | Self::RangeBegin
             | Self::OutboardGet
             | Self::OutboardBegin
-            | Self::SyncGet
             | Self::Checkpoint
             | Self::Cosigned => CONTROL_FRAME_BYTES_MAX,
         }

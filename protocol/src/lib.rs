@@ -13,3 +13,6 @@ pub mod code;
 pub mod wire;
 pub mod key;
 pub mod record;
+pub mod log;
+pub mod message;
+pub mod endpoint;

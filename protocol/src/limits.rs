@@ -17,6 +17,10 @@ pub const LISTING_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const JOURNAL_ENTRY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// One leaf of the audit log, as C2SP tlog-tiles allows.
 pub const LOG_LEAF_BYTES_MAX: usize = 65_535;
+/// A checkpoint of the audit log with all its cosignatures.
+pub const LOG_NOTE_BYTES_MAX: usize = 512 * 1024;
+/// A proof bundle of the audit log: at most two checkpoints and a path.
+pub const LOG_PROOF_BYTES_MAX: usize = 2 * LOG_NOTE_BYTES_MAX + 64 * 1024;
 /// The unit of transfer, verification and resume.
 pub const RANGE_BYTES: u64 = 4 * 1024 * 1024;
 /// The smallest chunk group whose BLAKE3 chaining value an outboard keeps.

@@ -7,13 +7,16 @@ use crate::log::tree::{Frontier, TreeHash, TreeHead, leaf_hash, root_over};
 
 /// The name of the newest checkpoint's file.
 pub const CHECKPOINT_PATH: &str = "checkpoint";
+/// How many levels of tiles there are.
+const LEVELS: usize = 8;
+const _: () = assert!(LEVEL_MAX == 7 && LEVELS == 8);
 
 /// The open tiles of a log: enough to append without reading anything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Edge {
     frontier: Frontier,
     entries: Vec<LeafEntry>,
-    levels: [Vec<TreeHash>; LEVEL_MAX as usize + 1],
+    levels: [Vec<TreeHash>; LEVELS],
 }
 
 impl Edge {
@@ -46,7 +49,7 @@ impl Edge {
         for nodes in self.levels.iter().rev() {
             let mut rest = nodes.as_slice();
             while let Some(high) = rest.len().checked_ilog2() {
-                let (part, after) = rest.split_at(1 << high);
+                let (part, after) = rest.split_at(1_usize.wrapping_shl(high));
                 peaks.push(root_over(part.iter().copied()));
                 rest = after;
             }

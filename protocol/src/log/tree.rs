@@ -92,7 +92,7 @@ pub fn root_over(hashes: impl IntoIterator<Item = TreeHash>) -> TreeHash {
 /// The largest power of two below `size`: where RFC 6962 splits a tree of `size` leaves, at least two of them.
 pub(crate) const fn split(size: u64) -> u64 {
     let top = 63_u32.saturating_sub(size.saturating_sub(1).leading_zeros());
-    1_u64 << top
+    1_u64.wrapping_shl(top)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{DatasetId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::ident::{Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::signed::Signed;
 use crate::quantity::Bytes;
 use crate::record::acceptance::{Acceptance, Standing};
@@ -101,13 +101,6 @@ pub enum Act {
         subscription: SubscriptionId,
         /// The snapshot.
         snapshot: SnapshotId,
-    },
-    /// A person read rows or ran a check by order of a role; nothing changed.
-    Read {
-        /// Who.
-        person: Name,
-        /// Of what.
-        dataset: DatasetId,
     },
 }
 

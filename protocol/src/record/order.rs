@@ -136,6 +136,16 @@ pub enum Command {
         /// How many stay.
         keep: u32,
     },
+    /// See the first rows of a share as they would leave. Changes nothing; that it was done is on record.
+    Preview {
+        /// The share.
+        share: ShareId,
+    },
+    /// Write a landed version to a file of this machine, or count it. Changes nothing; that it was done is on record.
+    ReadLanded {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
     /// Halt all output.
     Stop,
     /// Lift the halt.

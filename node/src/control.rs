@@ -1,0 +1,322 @@
+//! What the command line and the daemon say to each other over the local socket: one JSON object a line.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, ShareId, SnapshotId, SubscriptionId};
+use cohortium_protocol::key::signed::Signed;
+use cohortium_protocol::record::charter::Charter;
+use cohortium_protocol::record::dataset::{Dataset, Source};
+use cohortium_protocol::record::invitation::Invitation;
+use cohortium_protocol::record::journal_entry::JournalEntry;
+use cohortium_protocol::record::order::{OptOutEntry, Order};
+use cohortium_protocol::record::schema::Column;
+use cohortium_protocol::record::share::Share;
+
+/// The version of this language; a daemon refuses any other.
+pub const CONTROL_VERSION: u32 = 1;
+
+/// One request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Call {
+    /// [`CONTROL_VERSION`].
+    pub version: u32,
+    /// What is wanted.
+    pub request: Request,
+}
+
+/// What the command line can ask.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Is anybody there.
+    Ping,
+    /// Everything the node knows of its consortia, as [`View`]s.
+    View,
+    /// Carry out a person's order.
+    Order(Box<Signed<Order>>),
+    /// The first rows of a share as they would leave. The order is a `Command::Preview`.
+    Preview {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// How many rows.
+        rows: u32,
+    },
+    /// Write a landed version to a new file. The order is a `Command::ReadLanded`.
+    Checkout {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// An absolute path that does not exist yet; `.parquet` or `.csv`, or a folder for a file set.
+        path: String,
+    },
+    /// Count the distinct rows of the landed version in use. The order is a `Command::ReadLanded`.
+    Count {
+        /// The order.
+        order: Box<Signed<Order>>,
+    },
+    /// The columns of a source, looked at in the worker: names and types, nothing of its rows.
+    Profile {
+        /// The source.
+        source: Source,
+    },
+    /// The keyed id of a patient's local identifier, to be put into an opt-out order.
+    OptOutEntry {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The dataset.
+        dataset: DatasetId,
+        /// The patient's identifier as the source writes it.
+        patient: String,
+    },
+    /// Journal entries from one on.
+    History {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The first.
+        from: u64,
+        /// How many at most (1,000 a call).
+        limit: u32,
+    },
+    /// Write what a subscription's consumer lacks into a new folder, to be carried by hand.
+    Export {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// An absolute path that does not exist yet.
+        folder: String,
+    },
+    /// Take in a folder that a provider exported.
+    Import {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The folder.
+        folder: String,
+    },
+    /// Join a consortium that has answered our JOIN: begins its journal and starts dialling. Used by `cohortium join`.
+    Enter {
+        /// The consortium.
+        consortium: ConsortiumId,
+    },
+    /// Re-read every stored blob, journal record and log tile and name the first that is wrong.
+    Verify,
+    /// Stop the daemon gracefully.
+    Shutdown,
+}
+
+/// One answer line. Long work sends `Progress` lines before the last one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Not the last line: this much of the work is done.
+    Progress {
+        /// Done, in `unit`.
+        done: u64,
+        /// Of how many, if known.
+        total: Option<u64>,
+        /// `bytes` or `rows`.
+        unit: String,
+    },
+    /// Carried out; nothing to say.
+    Done,
+    /// To `Ping`.
+    Pong {
+        /// The daemon's version.
+        version: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// To `View`.
+    View(Vec<View>),
+    /// To `Preview`.
+    Rows {
+        /// Column names.
+        header: Vec<String>,
+        /// Cells; `null` for a missing one.
+        rows: Vec<Vec<Option<String>>>,
+        /// Columns that stay.
+        dropped: Vec<String>,
+        /// Who would receive them.
+        recipients: Vec<Name>,
+    },
+    /// To `Count`.
+    Count {
+        /// Distinct rows.
+        rows: u64,
+    },
+    /// To `Profile`.
+    Columns(Vec<Column>),
+    /// To `OptOutEntry`.
+    OptOutEntry(OptOutEntry),
+    /// To `History`.
+    History(Vec<(u64, JournalEntry)>),
+    /// To `Export`.
+    Exported {
+        /// Bytes of blobs written.
+        bytes: u64,
+        /// Snapshots in the folder.
+        snapshots: u64,
+    },
+    /// Refused or failed.
+    Error {
+        /// Which exit code the command line ends with.
+        kind: ErrorKind,
+        /// For a person: the fault, the place, what to do.
+        message: String,
+    },
+}
+
+/// What kind of failure; each has its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The request is not understood or its arguments are wrong: 2.
+    Usage,
+    /// The rules or a role refuse it: 3.
+    Refused,
+    /// No such thing: 4.
+    NotFound,
+    /// A check found something wrong: 5.
+    VerifyFailed,
+    /// The peer or network is not there: 6.
+    Unreachable,
+    /// Disk, journal or worker: 7.
+    Local,
+}
+
+/// Everything a node knows of one consortium, for people and scripts. No row, no secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct View {
+    /// Its id.
+    pub consortium: ConsortiumId,
+    /// This node's name in it.
+    pub party: Name,
+    /// Entries in the journal.
+    pub journal_entries: u64,
+    /// Whether all output is stopped.
+    pub stopped: bool,
+    /// The charter in force that this node has accepted.
+    pub charter: Option<Charter>,
+    /// Charter versions that wait for signatures, with who has signed.
+    pub proposals: Vec<Proposal>,
+    /// Hospitals that used their token and wait to be admitted, with root fingerprints.
+    pub joining: BTreeMap<Name, Joining>,
+    /// Persons of this node.
+    pub persons: Vec<PersonView>,
+    /// The parties and how they stand.
+    pub parties: BTreeMap<Name, PartyView>,
+    /// This node's datasets.
+    pub datasets: Vec<Dataset>,
+    /// This node's shares.
+    pub shares: Vec<ShareView>,
+    /// Subscriptions, as provider or consumer.
+    pub subscriptions: Vec<SubscriptionView>,
+    /// Epoch of the linkage key held, if any.
+    pub linkage_epoch: Option<u32>,
+}
+
+/// A charter version that waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Its digest, hexadecimal.
+    pub digest: String,
+    /// The charter.
+    pub charter: Charter,
+    /// Who has signed.
+    pub signed: Vec<Name>,
+    /// Whose signatures count.
+    pub eligible: Vec<Name>,
+    /// How many of them are needed.
+    pub needed: usize,
+}
+
+/// A hospital that asked to join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Joining {
+    /// Its root key, hexadecimal.
+    pub root: String,
+    /// To be compared by voice.
+    pub fingerprint: String,
+}
+
+/// A person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PersonView {
+    /// Name.
+    pub person: Name,
+    /// Roles.
+    pub roles: Vec<cohortium_protocol::record::person::Role>,
+    /// Key, hexadecimal.
+    pub key: String,
+}
+
+/// A party.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PartyView {
+    /// Operator or member.
+    pub kind: cohortium_protocol::record::charter::PartyKind,
+    /// Title.
+    pub title: String,
+    /// To be compared by voice.
+    pub fingerprint: String,
+    /// Whether a person here has compared it.
+    pub confirmed: bool,
+    /// Whether it is connected now.
+    pub connected: bool,
+}
+
+/// A share of this node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShareView {
+    /// Its terms.
+    pub share: Share,
+    /// Digest of the terms, hexadecimal.
+    pub terms: String,
+    /// Whether the privacy officer has approved exactly these.
+    pub approved: bool,
+    /// Its last snapshot.
+    pub last: Option<SnapshotId>,
+    /// Snapshots stated so far.
+    pub snapshots: u64,
+}
+
+/// A subscription.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SubscriptionView {
+    /// Its id.
+    pub subscription: SubscriptionId,
+    /// Digest of the last invitation, hexadecimal: what an answer names.
+    pub invitation_digest: String,
+    /// The last invitation.
+    pub invitation: Invitation,
+    /// `provider` or `consumer`.
+    pub side: String,
+    /// `invited`, `active`, `paused`, `revoked`, `refused`, `ended` or `expired`.
+    pub state: String,
+    /// The share.
+    pub share: ShareId,
+    /// Ends at this time, after changes.
+    pub expires: String,
+    /// Snapshots stated or received, in order.
+    pub snapshots: Vec<SnapshotView>,
+    /// The landed version in use.
+    pub current: Option<SnapshotId>,
+    /// Bytes served under it so far (provider).
+    pub bytes_served: u64,
+}
+
+/// A snapshot within a subscription.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SnapshotView {
+    /// Its id.
+    pub snapshot: SnapshotId,
+    /// Its number.
+    pub sequence: u64,
+    /// Full or delta.
+    pub base: cohortium_protocol::record::manifest::Base,
+    /// Bytes of its blobs.
+    pub bytes: u64,
+    /// `stated`, `landing`, `landed`, `refused` or `erased`.
+    pub state: String,
+}

@@ -1,0 +1,521 @@
+//! What goes into an endpoint and what comes out: the whole surface between the protocol and the world.
+//!
+//! The driver (a node, or the simulator) feeds every [`Input`] in the order it happened and carries out every [`Effect`]
+//! in the order it was given. It decides nothing. Bulk bytes never pass through here: effects name blobs and ranges.
+
+use crate::code::{ErrorCode, MessageType};
+use crate::digest::BlobDigest;
+use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::key::pair::{PublicKey, SealingKey};
+use crate::key::signed::Signed;
+use crate::quantity::{Bytes, Rows};
+use crate::record::journal_entry::{JournalEntry, RunFault};
+use crate::record::listing::{BlobRef, Listing};
+use crate::record::manifest::{Base, LinkageKeyId, LinkageStatement};
+use crate::record::order::{Order, OptOutEntry};
+use crate::record::share::Share;
+use crate::record::dataset::Dataset;
+use crate::time::{Millis, UnixMillis};
+use crate::wire::codec::Blob;
+
+/// What time it is, told with every input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cx {
+    /// Monotonic, for deadlines.
+    pub mono: Millis,
+    /// Wall clock, for validity.
+    pub wall: UnixMillis,
+}
+
+/// A connection, numbered by the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// A request that the peer sent on a stream of its own, numbered by the driver; answered at most once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
+
+/// Something the endpoint asked for and is waiting for, numbered by the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Who dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// This node.
+    Dialler,
+    /// The peer.
+    Listener,
+}
+
+/// Which protocol was agreed by ALPN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protocol {
+    /// Between parties of a consortium.
+    Main,
+    /// A hospital that is on no roster yet.
+    Join,
+    /// No connection at all: a folder that this party exported. It answers fetches and brings documents, and is sent
+    /// nothing. What it brings is believed by its signatures alone.
+    Offline(Name),
+}
+
+/// A message: its type and its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What it is.
+    pub kind: MessageType,
+    /// Its encoding.
+    pub payload: Vec<u8>,
+}
+
+/// How a request of ours ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// One frame came back.
+    Message(Message),
+    /// A bulk answer was received, verified and stored.
+    Stored,
+    /// What came was not what the digest says, or not as long: the peer lies or is broken.
+    Wrong,
+    /// The peer refused with this code.
+    Refused(ErrorCode),
+    /// The stream or connection ended first, or a deadline passed.
+    Lost,
+    /// This node could not store it (disk full, write error).
+    LocalFault,
+}
+
+/// What a run over a source produced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Full or delta.
+    pub base: Base,
+    /// The listing, already stored and durable, and its blobs too.
+    pub listing: BlobRef,
+    /// The listing's content.
+    pub content: Listing,
+    /// The local row index of a keyed table.
+    pub index: Option<BlobRef>,
+    /// About the tokens in it.
+    pub linkage: Option<LinkageStatement>,
+}
+
+/// How a run over a source ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// A snapshot is ready to be stated.
+    Taken(Box<Taken>),
+    /// Nothing differs from the snapshot before.
+    Unchanged,
+    /// No snapshot, for this reason.
+    Failed(RunFault),
+}
+
+/// What happened in the world.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Time has passed; also sent once after start.
+    Tick,
+    /// A connection stands; TLS has shown that the peer holds this key.
+    Connected {
+        /// Its number.
+        conn: ConnId,
+        /// Who dialled.
+        side: Side,
+        /// Which protocol.
+        protocol: Protocol,
+        /// For a dialled connection: for which consortium.
+        consortium: Option<ConsortiumId>,
+        /// The peer's TLS key.
+        tls: PublicKey,
+    },
+    /// It is gone.
+    Disconnected {
+        /// Which.
+        conn: ConnId,
+    },
+    /// The peer opened a stream and sent one frame.
+    Request {
+        /// On which connection.
+        conn: ConnId,
+        /// The stream.
+        stream: StreamId,
+        /// The frame.
+        message: Message,
+    },
+    /// A request of ours has ended.
+    Answered {
+        /// Which.
+        ticket: Ticket,
+        /// How.
+        answer: Answer,
+    },
+    /// All entries below this sequence number are durable.
+    Persisted {
+        /// In which consortium.
+        consortium: ConsortiumId,
+        /// One past the last durable entry.
+        upto: u64,
+    },
+    /// The journal cannot be written: nothing is served from now on.
+    JournalFailed,
+    /// A person's order, from the control socket.
+    Order {
+        /// Comes back in [`Effect::OrderDone`].
+        ticket: Ticket,
+        /// The order.
+        order: Box<Signed<Order>>,
+    },
+    /// A run that a schedule asks for.
+    RunDue {
+        /// In which consortium.
+        consortium: ConsortiumId,
+        /// The share.
+        share: ShareId,
+    },
+    /// A run has ended.
+    RunEnded {
+        /// Which.
+        ticket: Ticket,
+        /// How.
+        end: RunEnd,
+    },
+    /// A landing is open; these ranges of it are missing.
+    LandingOpened {
+        /// Which.
+        ticket: Ticket,
+        /// What is there already; `None` when the disk refuses.
+        state: Option<LandingState>,
+    },
+    /// A blob of a landing is complete and durable, or could not be made so.
+    BlobFinished {
+        /// Which.
+        ticket: Ticket,
+        /// Whether it is durable.
+        durable: bool,
+    },
+    /// A listing was read from the store; `None`: it is not a listing.
+    ListingRead {
+        /// Which.
+        ticket: Ticket,
+        /// Its content.
+        listing: Option<Listing>,
+    },
+    /// The worker looked at landed blobs.
+    Checked {
+        /// Which.
+        ticket: Ticket,
+        /// Distinct rows of the version, or `None`: refused.
+        rows: Option<Rows>,
+    },
+    /// Bytes of a subscription that left this node.
+    Served {
+        /// Under which.
+        subscription: SubscriptionId,
+        /// How many.
+        bytes: Bytes,
+    },
+    /// A linkage key was made or opened and is in the keystore, or could not be.
+    LinkageKey {
+        /// Which request.
+        ticket: Ticket,
+        /// Its id.
+        key: Option<LinkageKeyId>,
+    },
+    /// Linkage keys were wrapped.
+    LinkageWrapped {
+        /// Which request.
+        ticket: Ticket,
+        /// The key's id.
+        key: LinkageKeyId,
+        /// For each recipient the ephemeral key and ciphertext.
+        wraps: Vec<(Name, SealingKey, Blob)>,
+    },
+}
+
+/// What is already there of a blob that is being landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LandingState {
+    /// All of it.
+    Complete,
+    /// The outboard is missing, and so everything.
+    NeedsOutboard,
+    /// These ranges are missing, by their offsets.
+    Missing(Vec<Bytes>),
+}
+
+/// Everything a run over a source needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPlan {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The source.
+    pub dataset: Dataset,
+    /// The terms.
+    pub share: Share,
+    /// Who has opted out.
+    pub opted_out: Vec<OptOutEntry>,
+    /// The snapshot before: its listing, and its row index for a keyed table. `None`: take a full one.
+    pub previous: Option<(BlobRef, Option<BlobRef>)>,
+    /// The epoch of the linkage key, where rows carry tokens.
+    pub epoch: Option<u32>,
+}
+
+/// One landed version: its listings from the full snapshot to the last delta.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedVersion {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The version.
+    pub snapshot: SnapshotId,
+    /// Listings from the full one on, all landed.
+    pub listings: Vec<BlobRef>,
+}
+
+/// What the driver must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Append to the journal, make durable, then report [`Input::Persisted`].
+    Persist {
+        /// In which consortium.
+        consortium: ConsortiumId,
+        /// Sequence number of the first.
+        first: u64,
+        /// The entries.
+        entries: Vec<JournalEntry>,
+    },
+    /// Open a stream, send one frame, read one frame; report [`Input::Answered`].
+    Ask {
+        /// On which connection.
+        conn: ConnId,
+        /// Ours.
+        ticket: Ticket,
+        /// The frame.
+        message: Message,
+    },
+    /// As [`Effect::Ask`]; the answer is bulk bytes that are verified and stored as they come.
+    Fetch {
+        /// On which connection.
+        conn: ConnId,
+        /// Ours.
+        ticket: Ticket,
+        /// Under which subscription, so that it can be cut.
+        subscription: SubscriptionId,
+        /// The frame.
+        message: Message,
+        /// The blob.
+        blob: BlobRef,
+        /// Which part.
+        part: Part,
+    },
+    /// Answer a request with one frame.
+    Reply {
+        /// On which connection.
+        conn: ConnId,
+        /// The stream.
+        stream: StreamId,
+        /// The frame.
+        message: Message,
+    },
+    /// Answer a request with bulk bytes from the store. Allowed by the rules at this moment; cut it when told.
+    Serve {
+        /// On which connection.
+        conn: ConnId,
+        /// The stream.
+        stream: StreamId,
+        /// Under which subscription.
+        subscription: SubscriptionId,
+        /// The blob.
+        blob: BlobRef,
+        /// Which part.
+        part: Part,
+    },
+    /// Stop serving or fetching under this subscription at once; no further byte.
+    Cut {
+        /// Which.
+        subscription: SubscriptionId,
+    },
+    /// Close a connection and tell the peer why.
+    Close {
+        /// Which.
+        conn: ConnId,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// The answer to [`Input::Order`].
+    OrderDone {
+        /// Which.
+        ticket: Ticket,
+        /// What was refused, in the person's terms.
+        result: Result<(), OrderFault>,
+    },
+    /// Run over a source in the worker; report [`Input::RunEnded`].
+    Run {
+        /// Ours.
+        ticket: Ticket,
+        /// What to do.
+        plan: Box<RunPlan>,
+    },
+    /// Open or resume the landing of a blob; report [`Input::LandingOpened`].
+    OpenLanding {
+        /// Ours.
+        ticket: Ticket,
+        /// The blob.
+        blob: BlobRef,
+    },
+    /// Make a complete landing durable; report [`Input::BlobFinished`].
+    FinishBlob {
+        /// Ours.
+        ticket: Ticket,
+        /// The blob.
+        blob: BlobRef,
+    },
+    /// Read a listing from the store; report [`Input::ListingRead`].
+    ReadListing {
+        /// Ours.
+        ticket: Ticket,
+        /// The blob.
+        blob: BlobRef,
+    },
+    /// Look at a landed version in the worker; report [`Input::Checked`].
+    Check {
+        /// Ours.
+        ticket: Ticket,
+        /// The version.
+        version: LandedVersion,
+    },
+    /// Remove every blob that no live listing or index names.
+    Sweep,
+    /// Make a linkage key and keep it; report [`Input::LinkageKey`].
+    MakeLinkageKey {
+        /// Ours.
+        ticket: Ticket,
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The epoch.
+        epoch: u32,
+    },
+    /// Wrap a linkage key to each recipient; report [`Input::LinkageWrapped`].
+    WrapLinkageKey {
+        /// Ours.
+        ticket: Ticket,
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The epoch.
+        epoch: u32,
+        /// To whom.
+        recipients: Vec<(Name, SealingKey)>,
+    },
+    /// Open a wrap and keep the key if its id is the stated one; report [`Input::LinkageKey`].
+    OpenLinkageWrap {
+        /// Ours.
+        ticket: Ticket,
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The epoch.
+        epoch: u32,
+        /// The stated id.
+        key: LinkageKeyId,
+        /// The ephemeral key.
+        ephemeral: SealingKey,
+        /// The ciphertext.
+        ciphertext: Blob,
+    },
+    /// Tell people.
+    Notify(Notice),
+}
+
+/// Which part of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Its outboard.
+    Outboard,
+    /// The range that begins here.
+    Range(Bytes),
+}
+
+/// Something a person may want to see; also a line of the structured log. No content of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A party's connection stands, HELLO done.
+    PeerUp(Name),
+    /// It is gone.
+    PeerDown(Name),
+    /// A peer was refused, or refused us.
+    Refused {
+        /// Who, if known.
+        peer: Option<Name>,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// A charter version is in force here.
+    CharterInForce(u32),
+    /// A snapshot was stated.
+    Stated(ShareId, SnapshotId),
+    /// A run produced nothing.
+    RunFailed(ShareId, RunFault),
+    /// A run found nothing new.
+    Unchanged(ShareId),
+    /// A version landed and is in use.
+    Landed(SubscriptionId, SnapshotId, Rows),
+    /// A landing was refused.
+    LandingRefused(SubscriptionId, SnapshotId, ErrorCode),
+    /// A subscription was revoked, by us or by its provider.
+    Revoked(SubscriptionId),
+    /// A blob of a peer did not match its digest.
+    Lied(Name, BlobDigest),
+}
+
+/// Why an order is not carried out. For the person who gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderFault {
+    /// The signature, person or validity does not stand.
+    NotEnrolled,
+    /// The person's roles do not allow this.
+    RoleMissing {
+        /// What was tried.
+        action: &'static str,
+    },
+    /// Given for another node or consortium, or too long ago, or twice.
+    NotForNow,
+    /// This node acts under no charter yet, or not the one needed.
+    CharterNotInForce,
+    /// No such share, subscription, dataset, charter or party.
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// The state does not allow it.
+    OutOfOrder {
+        /// What stands in the way.
+        why: &'static str,
+    },
+    /// The privacy officer has not approved these terms.
+    NotApproved,
+    /// The node has been told to stop all output.
+    Stopped,
+    /// The document in it does not stand.
+    Document,
+    /// The journal cannot be written.
+    Unavailable,
+}
+
+impl std::fmt::Display for OrderFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotEnrolled => f.write_str("this key is not that of a person enrolled at this node"),
+            Self::RoleMissing { action } => write!(f, "your roles do not allow you to {action}"),
+            Self::NotForNow => f.write_str("the order is for another node, too old, or was given before"),
+            Self::CharterNotInForce => f.write_str("no charter that this node has accepted is in force"),
+            Self::NotFound { what } => write!(f, "there is no such {what}"),
+            Self::OutOfOrder { why } => f.write_str(why),
+            Self::NotApproved => f.write_str("the privacy officer has not approved these terms"),
+            Self::Stopped => f.write_str("all output is stopped; `cohortium start` lifts it"),
+            Self::Document => f.write_str("the document in the order does not stand"),
+            Self::Unavailable => f.write_str("the journal cannot be written, so nothing is done"),
+        }
+    }
+}
+
+impl std::error::Error for OrderFault {}

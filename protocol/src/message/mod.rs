@@ -1,0 +1,6 @@
+//! What the frames of each exchange carry. Plain data; the sessions give it meaning.
+
+pub mod hello;
+pub mod join;
+pub mod document;
+pub mod transfer;
