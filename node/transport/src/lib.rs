@@ -1,1 +1,25 @@
 //! Connections between nodes: QUIC, and TLS over TCP where UDP is dropped.
+//!
+//! This package knows keys and protocols (ALPNs), and moves frames and raw bytes. It knows no message and no record: who may
+//! speak is asked of [`Admission`], what is said is for the sessions of `cohortium-protocol`.
+//!
+//! Read [`bind`] for a node's endpoint, [`stream`] for a connection, [`frame`] for messages.
+
+pub mod identity;
+pub mod limits;
+pub mod stream;
+pub mod frame;
+pub mod address;
+mod mux;
+mod fallback;
+pub mod proxy;
+mod accept;
+pub mod bind;
+pub mod dial;
+pub mod probe;
+
+pub use crate::address::HostPort;
+pub use crate::bind::{Transport, TransportConfig};
+pub use crate::dial::{AnyTarget, DialError, DialTarget, NoRoute, Route};
+pub use crate::identity::{Admission, Alpn, TlsIdentity};
+pub use crate::stream::{Closed, Connection, RecvHalf, SendHalf, StreamError};

@@ -1,0 +1,414 @@
+//! A connection and its streams, the same over QUIC and over TCP.
+//!
+//! A stream's half that is dropped before its end tells the peer so (reset or stop): an interrupted sender never looks like a
+//! finished one, which quinn's own halves do when dropped.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cohortium_protocol::key::pair::PublicKey;
+use quinn::VarInt;
+use tokio_util::sync::CancellationToken;
+
+use crate::dial::Route;
+use crate::identity::Alpn;
+use crate::limits::CLOSE_REASON_BYTES_MAX;
+use crate::mux;
+
+/// Why a connection is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    /// The peer closed it. Its reason is cut to printable ASCII.
+    Peer {
+        /// The peer's code.
+        code: u32,
+        /// The peer's words, for the operator's log.
+        reason: String,
+    },
+    /// The peer broke QUIC, TLS or the multiplexer's rules, or says that this side did.
+    Protocol,
+    /// The peer has no such connection any more: it restarted.
+    Reset,
+    /// Nothing was heard for [`crate::limits::IDLE_TIMEOUT`].
+    TimedOut,
+    /// The network ended it without a word of the peer.
+    Lost,
+    /// This side closed it.
+    Local,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer { code, reason } if reason.is_empty() => write!(f, "the peer closed the connection, code {code}"),
+            Self::Peer { code, reason } => write!(f, "the peer closed the connection, code {code}: {reason}"),
+            Self::Protocol => f.write_str("the connection ended by a violation of its transport's rules"),
+            Self::Reset => f.write_str("the peer no longer knows the connection"),
+            Self::TimedOut => f.write_str("the peer fell silent"),
+            Self::Lost => f.write_str("the network ended the connection"),
+            Self::Local => f.write_str("this side closed the connection"),
+        }
+    }
+}
+
+impl std::error::Error for Closed {}
+
+impl From<quinn::ConnectionError> for Closed {
+    fn from(error: quinn::ConnectionError) -> Self {
+        use quinn::ConnectionError as Quic;
+        match error {
+            Quic::ApplicationClosed(close) => {
+                Self::Peer { code: code_of(close.error_code), reason: printable(&close.reason) }
+            }
+            Quic::VersionMismatch | Quic::TransportError(_) | Quic::ConnectionClosed(_) => Self::Protocol,
+            Quic::Reset => Self::Reset,
+            Quic::TimedOut => Self::TimedOut,
+            Quic::LocallyClosed => Self::Local,
+            Quic::CidsExhausted => Self::Lost,
+        }
+    }
+}
+
+/// Why a stream cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamError {
+    /// The peer gave up sending.
+    Reset {
+        /// The peer's code; 0 when it gave none.
+        code: u32,
+    },
+    /// The peer wants no more bytes.
+    Stopped {
+        /// The peer's code; 0 when it gave none.
+        code: u32,
+    },
+    /// The peer finished the stream before the bytes that were due.
+    EndedEarly,
+    /// The whole connection is over.
+    Closed(Closed),
+    /// A write after the stream's end, or a read after a stop: a bug of the caller.
+    Misused,
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset { code } => write!(f, "the peer gave up the stream, code {code}"),
+            Self::Stopped { code } => write!(f, "the peer stopped the stream, code {code}"),
+            Self::EndedEarly => f.write_str("the stream ended before the bytes that were due"),
+            Self::Closed(_) => f.write_str("the stream's connection is over"),
+            Self::Misused => f.write_str("the stream was already finished on this side"),
+        }
+    }
+}
+
+impl std::error::Error for StreamError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Closed(closed) => Some(closed),
+            Self::Reset { .. } | Self::Stopped { .. } | Self::EndedEarly | Self::Misused => None,
+        }
+    }
+}
+
+impl From<quinn::WriteError> for StreamError {
+    fn from(error: quinn::WriteError) -> Self {
+        match error {
+            quinn::WriteError::Stopped(code) => Self::Stopped { code: code_of(code) },
+            quinn::WriteError::ConnectionLost(lost) => Self::Closed(lost.into()),
+            quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => Self::Misused,
+        }
+    }
+}
+
+impl From<quinn::ReadError> for StreamError {
+    fn from(error: quinn::ReadError) -> Self {
+        use quinn::ReadError as Quic;
+        match error {
+            Quic::Reset(code) => Self::Reset { code: code_of(code) },
+            Quic::ConnectionLost(lost) => Self::Closed(lost.into()),
+            Quic::ClosedStream | Quic::IllegalOrderedRead | Quic::ZeroRttRejected => Self::Misused,
+        }
+    }
+}
+
+/// What a connection measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// The round trip; `None` over TCP until the first answer to a keep-alive.
+    pub rtt: Option<Duration>,
+    /// The largest UDP payload that the path is known to carry; `None` over TCP.
+    pub path_mtu_bytes: Option<u16>,
+    /// Bytes sent: UDP payloads over QUIC, stream payload over TCP.
+    pub sent_bytes: u64,
+    /// Bytes received, counted alike.
+    pub received_bytes: u64,
+}
+
+/// An authenticated connection to one peer. Clones share it; when the last clone and stream are gone it closes with code 0.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    inner: Inner,
+    peer: PublicKey,
+    alpn: Alpn,
+    route: Route,
+    remote: SocketAddr,
+}
+
+#[derive(Debug, Clone)]
+enum Inner {
+    Quic(quinn::Connection),
+    Mux(mux::Handle),
+}
+
+impl Connection {
+    pub(crate) fn quic(inner: quinn::Connection, peer: PublicKey, alpn: Alpn) -> Self {
+        let remote = inner.remote_address();
+        Self { inner: Inner::Quic(inner), peer, alpn, route: Route::Quic, remote }
+    }
+
+    pub(crate) fn mux(inner: mux::Handle, peer: PublicKey, alpn: Alpn, route: Route, remote: SocketAddr) -> Self {
+        Self { inner: Inner::Mux(inner), peer, alpn, route, remote }
+    }
+
+    /// Opens a stream; waits while the peer allows no more. The peer learns of it with the first byte.
+    ///
+    /// # Errors
+    /// [`Closed`] when the connection is over.
+    pub async fn open(&self) -> Result<(SendHalf, RecvHalf), Closed> {
+        match &self.inner {
+            Inner::Quic(quic) => Ok(quic_halves(quic.open_bi().await?)),
+            Inner::Mux(mux) => mux.open().await.map(mux_halves),
+        }
+    }
+
+    /// The next stream that the peer opened.
+    ///
+    /// # Errors
+    /// [`Closed`] when the connection is over.
+    pub async fn accept(&self) -> Result<(SendHalf, RecvHalf), Closed> {
+        match &self.inner {
+            Inner::Quic(quic) => Ok(quic_halves(quic.accept_bi().await?)),
+            Inner::Mux(mux) => mux.accept().await.map(mux_halves),
+        }
+    }
+
+    /// Closes at once: bytes that the peer has not read may be lost. The reason is a constant, so it can carry no data.
+    pub fn close(&self, code: u32, reason: &'static str) {
+        let reason = &reason.as_bytes()[..reason.len().min(CLOSE_REASON_BYTES_MAX)];
+        match &self.inner {
+            Inner::Quic(quic) => quic.close(VarInt::from_u32(code), reason),
+            Inner::Mux(mux) => mux.close(code, reason),
+        }
+    }
+
+    /// Waits for the end and says why.
+    pub async fn closed(&self) -> Closed {
+        match &self.inner {
+            Inner::Quic(quic) => quic.closed().await.into(),
+            Inner::Mux(mux) => mux.closed().await,
+        }
+    }
+
+    /// Whether the connection is already over.
+    pub fn is_closed(&self) -> bool {
+        match &self.inner {
+            Inner::Quic(quic) => quic.close_reason().is_some(),
+            Inner::Mux(mux) => mux.is_closed(),
+        }
+    }
+
+    /// A future that closes a TCP connection when `shutdown` comes; `None` over QUIC, whose endpoint does it. It keeps no
+    /// connection alive and ends with it.
+    pub(crate) fn ending(&self, shutdown: CancellationToken) -> Option<impl Future<Output = ()> + use<>> {
+        match &self.inner {
+            Inner::Quic(_) => None,
+            Inner::Mux(mux) => Some(mux.ending(shutdown)),
+        }
+    }
+
+    /// The key that the peer proved to hold.
+    pub fn peer_key(&self) -> PublicKey {
+        self.peer
+    }
+
+    /// The protocol agreed on.
+    pub fn alpn(&self) -> Alpn {
+        self.alpn
+    }
+
+    /// How the bytes travel.
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// The address at the other end: the proxy's on that route.
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// What has been measured so far.
+    pub fn stats(&self) -> Stats {
+        match &self.inner {
+            Inner::Quic(quic) => {
+                let stats = quic.stats();
+                Stats {
+                    rtt: Some(stats.path.rtt),
+                    path_mtu_bytes: Some(stats.path.current_mtu),
+                    sent_bytes: stats.udp_tx.bytes,
+                    received_bytes: stats.udp_rx.bytes,
+                }
+            }
+            Inner::Mux(mux) => mux.stats(),
+        }
+    }
+}
+
+fn quic_halves((send, recv): (quinn::SendStream, quinn::RecvStream)) -> (SendHalf, RecvHalf) {
+    (SendHalf(Send::Quic { stream: send, ended: false }), RecvHalf(Recv::Quic(recv)))
+}
+
+fn mux_halves((send, recv): (mux::MuxSend, mux::MuxRecv)) -> (SendHalf, RecvHalf) {
+    (SendHalf(Send::Mux(send)), RecvHalf(Recv::Mux(recv)))
+}
+
+/// The sending half of a stream. Dropped before [`SendHalf::finish`], it resets the stream with code 0.
+#[derive(Debug)]
+pub struct SendHalf(Send);
+
+#[derive(Debug)]
+enum Send {
+    Quic { stream: quinn::SendStream, ended: bool },
+    Mux(mux::MuxSend),
+}
+
+impl SendHalf {
+    /// Sends all of `bytes`; waits while the peer's window is full.
+    ///
+    /// # Errors
+    /// [`StreamError`]; an unknown part of the bytes has been sent then.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
+        match &mut self.0 {
+            Send::Quic { stream, .. } => Ok(stream.write_all(bytes).await?),
+            Send::Mux(mux) => mux.write_all(bytes).await,
+        }
+    }
+
+    /// Sends all of `bytes`, without a copy over QUIC.
+    ///
+    /// # Errors
+    /// As [`SendHalf::write_all`].
+    pub async fn write_chunk(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        match &mut self.0 {
+            Send::Quic { stream, .. } => Ok(stream.write_chunk(bytes).await?),
+            Send::Mux(mux) => mux.write_all(&bytes).await,
+        }
+    }
+
+    /// Marks the stream's end. The bytes still travel on after this returns.
+    ///
+    /// # Errors
+    /// [`StreamError`]; the peer has stopped the stream or the connection is over.
+    pub async fn finish(&mut self) -> Result<(), StreamError> {
+        match &mut self.0 {
+            Send::Quic { stream, ended } => {
+                *ended = true;
+                stream.finish().map_err(|_| StreamError::Misused)
+            }
+            Send::Mux(mux) => mux.finish().await,
+        }
+    }
+
+    /// Gives up; bytes under way may be lost. Without effect after the end.
+    pub fn reset(&mut self, code: u32) {
+        match &mut self.0 {
+            Send::Quic { stream, ended } => {
+                if !std::mem::replace(ended, true) {
+                    // Fails only on a stream that has ended, where nothing is to be said any more.
+                    let _ = stream.reset(VarInt::from_u32(code));
+                }
+            }
+            Send::Mux(mux) => mux.reset(code),
+        }
+    }
+}
+
+impl Drop for SendHalf {
+    fn drop(&mut self) {
+        // quinn would finish the stream: the peer would take a part for the whole.
+        self.reset(0);
+    }
+}
+
+/// The receiving half of a stream. Dropped before the end, it stops the stream with code 0.
+#[derive(Debug)]
+pub struct RecvHalf(Recv);
+
+#[derive(Debug)]
+enum Recv {
+    Quic(quinn::RecvStream),
+    Mux(mux::MuxRecv),
+}
+
+impl RecvHalf {
+    /// Fills `buffer`.
+    ///
+    /// # Errors
+    /// [`StreamError`]; [`StreamError::EndedEarly`] when the peer finished before.
+    pub async fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), StreamError> {
+        match &mut self.0 {
+            Recv::Quic(stream) => stream.read_exact(buffer).await.map_err(|error| match error {
+                quinn::ReadExactError::FinishedEarly(_) => StreamError::EndedEarly,
+                quinn::ReadExactError::ReadError(error) => error.into(),
+            }),
+            Recv::Mux(mux) => mux.read_exact(buffer).await,
+        }
+    }
+
+    /// The next bytes, at most `max`, without a copy over QUIC; `None` at the end that the peer marked.
+    ///
+    /// # Errors
+    /// [`StreamError`]; an end that the peer did not mark is [`StreamError::Reset`], never `None`.
+    pub async fn read_chunk(&mut self, max: usize) -> Result<Option<Bytes>, StreamError> {
+        match &mut self.0 {
+            Recv::Quic(stream) => Ok(stream.read_chunk(max, true).await?.map(|chunk| chunk.bytes)),
+            Recv::Mux(mux) => mux.read_chunk(max).await,
+        }
+    }
+
+    /// Tells the peer that no more bytes are wanted. Without effect after the end.
+    pub fn stop(&mut self, code: u32) {
+        match &mut self.0 {
+            Recv::Quic(stream) => {
+                // Fails only on a stream that has ended or was stopped.
+                let _ = stream.stop(VarInt::from_u32(code));
+            }
+            Recv::Mux(mux) => mux.stop(code),
+        }
+    }
+}
+
+/// A peer's QUIC code as ours: codes above 32 bits are no code of the protocol.
+fn code_of(code: VarInt) -> u32 {
+    u32::try_from(code.into_inner()).unwrap_or(u32::MAX)
+}
+
+/// A peer's reason, so that a terminal and a log can show it.
+pub(crate) fn printable(reason: &[u8]) -> String {
+    let shown = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    reason.iter().take(CLOSE_REASON_BYTES_MAX).filter(|byte| shown(byte)).map(|byte| char::from(*byte)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peers_reason_is_cut_to_what_a_terminal_can_show() {
+        assert_eq!(printable(b"not \x1b[2Jknown\n\xff"), "not [2Jknown");
+        assert_eq!(printable(&[b'x'; 1000]).len(), CLOSE_REASON_BYTES_MAX);
+    }
+}
