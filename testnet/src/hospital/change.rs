@@ -59,7 +59,8 @@ impl Site {
     /// the same bytes. Each file is replaced by renaming a finished one.
     ///
     /// # Errors
-    /// The first fault of the file system, and `InvalidData` for a file that is not UTF-8; tables before it are changed.
+    /// The first fault of the file system, and `InvalidData` for a file that this site did not write; tables before it are
+    /// changed.
     pub fn mutate(&self, dir: &Path, seed: u64, percent: u32) -> io::Result<DayOfChange> {
         let percent = u64::from(percent.min(100));
         let patients = count(dir, TableKind::Patients)?.0;
@@ -134,7 +135,7 @@ impl Site {
             kept += 1;
             if choice.change.forward(kept - 1) < choice.changed {
                 changed_line.clear();
-                self.turn_digit(&line, column, &mut changed_line);
+                self.turn_digit(&line, column, &mut changed_line)?;
                 out.write_all(changed_line.as_bytes())?;
             } else {
                 out.write_all(line.as_bytes())?;
@@ -143,12 +144,12 @@ impl Site {
         Ok(())
     }
 
-    fn turn_digit(&self, line: &str, column: usize, out: &mut String) {
+    fn turn_digit(&self, line: &str, column: usize, out: &mut String) -> io::Result<()> {
         let mut cells = self.dialect.read_line(line.trim_end_matches(['\r', '\n']));
-        let cell = &mut cells[column];
-        let digit = cell.pop().and_then(|last| last.to_digit(10)).expect("a changing column ends in a digit");
-        cell.push(char::from_digit((digit + 1) % 10, 10).expect("below ten"));
+        let turned = cells.get_mut(column).and_then(turn_last_digit);
+        turned.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a cell to change does not end in a digit"))?;
         self.dialect.write_line(cells.iter().map(String::as_str), out);
+        Ok(())
     }
 
     fn append(&self, kind: TableKind, arrivals: &Arrivals, out: &mut impl Write) -> io::Result<u64> {
@@ -169,6 +170,12 @@ impl Site {
         }
         Ok(rows.len() as u64)
     }
+}
+
+fn turn_last_digit(cell: &mut String) -> Option<()> {
+    let digit = cell.pop()?.to_digit(10)?;
+    cell.push(char::from_digit((digit + 1) % 10, 10)?);
+    Some(())
 }
 
 /// Rows of a file, and how many of them a day may delete.

@@ -37,6 +37,8 @@ use world::World;
 pub const SITES: [u64; 2] = [2, 500];
 /// Fewest and most encounters a site.
 pub const ROWS_PER_SITE: [u64; 2] = [20, 100_000_000];
+/// Most (sites x sites x rows per site): beyond it the ten digits of telephone canaries could run out.
+pub const POPULATION_MAX: u64 = 10_000_000_000;
 /// Most per cent of persons at two or more sites.
 pub const SHARED_PERCENT_MAX: u64 = 40;
 /// Most thousandths of patients or encounters with a dirty cell.
@@ -51,7 +53,7 @@ pub struct Plan {
     /// Number of hospitals.
     pub sites: u64,
     /// Encounters of each hospital. Its own patients are half as many, those of other sites come on top; laboratory
-    /// values are about seven to eight times as many.
+    /// values are about eleven times as many.
     pub rows_per_site: u64,
     /// Per cent of the population that two sites see (one in seven of them: three sites).
     pub shared_percent: u64,
@@ -74,6 +76,8 @@ pub enum PlanError {
     Sites,
     /// The rows a site are not within `ROWS_PER_SITE`.
     RowsPerSite,
+    /// More sites and rows together than `POPULATION_MAX`.
+    Population,
     /// More shared persons than `SHARED_PERCENT_MAX`.
     SharedPercent,
     /// More than all shared persons are wrong.
@@ -94,6 +98,7 @@ impl fmt::Display for PlanError {
             Self::RowsPerSite => {
                 write!(f, "the rows of a site are not within {} to {}", ROWS_PER_SITE[0], ROWS_PER_SITE[1])
             }
+            Self::Population => write!(f, "sites x sites x rows is above {POPULATION_MAX}"),
             Self::SharedPercent => write!(f, "more than {SHARED_PERCENT_MAX} per cent of shared persons"),
             Self::FaultyPercent => write!(f, "more than 100 per cent of the shared persons with a fault"),
             Self::DirtyPerMille => write!(f, "more than {DIRTY_PER_MILLE_MAX} thousandths of dirty cells"),
@@ -109,9 +114,11 @@ impl std::error::Error for PlanError {}
 impl Plan {
     fn check(&self) -> Result<(), PlanError> {
         let within = |value: u64, [low, high]: [u64; 2]| (low..=high).contains(&value);
+        let together = self.sites.saturating_mul(self.sites).saturating_mul(self.rows_per_site);
         let rules = [
             (within(self.sites, SITES), PlanError::Sites),
             (within(self.rows_per_site, ROWS_PER_SITE), PlanError::RowsPerSite),
+            (together <= POPULATION_MAX, PlanError::Population),
             (self.shared_percent <= SHARED_PERCENT_MAX, PlanError::SharedPercent),
             (self.faulty_percent <= 100, PlanError::FaultyPercent),
             (self.dirty_per_mille <= DIRTY_PER_MILLE_MAX, PlanError::DirtyPerMille),

@@ -56,8 +56,8 @@ impl Dirt {
     }
 }
 
-/// One cell that a quality gate has to find.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One cell that a quality gate has to find. Prints without its row's key.
+#[derive(Clone, PartialEq, Eq)]
 pub struct DirtyCell {
     /// Its table.
     pub table: TableKind,
@@ -67,6 +67,13 @@ pub struct DirtyCell {
     pub column: &'static str,
     /// What is wrong.
     pub dirt: Dirt,
+}
+
+impl fmt::Debug for DirtyCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cell = f.debug_struct("DirtyCell");
+        cell.field("table", &self.table).field("column", &self.column).field("dirt", &self.dirt).finish_non_exhaustive()
+    }
 }
 
 /// The kinds of dirt of a table, with the meaning of the column each falls on. They are dealt out in turn.
@@ -246,6 +253,15 @@ impl Site {
                 DirtyCell { table, key: self.first_key(table, subject), column, dirt }
             })
         })
+    }
+
+    /// How many cells are dirty, by table, meaning of the column and kind.
+    pub fn dirty_counts(&self) -> BTreeMap<(TableKind, &'static str, Dirt), u64> {
+        let mut counts = BTreeMap::new();
+        for cell in self.dirty_cells() {
+            *counts.entry((cell.table, cell.column, cell.dirt)).or_default() += 1;
+        }
+        counts
     }
 
     /// How many cells of a table are dirty: the stated share of patients (in `patients.csv`) or of encounters.

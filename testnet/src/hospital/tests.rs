@@ -213,7 +213,9 @@ fn linkage_columns_are_named_at_every_site() {
         for kind in TableKind::ALL {
             let table = site.table(kind);
             assert_eq!(table.columns.iter().filter(|c| c.class == Class::PrimaryKey).count(), 1);
-            assert_eq!(table.columns[0].name, table.primary_key());
+            assert_eq!(table.columns[0].class, Class::PrimaryKey);
+            let names: BTreeSet<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+            assert_eq!(names.len(), table.columns.len(), "no header twice");
         }
     }
 }
@@ -254,6 +256,8 @@ fn dirty_cells_are_exactly_those_the_truth_names() {
         }
         let truth: BTreeSet<_> = site.dirty_cells().map(|c| (c.table, c.key, c.column.to_owned(), c.dirt)).collect();
         assert!(found == truth, "{}", site.name);
+        assert_eq!(site.dirty_counts().values().sum::<u64>(), truth.len() as u64);
+        assert_eq!(site.dirty_counts()[&(TableKind::Labs, "unit", Dirt::UnitMissing)], 4);
         for kind in [TableKind::Encounters, TableKind::Labs, TableKind::Vitals, TableKind::Diagnoses] {
             assert_eq!(truth.iter().filter(|(table, ..)| *table == kind).count(), 12);
         }
@@ -347,6 +351,15 @@ fn canaries_cover_patients_that_a_day_adds_and_a_day_repeats() {
 }
 
 #[test]
+fn a_day_of_change_refuses_a_file_that_the_site_did_not_write() {
+    let site = &generate(&plan(9)).unwrap().sites[0];
+    let dir = tempfile::tempdir().unwrap();
+    site.write_to(dir.path()).unwrap();
+    fs::write(dir.path().join("patients.csv"), "a,b\n1,2\n").unwrap();
+    assert_eq!(site.mutate(dir.path(), 1, 100).unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+}
+
+#[test]
 fn rows_stream_so_that_large_sites_start_at_once() {
     // A million encounters. Were rows made ahead, the first thousand would cost all of them.
     let large = Plan { rows_per_site: 200_000, shared_percent: 1, ..plan(1) };
@@ -378,12 +391,17 @@ fn plans_outside_their_bounds_are_refused() {
         (Plan { sites: 501, ..base }, Some(PlanError::Sites)),
         (Plan { rows_per_site: 19, ..base }, Some(PlanError::RowsPerSite)),
         (Plan { rows_per_site: 20, ..base }, None),
+        (Plan { sites: 500, rows_per_site: 40_000, shared_percent: 0, ..base }, None),
+        (Plan { sites: 500, rows_per_site: 40_001, shared_percent: 0, ..base }, Some(PlanError::Population)),
         (Plan { shared_percent: 40, ..base }, None),
         (Plan { shared_percent: 41, ..base }, Some(PlanError::SharedPercent)),
         (Plan { faulty_percent: 101, ..base }, Some(PlanError::FaultyPercent)),
         (Plan { dirty_per_mille: 101, ..base }, Some(PlanError::DirtyPerMille)),
     ];
     for (plan, error) in cases {
-        assert_eq!(generate(&plan).err(), error, "{plan:?}");
+        assert_eq!(plan.check().err(), error, "{plan:?}");
     }
+    assert_eq!(generate(&Plan { sites: 1, ..base }).err(), Some(PlanError::Sites));
+    let crowded = Plan { sites: 500, rows_per_site: 20, shared_percent: 40, ..base };
+    assert!(matches!(generate(&crowded), Err(PlanError::MoreVisitorsThanRows { .. })));
 }
