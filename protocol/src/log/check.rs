@@ -51,13 +51,7 @@ pub fn verify_log(folder: &impl TileFolder, checkpoint: &str, keys: &LogKeys) ->
     same_as_in_folder(folder, checkpoint)?;
     let files = Files::sort(folder, newest.head.size)?;
     let mut walk = Walk::new(folder, newest.head);
-    let mut report = Report {
-        head: newest.head,
-        tiles: 0,
-        checkpoints: 0,
-        cosigners: BTreeSet::new(),
-        strangers: 0,
-    };
+    let mut report = Report { head: newest.head, tiles: 0, checkpoints: 0, cosigners: BTreeSet::new(), strangers: 0 };
     report.take(newest);
     for size in &files.history {
         let open = read_history(folder, *size, keys)?;
@@ -309,7 +303,9 @@ mod tests {
     // LOG-16
     #[test]
     fn a_whole_log_verifies_at_every_shape() {
-        for (size, kept) in [(0, vec![]), (1, vec![0]), (256, vec![255]), (600, vec![1, 520, 590]), (66_000, vec![65_990])] {
+        for (size, kept) in
+            [(0, vec![]), (1, vec![0]), (256, vec![255]), (600, vec![1, 520, 590]), (66_000, vec![65_990])]
+        {
             let (files, _) = whole(size, &kept);
             let report = verify(&files).unwrap();
             assert_eq!(report.head, log_of(size).1);
@@ -326,8 +322,8 @@ mod tests {
         let (files, _) = whole(270, &[260]);
         assert!(verify(&files).is_ok());
         for (path, bytes) in &files.0 {
-            // A test over each bit of the full tiles would take minutes; a bit of each byte shows the same.
-            let step = if bytes.len() > 2000 { 9 } else { 1 };
+            // Every bit of the full tiles would take a minute; every 19th touches each hash more than ten times.
+            let step = if bytes.len() > 2000 { 19 } else { 1 };
             for bit in (0..bytes.len() * 8).step_by(step) {
                 let mut bent = files.clone();
                 bent.0.get_mut(path).unwrap()[bit / 8] ^= 1 << (bit % 8);
@@ -351,8 +347,11 @@ mod tests {
     #[test]
     fn a_missing_cut_or_grown_file_is_named() {
         let (files, _) = whole(66_000, &[65_990]);
-        for path in files.0.keys().filter(|path| path.starts_with("tile/") && path.len() < 18) {
+        for path in files.0.keys().filter(|path| path.starts_with("tile/")) {
             let tile = Tile::parse(path).unwrap();
+            if !tile.is_partial() && tile.index() % 100 != 0 {
+                continue;
+            }
             let bytes_expected = tile.file_bytes() as u64;
             let mut bent = files.clone();
             bent.0.get_mut(path).unwrap().push(0);
@@ -365,9 +364,6 @@ mod tests {
             if tile.standing(66_000) == Standing::Current {
                 assert_eq!(verify(&bent), Err(LogFault::Missing { path: path.clone() }));
             }
-            if tile.index() > 3 && tile.index() < 250 {
-                continue;
-            }
         }
     }
 
@@ -376,8 +372,15 @@ mod tests {
     fn a_file_that_does_not_belong_to_the_log_is_named() {
         let (files, _) = whole(270, &[260]);
         let foreign = [
-            "tile/0/002", "tile/0/000.p/3", "tile/0/001.p/15", "tile/2/000.p/1", "notes.txt", "tile/0/001.p/14.tmp",
-            "checkpoints/x", "tile/entries/001", "checkpoint.bak",
+            "tile/0/002",
+            "tile/0/000.p/3",
+            "tile/0/001.p/15",
+            "tile/2/000.p/1",
+            "notes.txt",
+            "tile/0/001.p/14.tmp",
+            "checkpoints/x",
+            "tile/entries/001",
+            "checkpoint.bak",
         ];
         for path in foreign {
             let mut more = files.clone();

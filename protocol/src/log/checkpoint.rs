@@ -77,8 +77,13 @@ impl LogKeys {
     ///
     /// # Errors
     /// [`NoteFault::KeyName`] when the origin cannot name a key.
-    pub fn new(origin: &str, log: impl IntoIterator<Item = PublicKey>, strangers: Strangers) -> Result<Self, NoteFault> {
-        let known: Result<Vec<_>, _> = log.into_iter().map(|public| NoteKey::new(origin, KeyKind::Log, public)).collect();
+    pub fn new(
+        origin: &str,
+        log: impl IntoIterator<Item = PublicKey>,
+        strangers: Strangers,
+    ) -> Result<Self, NoteFault> {
+        let known: Result<Vec<_>, _> =
+            log.into_iter().map(|public| NoteKey::new(origin, KeyKind::Log, public)).collect();
         Ok(Self { origin: origin.to_owned(), known: known?, strangers })
     }
 
@@ -281,7 +286,10 @@ pub(crate) mod tests {
         let theirs = cosigned(&text, PEER, &peer_pair(), UnixMillis(5000)).unwrap();
         let ours = with_cosignature(&text, &theirs, PEER, peer_pair().public()).unwrap();
         let open = keys(Strangers::Refuse).open(&ours).unwrap();
-        assert_eq!(open.cosigned.iter().map(|s| (s.name.as_str(), s.at_seconds)).collect::<Vec<_>>(), [(PEER, Some(5))]);
+        assert_eq!(
+            open.cosigned.iter().map(|s| (s.name.as_str(), s.at_seconds)).collect::<Vec<_>>(),
+            [(PEER, Some(5))]
+        );
         let later = cosigned(&text, PEER, &peer_pair(), UnixMillis(9000)).unwrap();
         let replaced = with_cosignature(&ours, &later, PEER, peer_pair().public()).unwrap();
         assert_eq!(keys(Strangers::Refuse).open(&replaced).unwrap().cosigned[0].at_seconds, Some(9));

@@ -114,9 +114,7 @@ impl Edge {
     pub fn partials(&self) -> Vec<(Tile, Vec<u8>)> {
         let bytes = |kind: TileKind| match kind {
             TileKind::Entries => bundle_bytes(&self.entries),
-            TileKind::Hashes(level) => {
-                hash_bytes(self.levels.get(usize::from(level)).map_or(&[], Vec::as_slice))
-            }
+            TileKind::Hashes(level) => hash_bytes(self.levels.get(usize::from(level)).map_or(&[], Vec::as_slice)),
         };
         let open = |kind: TileKind| {
             let index = kind.items(self.size()).div_euclid(u64::from(TILE_WIDTH));

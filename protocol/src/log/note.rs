@@ -332,7 +332,10 @@ mod tests {
         assert_eq!(pair().public().to_string(), "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
         assert_eq!(key(KeyKind::Log).id(), [155, 229, 211, 198]);
         assert_eq!(key(KeyKind::Cosigner).id(), [225, 127, 163, 50]);
-        assert_eq!(key(KeyKind::Log).verifier_key(), "example.com/log+9be5d3c6+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c");
+        assert_eq!(
+            key(KeyKind::Log).verifier_key(),
+            "example.com/log+9be5d3c6+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
+        );
     }
 
     // LOG-10: the notes in C2SP signed-note and tlog-checkpoint, as published.
@@ -406,8 +409,8 @@ mod tests {
             format!("text\n\n{line} \n"),
             format!("text\n\n{line}=\n"),
             format!("text\n\n-{}\n", &line[3..]),
-            format!("text\n\n{}\n", line.replace("AA==", "AB==")),
-            format!("text\n\n{}\n", line.replace("==", "")),
+            format!("text\n\n{}\n", line.replace("A=", "B=")),
+            format!("text\n\n{}\n", line.replace('=', "")),
             format!("text\n\n{}\n", line.replace(" n ", " n+ ")),
             format!("text\n\n{}\n", line.replace(" n ", " n\u{a0}m ")),
             format!("text\n\n{}\n", line.replace(" n ", "  ")),

@@ -167,7 +167,8 @@ impl Tile {
     /// [`LogFault`] naming the file.
     pub fn read(self, from: &impl TileRead) -> Result<Vec<u8>, LogFault> {
         let expected = self.file_bytes();
-        let bytes = from.read(&self.path(), expected).map_err(|fault| LogFault::unread(self.path(), fault, expected))?;
+        let bytes =
+            from.read(&self.path(), expected).map_err(|fault| LogFault::unread(self.path(), fault, expected))?;
         if bytes.len() != expected {
             let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             return Err(LogFault::unread(self.path(), ReadFault::TooLong { bytes: found }, expected));
@@ -195,10 +196,7 @@ impl Tile {
             let [high, low, entry @ ..] = record;
             if [*high, *low] != ENTRY_PREFIX {
                 let within = u64::from(*high == ENTRY_PREFIX[0]);
-                return Err(LogFault::Differs {
-                    path: self.path(),
-                    byte: entry_offset(place).saturating_add(within),
-                });
+                return Err(LogFault::Differs { path: self.path(), byte: entry_offset(place).saturating_add(within) });
             }
             entries.push(LeafEntry(*entry));
         }
@@ -306,10 +304,35 @@ mod tests {
     #[test]
     fn a_tile_has_one_path_and_no_other_is_read() {
         let wrong = [
-            "", "tile", "tile/", "tile/0", "tile/0/", "tile/0/1", "tile/0/0001", "tile/0/x000/001", "tile/0/x001", "tile/8/000",
-            "tile/00/000", "tile/+1/000", "tile/-1/000", "tile/0/x001/x234", "tile/0/001/234", "tile/0/000.p/0", "tile/0/000.p/256",
-            "tile/0/000.p/01", "tile/0/000.p", "tile/0/000.p/1/", "tile/entry/000", "tile/0/00a", "/tile/0/000", "tile/0/../000",
-            "tile/0/x999/x999/x999/x999/x999/x999/x999/999", "tile//000", "tile//0/000", "tile/0/000.p/1.p/1", "tile//.p/1",
+            "",
+            "tile",
+            "tile/",
+            "tile/0",
+            "tile/0/",
+            "tile/0/1",
+            "tile/0/0001",
+            "tile/0/x000/001",
+            "tile/0/x001",
+            "tile/8/000",
+            "tile/00/000",
+            "tile/+1/000",
+            "tile/-1/000",
+            "tile/0/x001/x234",
+            "tile/0/001/234",
+            "tile/0/000.p/0",
+            "tile/0/000.p/256",
+            "tile/0/000.p/01",
+            "tile/0/000.p",
+            "tile/0/000.p/1/",
+            "tile/entry/000",
+            "tile/0/00a",
+            "/tile/0/000",
+            "tile/0/../000",
+            "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+            "tile//000",
+            "tile//0/000",
+            "tile/0/000.p/1.p/1",
+            "tile//.p/1",
         ];
         for path in wrong {
             assert_eq!(Tile::parse(path), None, "{path}");
@@ -348,11 +371,14 @@ mod tests {
                 }
                 files.extend(written);
                 for gone in superseded(size, next) {
-                    files.retain(|tile: &Tile| !tile.is_partial() || (tile.kind(), tile.index()) != (gone.kind(), gone.index()));
+                    files.retain(|tile: &Tile| {
+                        !tile.is_partial() || (tile.kind(), tile.index()) != (gone.kind(), gone.index())
+                    });
                 }
                 size = next;
             }
-            let current: Vec<Tile> = files.iter().copied().filter(|tile| tile.standing(size) == Standing::Current).collect();
+            let current: Vec<Tile> =
+                files.iter().copied().filter(|tile| tile.standing(size) == Standing::Current).collect();
             let mut expected: Vec<Tile> = growth(0, size).collect();
             expected.sort();
             assert_eq!(current, expected, "step {step}");

@@ -170,7 +170,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_tree_splits_at_the_largest_power_of_two_below_its_size() {
-        for (size, at) in [(2, 1), (3, 2), (4, 2), (5, 4), (8, 4), (9, 8), (u64::MAX, 1 << 63), ((1 << 63) + 1, 1 << 63)] {
+        for (size, at) in
+            [(2, 1), (3, 2), (4, 2), (5, 4), (8, 4), (9, 8), (u64::MAX, 1 << 63), ((1 << 63) + 1, 1 << 63)]
+        {
             assert_eq!(split(size), at, "{size}");
         }
     }
