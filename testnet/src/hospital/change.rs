@@ -152,23 +152,33 @@ impl Site {
         Ok(())
     }
 
+    /// Writes the day's rows, one patient or encounter at a time.
     fn append(&self, kind: TableKind, arrivals: &Arrivals, out: &mut impl Write) -> io::Result<u64> {
         let mut rows: VecDeque<Row> = VecDeque::new();
+        let mut added = 0;
         if kind == TableKind::Patients {
-            let new = arrivals.first_patient..arrivals.first_patient + arrivals.patients;
-            rows.extend(new.map(|slot| patient_row(self, slot)));
-        } else {
-            for encounter in &arrivals.encounters {
-                rows_of(self, kind, encounter, &mut rows);
+            for slot in arrivals.first_patient..arrivals.first_patient + arrivals.patients {
+                rows.push_back(patient_row(self, slot));
+                added += self.write_rows(&mut rows, out)?;
             }
+            return Ok(added);
         }
+        for encounter in &arrivals.encounters {
+            rows_of(self, kind, encounter, &mut rows);
+            added += self.write_rows(&mut rows, out)?;
+        }
+        Ok(added)
+    }
+
+    fn write_rows(&self, rows: &mut VecDeque<Row>, out: &mut impl Write) -> io::Result<u64> {
         let mut line = String::new();
-        for row in &rows {
+        let count = rows.len() as u64;
+        for row in rows.drain(..) {
             line.clear();
             self.dialect.write_line(row.cells(), &mut line);
             out.write_all(line.as_bytes())?;
         }
-        Ok(rows.len() as u64)
+        Ok(count)
     }
 }
 

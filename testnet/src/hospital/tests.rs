@@ -361,7 +361,7 @@ fn a_day_of_change_refuses_a_file_that_the_site_did_not_write() {
 
 #[test]
 fn rows_stream_so_that_large_sites_start_at_once() {
-    // A million encounters. Were rows made ahead, the first thousand would cost all of them.
+    // Two hundred thousand encounters, two million laboratory values: none is made before it is asked for.
     let large = Plan { rows_per_site: 200_000, shared_percent: 1, ..plan(1) };
     let consortium = generate(&large).unwrap();
     let site = &consortium.sites[2];
