@@ -130,6 +130,8 @@ code_points! {
         Forked = 17,
         /// A one-time secret that is wrong or used.
         TokenRefused = 18,
+        /// Bytes that are not what their digest says.
+        DigestMismatch = 19,
     }
 }
 

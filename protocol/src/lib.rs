@@ -13,6 +13,7 @@ pub mod code;
 pub mod wire;
 pub mod key;
 pub mod record;
+pub mod rule;
 pub mod log;
 pub mod message;
 pub mod endpoint;

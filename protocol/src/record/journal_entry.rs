@@ -95,6 +95,11 @@ pub enum Act {
         /// Why.
         code: ErrorCode,
     },
+    /// A peer's document was received and refused; it counts as received.
+    DocumentRefused {
+        /// Why.
+        code: ErrorCode,
+    },
     /// Landed rows left the store.
     Erased {
         /// The subscription.

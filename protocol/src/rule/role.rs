@@ -1,0 +1,139 @@
+//! Who may do what: a closed table of role and action. What is not in it is refused.
+
+use crate::record::order::Command;
+use crate::record::person::Role;
+
+/// What an order amounts to, for the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Add, change or remove persons of this node.
+    ManagePersons,
+    /// Issue join tokens, propose charters.
+    ManageMembership,
+    /// Bind this node to a charter; compare fingerprints.
+    BindNode,
+    /// Make and wrap linkage keys.
+    ManageLinkage,
+    /// Name sources, define shares, take snapshots.
+    PrepareShares,
+    /// Let terms leave, invite, widen, reinstate.
+    ReleaseShares,
+    /// Answer invitations, pause, end, roll back, prune.
+    ManageSubscriptions,
+    /// Revoke, or shorten what runs.
+    Restrict,
+    /// Record that a patient opts out.
+    RecordOptOut,
+    /// See rows: a preview, or a landed version.
+    SeeRows,
+    /// Halt all output.
+    Halt,
+    /// Lift the halt.
+    Resume,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 12] = [
+        Self::ManagePersons,
+        Self::ManageMembership,
+        Self::BindNode,
+        Self::ManageLinkage,
+        Self::PrepareShares,
+        Self::ReleaseShares,
+        Self::ManageSubscriptions,
+        Self::Restrict,
+        Self::RecordOptOut,
+        Self::SeeRows,
+        Self::Halt,
+        Self::Resume,
+    ];
+
+    /// As a person would say it, after "to".
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::ManagePersons => "manage persons",
+            Self::ManageMembership => "invite hospitals or propose charters",
+            Self::BindNode => "bind this node to a charter or a party's key",
+            Self::ManageLinkage => "make or wrap linkage keys",
+            Self::PrepareShares => "define datasets and shares or take snapshots",
+            Self::ReleaseShares => "let data leave",
+            Self::ManageSubscriptions => "manage subscriptions",
+            Self::Restrict => "revoke or shorten a share",
+            Self::RecordOptOut => "record an opt-out",
+            Self::SeeRows => "see rows",
+            Self::Halt => "halt all output",
+            Self::Resume => "lift the halt",
+        }
+    }
+
+    /// The roles that may.
+    pub const fn roles(self) -> &'static [Role] {
+        match self {
+            Self::ManagePersons | Self::ManageMembership => &[Role::SiteAdministrator],
+            Self::BindNode | Self::ReleaseShares | Self::Resume | Self::ManageLinkage => &[Role::PrivacyOfficer],
+            Self::PrepareShares | Self::ManageSubscriptions => &[Role::DataSteward],
+            Self::Restrict | Self::RecordOptOut => &[Role::DataSteward, Role::PrivacyOfficer],
+            Self::SeeRows => &[Role::DataSteward, Role::PrivacyOfficer],
+            Self::Halt => &[Role::SiteAdministrator, Role::DataSteward, Role::PrivacyOfficer],
+        }
+    }
+}
+
+/// Whether a person with these roles may do this.
+pub fn permits<'a>(roles: impl IntoIterator<Item = &'a Role>, action: Action) -> bool {
+    roles.into_iter().any(|role| action.roles().contains(role))
+}
+
+/// The action of a command. `shortens` says whether a change of a subscription only takes away.
+pub const fn action_of(command: &Command, shortens: bool) -> Action {
+    match command {
+        Command::EnrolPerson(_) => Action::ManagePersons,
+        Command::IssueJoinToken { .. } | Command::ProposeCharter(_) => Action::ManageMembership,
+        Command::SignCharter(_) | Command::ConfirmRoot { .. } => Action::BindNode,
+        Command::MakeLinkageKey { .. } | Command::WrapLinkageKey { .. } => Action::ManageLinkage,
+        Command::DefineDataset(_) | Command::DefineShare(_) | Command::TakeSnapshot { .. } => Action::PrepareShares,
+        Command::ApproveShare { .. } | Command::Invite { .. } => Action::ReleaseShares,
+        Command::AnswerInvitation { .. }
+        | Command::SetStanding { .. }
+        | Command::RollBack { .. }
+        | Command::Prune { .. } => Action::ManageSubscriptions,
+        Command::ChangeSubscription { .. } if shortens => Action::Restrict,
+        Command::ChangeSubscription { .. } => Action::ReleaseShares,
+        Command::OptOut { .. } => Action::RecordOptOut,
+        Command::Preview { .. } | Command::ReadLanded { .. } => Action::SeeRows,
+        Command::Stop => Action::Halt,
+        Command::Start => Action::Resume,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // ROLE-1
+    #[test]
+    fn the_site_administrator_sees_no_row_and_lets_nothing_leave() {
+        let admin = [Role::SiteAdministrator];
+        let may: Vec<Action> = Action::ALL.into_iter().filter(|action| permits(&admin, *action)).collect();
+        assert_eq!(may, [Action::ManagePersons, Action::ManageMembership, Action::Halt]);
+    }
+
+    // ROLE-2
+    #[test]
+    fn only_the_privacy_officer_lets_data_leave() {
+        for action in [Action::ReleaseShares, Action::Resume, Action::ManageLinkage, Action::BindNode] {
+            let may: Vec<Role> = Role::ALL.into_iter().filter(|role| permits([role], action)).collect();
+            assert_eq!(may, [Role::PrivacyOfficer], "{action:?}");
+        }
+    }
+
+    // ROLE-3
+    #[test]
+    fn an_auditor_or_data_scientist_changes_nothing_and_nobody_may_do_anything_without_a_role() {
+        for action in Action::ALL {
+            assert!(!permits(&[Role::Auditor, Role::DataScientist], action), "{action:?}");
+            assert!(!permits(&[], action), "{action:?}");
+        }
+    }
+}
