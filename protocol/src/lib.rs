@@ -16,4 +16,5 @@ pub mod record;
 pub mod rule;
 pub mod log;
 pub mod message;
+pub mod state;
 pub mod endpoint;

@@ -31,7 +31,7 @@ impl Checkpoint {
     /// The text that is signed.
     pub fn text(&self) -> String {
         let root = STANDARD.encode(self.head.root.0);
-        let extensions: String = self.extensions.iter().map(|line| format!("{line}\n")).collect();
+        let extensions: String = self.extensions.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         format!("{}\n{}\n{root}\n{extensions}", self.origin, self.head.size)
     }
 

@@ -134,9 +134,9 @@ impl NoteKey {
 
     /// The key as other tools take it: `name+id+base64(type || key)`.
     pub fn verifier_key(&self) -> String {
-        let id: String = self.id().iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = u32::from_be_bytes(self.id());
         let typed = [&[self.kind.signature_type()], self.public.as_bytes().as_slice()].concat();
-        format!("{}+{id}+{}", self.name, STANDARD.encode(typed))
+        format!("{}+{id:08x}+{}", self.name, STANDARD.encode(typed))
     }
 
     /// Whether `signature` is this key's over `text`.

@@ -1,0 +1,184 @@
+//! The charter chain as this node knows it: versions in force, proposals that wait, and which version binds this node.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::code::ErrorCode;
+use crate::digest::DocumentDigest;
+use crate::ident::{ConsortiumId, Name};
+use crate::key::pair::PublicKey;
+use crate::key::signed::Signed;
+use crate::record::charter::{Charter, PartyKind};
+use crate::rule::charter_in_force::{Requirement, check_succession, requirement, strengthens};
+
+/// One charter version with the signatures known.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// As signed so far.
+    pub signed: Signed<Charter>,
+    /// Its content.
+    pub charter: Charter,
+    /// Its name.
+    pub digest: DocumentDigest,
+    /// Roots that have signed.
+    pub signers: BTreeSet<PublicKey>,
+}
+
+/// How far a peer is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// In the charter that binds this node.
+    Party,
+    /// Only in a charter version that this node has not accepted: charters and node records pass, nothing else.
+    CharterOnly,
+}
+
+/// The charter chain of one consortium.
+#[derive(Debug, Clone)]
+pub struct Charters {
+    consortium: ConsortiumId,
+    operator_root: PublicKey,
+    chain: Vec<Version>,
+    proposals: BTreeMap<DocumentDigest, Version>,
+}
+
+impl Charters {
+    /// No version yet; the first is known by its digest and the operator's root.
+    pub const fn new(consortium: ConsortiumId, operator_root: PublicKey) -> Self {
+        Self { consortium, operator_root, chain: Vec::new(), proposals: BTreeMap::new() }
+    }
+
+    /// The versions in force, from the first on.
+    pub fn chain(&self) -> &[Version] {
+        &self.chain
+    }
+
+    /// The newest version in force.
+    pub fn head(&self) -> Option<&Version> {
+        self.chain.last()
+    }
+
+    /// Versions that wait for signatures.
+    pub fn proposals(&self) -> impl Iterator<Item = &Version> {
+        self.proposals.values()
+    }
+
+    /// What a proposal, or the head itself, needs; `None` for a version that does not follow the head.
+    pub fn requirement_of(&self, version: &Version) -> Option<Requirement> {
+        let last = if version.charter.version == 1 { None } else { self.before(version) };
+        match last {
+            None if version.charter.version == 1 => Some(Requirement { eligible: BTreeSet::new(), needed: 0 }),
+            None => None,
+            Some(last) => Some(requirement(&last.charter, &version.charter)),
+        }
+    }
+
+    fn before(&self, version: &Version) -> Option<&Version> {
+        self.chain.iter().find(|earlier| Some(earlier.digest) == version.charter.previous)
+    }
+
+    /// The version that binds `party`: the newest in force that it has accepted, or that only strengthens one it has.
+    pub fn binding(&self, party: &Name) -> Option<&Version> {
+        let mut bound: Option<&Version> = None;
+        for version in &self.chain {
+            let Some(entry) = version.charter.roster.get(party) else { continue };
+            let accepted = version.signers.contains(&entry.root);
+            let follows = bound.is_some_and(|last| {
+                Some(last.digest) == version.charter.previous && strengthens(&last.charter, &version.charter)
+            });
+            if accepted || follows {
+                bound = Some(version);
+            }
+        }
+        bound
+    }
+
+    /// The root of `peer` and how far it is known to `us`.
+    pub fn root_of(&self, us: &Name, peer: &Name) -> Option<(PublicKey, Standing)> {
+        let root = |version: &Version| version.charter.roster.get(peer).map(|party| party.root);
+        if let Some(found) = self.binding(us).and_then(root) {
+            return Some((found, Standing::Party));
+        }
+        let known = self.chain.iter().rev().find_map(root).or_else(|| self.proposals.values().find_map(root));
+        let operator = self.chain.is_empty().then_some(self.operator_root);
+        known.or(operator).map(|found| (found, Standing::CharterOnly))
+    }
+
+    /// Checks a charter document from anywhere (spec CHAR-8).
+    ///
+    /// # Errors
+    /// The code for the peer: a chain that does not continue, a signature that does not stand.
+    pub fn check(&self, signed: &Signed<Charter>) -> Result<Version, ErrorCode> {
+        let charter = signed.claimed().map_err(|fault| fault.code())?;
+        let digest = signed.digest();
+        let known = self.chain.iter().chain(self.proposals.values()).any(|version| version.digest == digest);
+        let operator = match self.head() {
+            None if charter.version == 1 && digest.0 == self.consortium.0 => self.operator_root,
+            None => return Err(ErrorCode::ChainBroken),
+            Some(_) if known && charter.version == 1 => self.operator_root,
+            Some(_) if known => self.operator_before(&charter).ok_or(ErrorCode::ChainBroken)?,
+            Some(head) => {
+                check_succession(self.consortium, &head.charter, head.digest, &charter)
+                    .map_err(|_| ErrorCode::ChainBroken)?;
+                head.charter.operator().1.root
+            }
+        };
+        let mut accepted: Vec<PublicKey> = charter.roster.values().map(|party| party.root).collect();
+        accepted.extend(self.before_roots(&charter));
+        accepted.push(operator);
+        let verified = signed.verify(&accepted).map_err(|fault| fault.code())?;
+        if !verified.signers().contains(&operator) {
+            return Err(ErrorCode::SignatureInvalid);
+        }
+        let signers = verified.signers().clone();
+        Ok(Version { signed: signed.clone(), charter, digest, signers })
+    }
+
+    fn operator_before(&self, charter: &Charter) -> Option<PublicKey> {
+        let last = self.chain.iter().find(|version| Some(version.digest) == charter.previous)?;
+        Some(last.charter.operator().1.root)
+    }
+
+    fn before_roots(&self, charter: &Charter) -> Vec<PublicKey> {
+        let last = self.chain.iter().find(|version| Some(version.digest) == charter.previous);
+        last.map(|version| version.charter.roster.values().map(|party| party.root).collect()).unwrap_or_default()
+    }
+
+    /// Whether taking this version in would teach anything: a new version, or a new signature on a known one.
+    pub fn is_news(&self, version: &Version) -> bool {
+        let known = self.chain.iter().chain(self.proposals.values()).find(|other| other.digest == version.digest);
+        known.is_none_or(|known| !version.signers.is_subset(&known.signers))
+    }
+
+    /// Takes a checked version in. Returns it when it has now come into force.
+    pub fn take(&mut self, version: Version) -> Option<DocumentDigest> {
+        let place = self.chain.iter_mut().find(|other| other.digest == version.digest);
+        if let Some(known) = place {
+            merge(known, &version);
+            return None;
+        }
+        let digest = version.digest;
+        match self.proposals.get_mut(&digest) {
+            Some(known) => merge(known, &version),
+            None => drop(self.proposals.insert(digest, version)),
+        }
+        let proposal = self.proposals.get(&digest)?;
+        let met = self.requirement_of(proposal).is_some_and(|need| need.is_met(&proposal.signers));
+        if !met {
+            return None;
+        }
+        let version = self.proposals.remove(&digest)?;
+        self.proposals.clear();
+        self.chain.push(version);
+        Some(digest)
+    }
+
+    /// Whether `party` is a member or the operator in the version that binds `us`.
+    pub fn kind_of(&self, us: &Name, party: &Name) -> Option<PartyKind> {
+        self.binding(us)?.charter.roster.get(party).map(|entry| entry.kind)
+    }
+}
+
+fn merge(known: &mut Version, news: &Version) {
+    known.signers.extend(news.signers.iter().copied());
+    known.signed.merge_signatures(&news.signed).expect("equal digests mean equal payloads");
+}

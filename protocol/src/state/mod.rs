@@ -1,0 +1,470 @@
+//! A node's state in one consortium: a fold over its journal, and nothing else.
+//!
+//! [`State::apply`] takes an entry that was checked before it was written; it does not fail. Whatever a node knows after
+//! a restart, it knows from here (law 10).
+
+pub mod charters;
+pub mod outbox;
+pub mod share;
+pub mod subscription;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::digest::DocumentDigest;
+use crate::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId, Text};
+use crate::key::pair::PublicKey;
+use crate::key::signed::{Record, Signed};
+use crate::message::document::Document;
+use crate::record::acceptance::{Acceptance, Standing, StandingState};
+use crate::record::charter::PartyKind;
+use crate::record::dataset::Dataset;
+use crate::record::invitation::Invitation;
+use crate::record::journal_entry::{Act, Actor, JournalEntry};
+use crate::record::manifest::{LinkageCheck, LinkageKeyId, Manifest};
+use crate::record::node_record::NodeRecord;
+use crate::record::order::{Command, OptOutChoice, OptOutEntry, Order};
+use crate::record::person::Person;
+use crate::record::receipt::{Outcome, Receipt};
+use crate::record::revocation::Revocation;
+use crate::time::UnixMillis;
+
+use charters::Charters;
+use outbox::Mailbox;
+use share::{Offer, Stated};
+use subscription::{Fate, Side, Snapshot, Subscription};
+
+/// A one-time secret that the operator has issued.
+#[derive(Debug, Clone)]
+pub struct JoinSecret {
+    /// The name the hospital will have.
+    pub party: Name,
+    /// Its title.
+    pub title: Text,
+    /// It cannot be used from here on.
+    pub expires: UnixMillis,
+    /// The root that has used it.
+    pub used_by: Option<PublicKey>,
+}
+
+/// A party's node record as last heard.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// As signed.
+    pub signed: Signed<NodeRecord>,
+    /// Its content.
+    pub record: NodeRecord,
+}
+
+/// What this node knows of linkage keys.
+#[derive(Debug, Clone, Default)]
+pub struct LinkageState {
+    /// Keys in the keystore, by epoch.
+    pub held: BTreeMap<u32, LinkageKeyId>,
+    /// The key that the key maker has announced, by epoch: what every manifest's statement must name.
+    pub announced: BTreeMap<u32, LinkageKeyId>,
+    /// The check value first seen for a key and normaliser: every later one must equal it.
+    pub checks: BTreeMap<(LinkageKeyId, u16), LinkageCheck>,
+    /// To whom a wrap went, by epoch.
+    pub wrapped: BTreeMap<u32, BTreeSet<Name>>,
+}
+
+/// A node's state in one consortium.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// This node's name.
+    pub party: Name,
+    /// Entries applied.
+    pub entries: u64,
+    /// The charter chain.
+    pub charters: Charters,
+    /// Node records, this node's own too.
+    pub records: BTreeMap<Name, Known>,
+    /// Persons of this node.
+    pub persons: BTreeMap<Name, Person>,
+    /// Orders carried out, so that none is carried out twice.
+    pub orders: BTreeSet<Nonce>,
+    /// One-time secrets issued.
+    pub secrets: BTreeMap<DocumentDigest, JoinSecret>,
+    /// Hospitals that have used one and are on no roster yet.
+    pub joining: BTreeMap<Name, NodeRecord>,
+    /// Roots that a person here has compared by another channel.
+    pub confirmed: BTreeMap<Name, PublicKey>,
+    /// This node's datasets.
+    pub datasets: BTreeMap<DatasetId, Dataset>,
+    /// Who has opted out, by dataset.
+    pub opted_out: BTreeMap<DatasetId, BTreeSet<OptOutEntry>>,
+    /// This node's shares.
+    pub offers: BTreeMap<ShareId, Offer>,
+    /// Subscriptions, as provider or consumer.
+    pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// Linkage keys.
+    pub linkage: LinkageState,
+    /// Documents from and to each peer.
+    pub mail: BTreeMap<Name, Mailbox>,
+    /// Whether all output is stopped.
+    pub stopped: bool,
+}
+
+impl State {
+    /// Nothing has happened yet.
+    pub fn new(consortium: ConsortiumId, party: Name, operator_root: PublicKey) -> Self {
+        Self {
+            consortium,
+            party,
+            entries: 0,
+            charters: Charters::new(consortium, operator_root),
+            records: BTreeMap::new(),
+            persons: BTreeMap::new(),
+            orders: BTreeSet::new(),
+            secrets: BTreeMap::new(),
+            joining: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
+            datasets: BTreeMap::new(),
+            opted_out: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            linkage: LinkageState::default(),
+            mail: BTreeMap::new(),
+            stopped: false,
+        }
+    }
+
+    /// Applies one journaled entry.
+    pub fn apply(&mut self, entry: &JournalEntry) {
+        self.entries = self.entries.saturating_add(1);
+        let peer = match &entry.actor {
+            Actor::Peer(name) => Some(name),
+            Actor::Person(_) | Actor::Node => None,
+        };
+        if let Some(peer) = peer {
+            self.mail.entry(peer.clone()).or_default().note_received();
+        }
+        match &entry.act {
+            Act::Began { party } => self.party = party.clone(),
+            Act::Order(order) => self.apply_order(order),
+            Act::Person(person) => self.apply_person(person),
+            Act::Charter(charter) => self.apply_charter(charter, peer),
+            Act::NodeRecord(record) => self.apply_record(record),
+            Act::JoinAsked { secret, record } => self.apply_join(*secret, record),
+            Act::Invitation(signed) => self.apply_invitation(signed, peer),
+            Act::Acceptance(signed) => self.apply_acceptance(signed, peer),
+            Act::Standing(signed) => self.apply_standing(signed, peer),
+            Act::Revocation(signed) => self.apply_revocation(signed, peer),
+            Act::Manifest(manifest) => self.apply_manifest(manifest, peer),
+            Act::SnapshotTaken { share, snapshot, index } => self.apply_index(*share, *snapshot, *index),
+            Act::Receipt(signed) => self.apply_receipt(signed, peer),
+            Act::Erased { subscription, snapshot } => self.settle(*subscription, *snapshot, Fate::Erased),
+            Act::LinkageWrap(wrap) => self.apply_wrap(wrap),
+            Act::LinkageKeyHeld { epoch, key } => {
+                self.linkage.held.insert(*epoch, *key);
+                self.linkage.announced.entry(*epoch).or_insert(*key);
+            }
+            Act::Served { subscription, bytes } => {
+                if let Some(found) = self.subscriptions.get_mut(subscription) {
+                    found.served.0 = found.served.0.saturating_add(bytes.0);
+                }
+            }
+            Act::SnapshotFailed { .. } | Act::PeerRefused { .. } | Act::DocumentRefused { .. } => {}
+        }
+    }
+
+    fn apply_order(&mut self, signed: &Signed<Order>) {
+        let order = known(signed);
+        self.orders.insert(order.nonce);
+        match order.command {
+            Command::EnrolPerson(person) => self.apply_person(&person),
+            Command::IssueJoinToken { secret, party, title, expires } => {
+                self.secrets.insert(secret, JoinSecret { party, title, expires, used_by: None });
+            }
+            Command::ConfirmRoot { party, root } => drop(self.confirmed.insert(party, root)),
+            Command::DefineDataset(dataset) => drop(self.datasets.insert(dataset.dataset, dataset)),
+            Command::DefineShare(share) => {
+                let terms = Signed::unsigned(&share).digest();
+                match self.offers.get_mut(&share.share) {
+                    Some(offer) => offer.define(share, terms),
+                    None => drop(self.offers.insert(share.share, Offer::new(share, terms))),
+                }
+            }
+            Command::ApproveShare { share, .. } => {
+                if let Some(offer) = self.offers.get_mut(&share) {
+                    offer.approve();
+                }
+            }
+            Command::OptOut { dataset, entry, choice } => {
+                let entries = self.opted_out.entry(dataset).or_default();
+                match choice {
+                    OptOutChoice::Out => entries.insert(entry),
+                    OptOutChoice::In => entries.remove(&entry),
+                };
+            }
+            Command::RollBack { subscription, snapshot } => {
+                if let Some(found) = self.subscriptions.get_mut(&subscription) {
+                    found.current = Some(snapshot);
+                }
+            }
+            Command::Stop => self.stopped = true,
+            Command::Start => self.stopped = false,
+            Command::ProposeCharter(_)
+            | Command::SignCharter(_)
+            | Command::MakeLinkageKey { .. }
+            | Command::WrapLinkageKey { .. }
+            | Command::Invite { .. }
+            | Command::AnswerInvitation { .. }
+            | Command::SetStanding { .. }
+            | Command::ChangeSubscription { .. }
+            | Command::TakeSnapshot { .. }
+            | Command::Preview { .. }
+            | Command::ReadLanded { .. }
+            | Command::Prune { .. } => {}
+        }
+    }
+
+    fn apply_person(&mut self, signed: &Signed<Person>) {
+        let person = known(signed);
+        self.persons.insert(person.person.clone(), person);
+    }
+
+    fn apply_charter(&mut self, signed: &Signed<crate::record::charter::Charter>, peer: Option<&Name>) {
+        let Ok(version) = self.charters.check(signed) else { return };
+        let in_force = self.charters.take(version.clone()).is_some();
+        let merged = self.charters.chain().iter().chain(self.charters.proposals());
+        let Some(merged) = merged.into_iter().find(|known| known.digest == version.digest).cloned() else { return };
+        let operator = merged.charter.operator().0.clone();
+        for name in merged.charter.roster.keys() {
+            self.joining.remove(name);
+        }
+        let document = Arc::new(Document::Charter(merged.signed.clone()));
+        if self.party == operator {
+            let all: Vec<Name> = merged.charter.members().map(|(name, _)| name.clone()).collect();
+            let proposed = peer.is_none();
+            let news = if in_force || proposed { all } else { Vec::new() };
+            news.into_iter().for_each(|name| self.send_charter(&name, &document));
+            if in_force {
+                self.introduce(&merged.charter);
+            }
+        } else if peer.is_none() {
+            self.mail.entry(operator).or_default().push(document);
+        }
+    }
+
+    /// The operator tells new members of every other's node record, and the others of theirs.
+    fn introduce(&mut self, charter: &crate::record::charter::Charter) {
+        let before = self.charters.chain().iter().rev().nth(1).map(|version| version.charter.clone());
+        let is_new = |name: &Name| before.as_ref().is_none_or(|before| !before.roster.contains_key(name));
+        for (member, _) in charter.members() {
+            for (other, known) in &self.records {
+                let news = other != member && charter.roster.contains_key(other) && (is_new(member) || is_new(other));
+                if news && *other != self.party {
+                    let document = Arc::new(Document::NodeRecord(known.signed.clone()));
+                    self.mail.entry(member.clone()).or_default().push(document);
+                }
+            }
+        }
+    }
+
+    /// A party that has nothing yet gets the whole chain first, so that it can check what comes.
+    fn send_charter(&mut self, name: &Name, document: &Arc<Document>) {
+        let chain: Vec<Arc<Document>> =
+            self.charters.chain().iter().map(|version| Arc::new(Document::Charter(version.signed.clone()))).collect();
+        let mailbox = self.mail.entry(name.clone()).or_default();
+        if mailbox.is_empty() {
+            chain.into_iter().for_each(|earlier| mailbox.push(earlier));
+        }
+        mailbox.push(Arc::clone(document));
+    }
+
+    fn apply_record(&mut self, signed: &Signed<NodeRecord>) {
+        let record = known(signed);
+        let newer = self.records.get(&record.party).is_none_or(|have| have.record.sequence < record.sequence);
+        if !newer {
+            return;
+        }
+        let party = record.party.clone();
+        self.records.insert(party.clone(), Known { signed: signed.clone(), record });
+        let document = Arc::new(Document::NodeRecord(signed.clone()));
+        self.relay_record(&party, &document);
+    }
+
+    /// The operator tells every member of every other's record; a member tells the operator of its own.
+    fn relay_record(&mut self, party: &Name, document: &Arc<Document>) {
+        let Some(head) = self.charters.head() else { return };
+        let (operator, members) = (head.charter.operator().0.clone(), head.charter.members());
+        let to: Vec<Name> = match self.party == operator {
+            true => members.map(|(name, _)| name.clone()).filter(|name| name != party).collect(),
+            false if *party == self.party => vec![operator],
+            false => Vec::new(),
+        };
+        to.into_iter().for_each(|name| self.mail.entry(name).or_default().push(Arc::clone(document)));
+    }
+
+    fn apply_join(&mut self, secret: DocumentDigest, signed: &Signed<NodeRecord>) {
+        let record = known(signed);
+        if let Some(found) = self.secrets.get_mut(&secret) {
+            found.used_by = Some(record.root);
+        }
+        self.records.insert(record.party.clone(), Known { signed: signed.clone(), record: record.clone() });
+        self.joining.insert(record.party.clone(), record);
+    }
+
+    fn apply_invitation(&mut self, signed: &Signed<Invitation>, peer: Option<&Name>) {
+        let invitation = known(signed);
+        let (side, other) = match peer {
+            Some(provider) => (Side::Consumer, provider.clone()),
+            None => (Side::Provider, invitation.consumer.clone()),
+        };
+        self.post(peer, &other, Document::Invitation(signed.clone()));
+        let digest = signed.digest();
+        match self.subscriptions.get_mut(&invitation.subscription) {
+            Some(found) => found.reinvite(invitation, digest),
+            None => {
+                let id = invitation.subscription;
+                self.subscriptions.insert(id, Subscription::new(side, other, invitation, digest));
+            }
+        }
+    }
+
+    fn apply_acceptance(&mut self, signed: &Signed<Acceptance>, peer: Option<&Name>) {
+        let acceptance = known(signed);
+        self.change(acceptance.subscription, peer, Document::Acceptance(signed.clone()), |found| {
+            let terms = Signed::unsigned(&found.invitation.share).digest();
+            found.answer(acceptance.answer, terms);
+        });
+    }
+
+    fn apply_standing(&mut self, signed: &Signed<Standing>, peer: Option<&Name>) {
+        let standing = known(signed);
+        self.change(standing.subscription, peer, Document::Standing(signed.clone()), |found| {
+            (found.standing, found.standing_sequence) = (standing.state, standing.sequence);
+        });
+    }
+
+    fn apply_revocation(&mut self, signed: &Signed<Revocation>, peer: Option<&Name>) {
+        let revocation = known(signed);
+        self.change(revocation.subscription, peer, Document::Revocation(signed.clone()), |found| {
+            found.change(revocation.sequence, &revocation.change);
+        });
+    }
+
+    /// Changes a subscription, tells the other side if it was this one's act, and sends what may flow now.
+    fn change(
+        &mut self,
+        id: SubscriptionId,
+        peer: Option<&Name>,
+        document: Document,
+        act: impl FnOnce(&mut Subscription),
+    ) {
+        let Some(found) = self.subscriptions.get_mut(&id) else { return };
+        act(found);
+        let other = found.peer.clone();
+        self.post(peer, &other, document);
+        self.send_snapshots(id);
+    }
+
+    fn post(&mut self, peer: Option<&Name>, other: &Name, document: Document) {
+        if peer.is_none() {
+            self.mail.entry(other.clone()).or_default().push(Arc::new(document));
+        }
+    }
+
+    /// Puts into the mail what a consumer needs and has not been told: from the last full snapshot under its terms on.
+    fn send_snapshots(&mut self, id: SubscriptionId) {
+        let Some(found) = self.subscriptions.get_mut(&id) else { return };
+        let flows = found.terms.is_some()
+            && !found.revoked
+            && found.standing == StandingState::Active;
+        let (Side::Provider, true, Some(terms)) = (found.side, flows, found.terms) else { return };
+        let Some(offer) = self.offers.get(&found.invitation.share.share) else { return };
+        let Some(start) = offer.chain_start(terms) else { return };
+        let told = found.snapshots.last().map_or(0, |last| last.manifest.sequence);
+        let chain = offer.snapshots.get(start..).unwrap_or_default();
+        let news: Vec<&Stated> =
+            chain.iter().filter(|stated| stated.manifest.sequence > told && stated.manifest.terms == terms).collect();
+        for stated in news {
+            let manifest = stated.manifest.clone();
+            found.snapshots.push(Snapshot { id: stated.id, manifest, fate: Fate::Stated });
+            let document = Arc::new(Document::Manifest(stated.signed.clone()));
+            self.mail.entry(found.peer.clone()).or_default().push(document);
+        }
+    }
+
+    fn apply_manifest(&mut self, signed: &Signed<Manifest>, peer: Option<&Name>) {
+        let manifest = known(signed);
+        let id = SnapshotId(signed.digest().0);
+        if let Some(linkage) = &manifest.linkage {
+            self.linkage.checks.entry((linkage.key, linkage.normaliser)).or_insert(linkage.check);
+        }
+        let Some(provider) = peer else {
+            let share = manifest.share;
+            if let Some(offer) = self.offers.get_mut(&share) {
+                offer.snapshots.push(Stated { id, signed: signed.clone(), manifest, index: None });
+            }
+            let to = self.subscriptions.values().filter(|found| found.invitation.share.share == share);
+            let to: Vec<SubscriptionId> = to.map(|found| found.id).collect();
+            to.into_iter().for_each(|id| self.send_snapshots(id));
+            return;
+        };
+        let mut found = self.subscriptions.values_mut();
+        if let Some(found) = found.find(|found| found.peer == *provider && found.invitation.share.share == manifest.share) {
+            found.snapshots.push(Snapshot { id, manifest, fate: Fate::Stated });
+        }
+    }
+
+    fn apply_index(&mut self, share: ShareId, snapshot: SnapshotId, index: Option<crate::record::listing::BlobRef>) {
+        let stated = self.offers.get_mut(&share).and_then(|offer| offer.snapshots.last_mut());
+        if let Some(stated) = stated.filter(|stated| stated.id == snapshot) {
+            stated.index = index;
+        }
+    }
+
+    fn apply_receipt(&mut self, signed: &Signed<Receipt>, peer: Option<&Name>) {
+        let receipt = known(signed);
+        let fate = match receipt.outcome {
+            Outcome::Landed { .. } => Fate::Landed,
+            Outcome::Refused(_) => Fate::Refused,
+            Outcome::Erased => Fate::Erased,
+        };
+        if let Some(found) = self.subscriptions.get(&receipt.subscription) {
+            let other = found.peer.clone();
+            self.post(peer, &other, Document::Receipt(signed.clone()));
+        }
+        self.settle(receipt.subscription, receipt.snapshot, fate);
+    }
+
+    fn settle(&mut self, subscription: SubscriptionId, snapshot: SnapshotId, fate: Fate) {
+        if let Some(found) = self.subscriptions.get_mut(&subscription) {
+            found.settle(snapshot, fate);
+        }
+    }
+
+    fn apply_wrap(&mut self, signed: &Signed<crate::record::linkage_wrap::LinkageWrap>) {
+        let wrap = known(signed);
+        self.linkage.announced.entry(wrap.epoch).or_insert(wrap.key);
+        self.linkage.wrapped.entry(wrap.epoch).or_default().insert(wrap.recipient.clone());
+        let Some(head) = self.charters.head() else { return };
+        let operator = head.charter.operator().0.clone();
+        let to = match (self.party == operator, wrap.maker == self.party) {
+            (true, _) => wrap.recipient,
+            (false, true) => operator,
+            (false, false) => return,
+        };
+        self.mail.entry(to).or_default().push(Arc::new(Document::LinkageWrap(signed.clone())));
+    }
+
+    /// The person whose key has signed, if enrolled here and valid at `now`.
+    pub fn person(&self, name: &Name, now: UnixMillis) -> Option<&Person> {
+        self.persons.get(name).filter(|person| now < person.not_after)
+    }
+
+    /// Parties that this node exchanges documents with: all but itself for the operator, the operator for a member.
+    pub fn is_operator(&self) -> bool {
+        self.charters.kind_of(&self.party, &self.party) == Some(PartyKind::Operator)
+    }
+}
+
+/// The content of a document that was verified before it was journaled.
+fn known<T: Record>(signed: &Signed<T>) -> T {
+    signed.claimed().expect("a document is verified before its entry is written")
+}

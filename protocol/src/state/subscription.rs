@@ -1,0 +1,242 @@
+//! One subscription as either side knows it: terms, answers, changes, snapshots, and whether bytes may flow now.
+
+use crate::code::ErrorCode;
+use crate::digest::DocumentDigest;
+use crate::ident::{Name, SnapshotId, SubscriptionId};
+use crate::quantity::Bytes;
+use crate::record::acceptance::{Answer, StandingState};
+use crate::record::charter::LandedRows;
+use crate::record::invitation::Invitation;
+use crate::record::listing::BlobRef;
+use crate::record::manifest::{Base, Manifest};
+use crate::record::revocation::Change;
+use crate::record::schedule::Schedule;
+use crate::rule::snapshot_chain::ChainHead;
+use crate::time::UnixMillis;
+
+/// Which side of a subscription this node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// It offers.
+    Provider,
+    /// It receives.
+    Consumer,
+}
+
+/// What became of a snapshot at the consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Stated; no receipt yet.
+    Stated,
+    /// Landed.
+    Landed,
+    /// Refused.
+    Refused,
+    /// Landed and erased.
+    Erased,
+}
+
+/// One snapshot of a subscription.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: SnapshotId,
+    /// What the provider stated.
+    pub manifest: Manifest,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// Whether bytes flow, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Waits for the consumer's answer.
+    Invited,
+    /// Bytes may flow.
+    Active,
+    /// The consumer wants nothing for now.
+    Paused,
+    /// The provider has revoked it.
+    Revoked,
+    /// The consumer said no.
+    Refused,
+    /// The consumer has ended it.
+    Ended,
+    /// Its time is over.
+    Expired,
+}
+
+/// One subscription.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Which side this node is.
+    pub side: Side,
+    /// The other side.
+    pub peer: Name,
+    /// The last invitation.
+    pub invitation: Invitation,
+    /// Its digest: what an answer names.
+    pub invitation_digest: DocumentDigest,
+    /// The answer to it.
+    pub answer: Option<Answer>,
+    /// The digest of the share's terms in the last accepted invitation.
+    pub terms: Option<DocumentDigest>,
+    /// The consumer's wish.
+    pub standing: StandingState,
+    /// Number of the consumer's last standing.
+    pub standing_sequence: u32,
+    /// Whether the provider has revoked.
+    pub revoked: bool,
+    /// Number of the provider's last change.
+    pub change_sequence: u32,
+    /// When it ends.
+    pub expires: UnixMillis,
+    /// When snapshots are taken.
+    pub schedule: Schedule,
+    /// Snapshots stated to the consumer, in order.
+    pub snapshots: Vec<Snapshot>,
+    /// The landed version in use.
+    pub current: Option<SnapshotId>,
+    /// Bytes that left under it.
+    pub served: Bytes,
+}
+
+impl Subscription {
+    /// A new one, from its first invitation.
+    pub fn new(side: Side, peer: Name, invitation: Invitation, digest: DocumentDigest) -> Self {
+        Self {
+            id: invitation.subscription,
+            side,
+            peer,
+            answer: None,
+            terms: None,
+            standing: StandingState::Active,
+            standing_sequence: 0,
+            revoked: false,
+            change_sequence: 0,
+            expires: invitation.share.expires,
+            schedule: invitation.share.schedule.clone(),
+            snapshots: Vec::new(),
+            current: None,
+            served: Bytes(0),
+            invitation_digest: digest,
+            invitation,
+        }
+    }
+
+    /// Takes a later invitation: new terms, which count once they are accepted.
+    pub fn reinvite(&mut self, invitation: Invitation, digest: DocumentDigest) {
+        self.expires = invitation.share.expires;
+        self.schedule = invitation.share.schedule.clone();
+        (self.invitation, self.invitation_digest, self.answer) = (invitation, digest, None);
+    }
+
+    /// Takes the consumer's answer; `terms` is the digest of the share in that invitation.
+    pub fn answer(&mut self, answer: Answer, terms: DocumentDigest) {
+        self.answer = Some(answer);
+        if answer == Answer::Accept {
+            self.terms = Some(terms);
+        }
+    }
+
+    /// Takes a change by the provider.
+    pub fn change(&mut self, sequence: u32, change: &Change) {
+        self.change_sequence = sequence;
+        match change {
+            Change::Revoke => self.revoked = true,
+            Change::Reinstate => self.revoked = false,
+            Change::Expires(at) => self.expires = *at,
+            Change::Schedule(schedule) => self.schedule = schedule.clone(),
+        }
+    }
+
+    /// What holds now.
+    pub fn phase(&self, now: UnixMillis) -> Phase {
+        match (self.standing, self.terms) {
+            (StandingState::Ended, _) => Phase::Ended,
+            _ if self.revoked => Phase::Revoked,
+            _ if now >= self.expires => Phase::Expired,
+            (_, None) if self.answer == Some(Answer::Refuse) => Phase::Refused,
+            (_, None) => Phase::Invited,
+            (StandingState::Paused, Some(_)) => Phase::Paused,
+            (StandingState::Active, Some(_)) => Phase::Active,
+        }
+    }
+
+    /// Whether bytes may flow at this moment (spec XFER-1).
+    ///
+    /// # Errors
+    /// The code that the asker gets.
+    pub fn may_flow(&self, now: UnixMillis) -> Result<(), ErrorCode> {
+        match self.phase(now) {
+            Phase::Active => Ok(()),
+            Phase::Revoked => Err(ErrorCode::Revoked),
+            Phase::Expired => Err(ErrorCode::Expired),
+            Phase::Invited | Phase::Paused | Phase::Refused | Phase::Ended => Err(ErrorCode::OutOfOrder),
+        }
+    }
+
+    /// The last snapshot stated.
+    pub fn head(&self) -> Option<ChainHead> {
+        self.snapshots.last().map(|last| ChainHead { sequence: last.manifest.sequence, snapshot: last.id })
+    }
+
+    /// The snapshot of this id.
+    pub fn snapshot(&self, id: SnapshotId) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|snapshot| snapshot.id == id)
+    }
+
+    /// Notes what became of a snapshot.
+    pub fn settle(&mut self, id: SnapshotId, fate: Fate) {
+        if let Some(snapshot) = self.snapshots.iter_mut().find(|snapshot| snapshot.id == id) {
+            snapshot.fate = fate;
+        }
+        if fate == Fate::Landed {
+            self.current = Some(id);
+        } else if self.current == Some(id) {
+            self.current = None;
+        }
+    }
+
+    /// The next snapshot to land: the first without a fate, after a newer full one where there is one that supersedes it.
+    pub fn next_to_land(&self) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|snapshot| snapshot.fate == Fate::Stated)
+    }
+
+    /// The listings of the version `id`, from its full snapshot on; `None` if any of them is not landed.
+    pub fn version(&self, id: SnapshotId) -> Option<Vec<BlobRef>> {
+        let last = self.snapshots.iter().position(|snapshot| snapshot.id == id)?;
+        let upto = self.snapshots.get(..=last)?;
+        let first = upto.iter().rposition(|snapshot| snapshot.manifest.base == Base::Full)?;
+        let chain = upto.get(first..)?;
+        let landed = chain.iter().all(|snapshot| snapshot.fate == Fate::Landed);
+        landed.then(|| chain.iter().map(|snapshot| snapshot.manifest.listing).collect())
+    }
+
+    /// As [`Subscription::version`], where the last one is still being landed.
+    pub fn version_to_land(&self, id: SnapshotId) -> Option<Vec<BlobRef>> {
+        let last = self.snapshots.iter().position(|snapshot| snapshot.id == id)?;
+        let snapshot = self.snapshots.get(last)?;
+        let mut listings = match snapshot.manifest.base {
+            Base::Full => Vec::new(),
+            Base::Delta => self.version(self.snapshots.get(last.checked_sub(1)?)?.id)?,
+        };
+        listings.push(snapshot.manifest.listing);
+        Some(listings)
+    }
+
+    /// Whether landed rows may be used at `now` (law 11).
+    pub fn rows_usable(&self, now: UnixMillis) -> bool {
+        let over = self.revoked || now >= self.expires;
+        !over || self.invitation.share.landed_rows == LandedRows::Keep
+    }
+
+    /// Whether landed rows must be erased at `now`, and some are left.
+    pub fn must_erase(&self, now: UnixMillis) -> bool {
+        let over = self.revoked || now >= self.expires;
+        let landed = self.snapshots.iter().any(|snapshot| snapshot.fate == Fate::Landed);
+        over && landed && self.invitation.share.landed_rows == LandedRows::Erase
+    }
+}
