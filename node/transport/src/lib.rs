@@ -23,3 +23,6 @@ pub use crate::bind::{Transport, TransportConfig};
 pub use crate::dial::{AnyTarget, DialError, DialTarget, NoRoute, Route};
 pub use crate::identity::{Admission, Alpn, TlsIdentity};
 pub use crate::stream::{Closed, Connection, RecvHalf, SendHalf, StreamError};
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,7 @@ use crate::stream::{Closed, Stats, StreamError};
 
 mod control;
 mod driver;
+mod linger;
 
 use control::Control;
 
@@ -88,7 +89,7 @@ where
         Side::Dialler => yamux::Mode::Client,
         Side::Listener => yamux::Mode::Server,
     };
-    let yamux = yamux::Connection::new(socket, limits::yamux(), mode);
+    let yamux = yamux::Connection::new(linger::Linger::new(socket), limits::yamux(), mode);
     let (control, control_queue) = mpsc::channel(CONTROL_QUEUE);
     let (closed_tx, closed) = watch::channel(None);
     let (opens, open_queue) = mpsc::channel(TCP_STREAMS_MAX);

@@ -15,6 +15,9 @@ use crate::stream::Closed;
 use super::control::{self, Control, LAST_WORDS, PingSent, Reader};
 use super::{EXPLAIN, Meter, Pipe, Registry};
 
+/// yamux numbers a dialler's streams 1, 3, 5 and a listener's 2, 4, 6: the first of each is the control stream.
+const CONTROL_ID_MAX: u32 = 2;
+
 /// What the tasks of a connection own.
 pub(super) struct Tasks {
     pub(super) control: mpsc::WeakSender<Control>,
@@ -168,11 +171,14 @@ impl Switch {
         }
     }
 
-    /// The first stream is the peer's control stream. A queue that is full drops the stream, which resets it.
+    /// A side's first stream is its control stream; which frame arrives first says nothing, the id does. A queue that is
+    /// full drops the stream, which resets it.
     fn deliver(&mut self, stream: yamux::Stream) {
-        match self.peer_control.take() {
-            Some(control) => drop(control.send(stream)),
-            None => drop(self.inbound.try_send(Pipe::new(stream, &self.registry))),
+        if stream.id().val() <= CONTROL_ID_MAX {
+            // A second control stream cannot be: yamux refuses an id that is in use, and this one is never given back.
+            let _ = self.peer_control.take().map(|control| control.send(stream));
+        } else {
+            drop(self.inbound.try_send(Pipe::new(stream, &self.registry)));
         }
     }
 }
