@@ -1,1 +1,3 @@
 //! Verification of what a node publishes, for people who use the results.
+
+pub mod log;

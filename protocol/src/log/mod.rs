@@ -10,6 +10,7 @@ pub mod edge;
 pub mod note;
 pub mod checkpoint;
 pub mod proof;
+pub mod witness;
 pub mod check;
 
 use ring::hmac;
