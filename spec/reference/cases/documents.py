@@ -1,0 +1,207 @@
+"""A golden vector for each record and message, and a refused one for each rule about fields (spec chapters 2 to 5, 8)."""
+
+import codec
+import messages
+import records
+import world
+from cases.book import refusal
+from world import DAY, NOW
+
+
+def golden(book, name, suffix, value, requirement, note):
+    """The bytes and the JSON of one record."""
+    data = world.encode(name, value)
+    assert codec.decode(records.RECORDS[name], data, 1 << 20) == value, name
+    book.add(f"record/{name}", f"{name}-{suffix}", requirement, "decode-record", {"type": name, "hex": data.hex()},
+             expect={"json": value}, note=note)
+
+
+def add_golden(book):
+    """One of each record, each command and each act."""
+    plain = [
+        ("charter", "first", world.charter()), ("charter", "second", world.charter_2()),
+        ("node-record", "north", world.node_record()), ("person", "officer", world.person()),
+        ("share", "table", world.share()), ("share", "unchecked", world.unchecked_share()),
+        ("invitation", "first", world.invitation()), ("acceptance", "accept", world.acceptance()),
+        ("acceptance", "refuse", world.acceptance() | {"answer": "refuse"}), ("standing", "paused", world.standing()),
+        ("manifest", "full", world.manifest()), ("manifest", "delta", world.manifest_2()),
+        ("linkage-wrap", "south", world.linkage_wrap()), ("listing", "two", world.listing()), ("listing", "none", []),
+        ("dataset", "csv", world.dataset()),
+        ("dataset", "files", world.dataset() | {"source": {"files": {"folder": "/data"}}, "key": [], "patient": None, "linkage": None}),
+        ("dataset", "parquet", world.dataset() | {"source": {"parquet": {"path": "/data/a.parquet"}}}),
+    ]
+    plain += [("revocation", f"{index}", world.revocation(change)) for index, change in enumerate((
+        "revoke", "reinstate", {"expires": NOW}, {"schedule": "manual"},
+        {"schedule": {"every": {"zone": "UTC", "minutes": 1}}}))]
+    outcomes = ({"landed": {"bytes": 0}}, {"refused": "chain-broken"}, "erased")
+    plain += [("receipt", f"{index}", world.receipt(outcome)) for index, outcome in enumerate(outcomes)]
+    plain += [("order", codec_name(command), world.order(command)) for command in world.commands()]
+    plain += [("journal-entry", codec_name(act), {"at": NOW, "actor": actor, "act": act}) for actor, act in world.acts()]
+    for name, suffix, value in plain:
+        golden(book, name, suffix, value, "CODEC-1", "bytes and JSON of one value")
+    wide = world.charter_2()
+    wide["accounts"]["inpatients"] |= {"rho": 2**80, "delta": 2**127}
+    data = world.encode("charter", wide)
+    book.add("record/charter", "charter-wide", "CODEC-1", "decode-record", {"type": "charter", "hex": data.hex()}, expect={},
+             edge=True, note="a budget of rho = 1, too large for a JSON reader's numbers")
+    odd = world.person() | {"ext": {"7": "01", "65535": ""}}
+    golden(book, "person", "extension", odd, "DOC-6", "odd extensions are kept as they came")
+
+
+def codec_name(value):
+    """The variant's name."""
+    return value if isinstance(value, str) else next(iter(value))
+
+
+def refused(book, name, suffix, value, requirement, note):
+    """Fields that do not fit together: malformed as bytes, and a finer fault from the fields."""
+    kind = records.RECORDS[name]
+    data = codec.encode(kind, value)
+    assert refusal(codec.decode, kind, data, 1 << 20) == "malformed"
+    book.add(f"record/{name}", f"{name}-{suffix}", requirement, "refuse-record",
+             {"type": name, "hex": data.hex(), "fields": value}, code=refusal(kind.check, value), note=note)
+
+
+def add_charters(book):
+    """CHAR-1, CHAR-2."""
+    first, second = world.charter(), world.charter_2()
+    two_operators = second["roster"] | {"south": second["roster"]["south"] | {"kind": "operator"}}
+    shared = second["roster"] | {"south": second["roster"]["south"] | {"root": second["roster"]["north"]["root"]}}
+    former = second["roster"] | {"south": second["roster"]["south"] | {"succeeds": second["roster"]["north"]["root"]}}
+    production = {"kind": "production"}
+    cases = [
+        ("version-0", first, {"version": 0}, "there is no version 0"),
+        ("first-linked", first, {"consortium": "00" * 32}, "version 1 links to nothing"),
+        ("second-unlinked", first, {"version": 2}, "every later version links to its consortium and predecessor"),
+        ("second-half-linked", second, {"previous": None}, "both links are needed"),
+        ("no-operator", first, {"roster": {}}, "nobody is the operator"),
+        ("two-operators", second, {"roster": two_operators}, "two operators"),
+        ("root-shared", second, {"roster": shared}, "two parties with one root key"),
+        ("root-former", second, {"roster": former}, "a former root that is another party's root"),
+        ("threshold", second, {"threshold": 0}, "a change would need no signature"),
+        ("cells-0", first, {"policy": {"anonymity_k_min": 2, "small_cell_min": 0}}, "a floor of zero"),
+        ("maker-operator", second, {"linkage": {"key_maker": "operator", "epoch": 1}}, "the operator never makes the key"),
+        ("maker-nobody", second, {"linkage": {"key_maker": "east", "epoch": 1}}, "the key maker is on no roster"),
+    ]
+    for suffix, base, change, note in cases:
+        refused(book, "charter", suffix, base | change, "CHAR-1", note)
+    for suffix, policy in (("k", {"anonymity_k_min": 10, "small_cell_min": 11}), ("cell", {"anonymity_k_min": 11, "small_cell_min": 10})):
+        refused(book, "charter", f"floor-{suffix}", first | production | {"policy": policy}, "CHAR-2", "10 where 11 is the floor")
+        golden(book, "charter", f"rehearsal-{suffix}", first | {"policy": policy}, "CHAR-2", "a rehearsal may go below the floor")
+    golden(book, "charter", "production", first | production, "CHAR-2", "exactly the floor")
+
+
+def add_identity(book):
+    """NODE-1, NODE-2, DOC-6."""
+    record = world.node_record()
+    refused(book, "node-record", "empty", record | {"not_after": NOW}, "NODE-1", "it ends when it begins")
+    refused(book, "node-record", "long", record | {"not_after": NOW + 30 * DAY + 1}, "NODE-1", "a millisecond over 30 days")
+    for one, other in (("tls", "signing"), ("root", "tls"), ("root", "signing")):
+        refused(book, "node-record", f"{one}-is-{other}", record | {other: record[one]}, "NODE-2", "one key for two purposes")
+    person, kind = world.person(), records.PERSON
+    cases = [
+        ("critical", {"8": "01"}, "critical-unknown", "an even id that this version does not know"),
+        ("critical-0", {"0": ""}, "critical-unknown", "0 is even"),
+        ("long", {"7": "00" * 4097}, "too-large", "a byte more than allowed"),
+        ("many", {str(2 * n + 1): "" for n in range(33)}, "too-large", "33 entries"),
+    ]
+    for suffix, ext, code, note in cases:
+        assert refusal(records.EXT.check, ext) == code
+        data = codec.encode(kind, person | {"ext": ext})
+        assert refusal(codec.decode, kind, data, 1 << 20) == "malformed"
+        book.add("record/extension", f"extension-{suffix}", "DOC-6", "refuse-record",
+                 {"type": "person", "hex": data.hex(), "ext": ext}, code=code, note=note)
+    golden(book, "person", "extension-most", person | {"ext": {str(2 * n + 1): "" for n in range(32)}}, "DOC-6", "32 entries")
+
+
+def add_shares(book):
+    """SHARE-1, SHARE-2, SHARE-6."""
+    share = world.share()
+    table = share["content"]["table"]
+
+    def columns(*entries):
+        return {"content": {"table": table | {"columns": list(entries)}}}
+
+    eid, name, age, los = table["columns"]
+    cases = [
+        ("SHARE-1", "identifier", columns(eid | {"treatment": "keep"}, age), "a direct identifier as it is"),
+        ("SHARE-2", "version-0", {"version": 0}, "there is no version 0"),
+        ("SHARE-2", "no-column", columns(), "no column"),
+        ("SHARE-2", "none-leaves", columns(name), "every column is dropped"),
+        ("SHARE-2", "column-twice", columns(age, age), "one name twice"),
+        ("SHARE-2", "own-consumer", {"consumers": ["north"]}, "the provider consumes its own share"),
+        ("SHARE-2", "files-in-place", {"content": "unchecked-files", "form": "in-place-rows"}, "unchecked files in place"),
+    ]
+    for requirement, suffix, change, note in cases:
+        refused(book, "share", suffix, share | change, requirement, note)
+    zone = "Europe/Berlin"
+    wrong = [({"every": {"zone": zone, "minutes": n}}, "interval") for n in (0, 1441)]
+    wrong += [({"daily": {"zone": zone, "minute": m, "days": d}}, code) for m, d, code in (
+        (1440, 1, "minute"), (0, 0, "days"), (0, 128, "days"))]
+    for index, (schedule, code) in enumerate(wrong):
+        assert refusal(records.SCHEDULE.check, schedule) == code
+        data = codec.encode(records.SCHEDULE, schedule)
+        book.add("record/schedule", f"schedule-bad-{index}", "SHARE-6", "refuse-record",
+                 {"type": "schedule", "hex": data.hex(), "fields": schedule}, code=code, note="no such minute or day")
+    right = ["manual", {"every": {"zone": zone, "minutes": 1}}, {"every": {"zone": zone, "minutes": 1440}},
+             {"daily": {"zone": zone, "minute": 1439, "days": 127}}]
+    for index, schedule in enumerate(right):
+        golden(book, "share", f"schedule-{index}", share | {"schedule": schedule}, "SHARE-6", "a schedule within bounds")
+
+
+def add_listings(book):
+    """SNAP-3, SNAP-4."""
+    entry = world.entry
+    cases = [
+        ("descending", [entry("b"), entry("a")], "descending paths"),
+        ("twice", [entry("a"), entry("a")], "one path twice"),
+        ("case", [entry("A.csv"), entry("a.csv")], "one file on a system that ignores case"),
+        ("umlaut-case", [entry("Ä"), entry("ä")], "case beyond ASCII"),
+        ("folder", [entry("a"), entry("a/b")], "a file that is a folder"),
+        ("folder-case", [entry("A"), entry("a/b")], "a file that is a folder where case is ignored"),
+        ("folder-deep", [entry("a/b"), entry("a/b/c/d")], "a file that is a folder further down"),
+    ]
+    for suffix, entries, note in cases:
+        refused(book, "listing", suffix, entries, "SNAP-3", note)
+    golden(book, "listing", "neighbours", [entry("a"), entry("a.b"), entry("b/a"), entry("b/c"), entry("ab/a")][:4], "SNAP-3",
+           "paths that begin alike")
+    golden(book, "listing", "largest", [entry("a", size=1 << 40)], "SNAP-4", "a blob of exactly 1 TiB")
+    refused_path = codec.encode(records.LISTING, [entry("../a")])
+    assert refusal(codec.decode, records.LISTING, refused_path, 1 << 20) == "malformed"
+    book.add("record/listing", "listing-escapes", "NAME-3", "refuse-record", {"type": "listing", "hex": refused_path.hex()},
+             code="malformed", note="a path that leaves its folder")
+    long = codec.encode(records.LISTING, [entry("a", size=(1 << 40) + 1)])
+    assert refusal(codec.decode, records.LISTING, long, 1 << 20) == "malformed"
+    book.add("record/listing", "listing-blob-long", "SNAP-4", "refuse-record", {"type": "listing", "hex": long.hex()},
+             code="malformed", note="a blob a byte longer than 1 TiB")
+
+
+def add_messages(book):
+    """One of each message."""
+    operator = world.signed("node-record", world.node_record("operator"), world.OPERATOR[0])
+    north = world.signed("node-record", world.node_record(), world.NORTH[0])
+    consortium, snapshot = world.CONSORTIUM, world.digest("manifest", world.manifest())
+    asked = {"subscription": world.SUBSCRIPTION, "snapshot": snapshot, "blob": "b1" * 32}
+    values = [
+        ("hello", "", {"versions": {"oldest": 1, "newest": 1}, "consortium": consortium, "record": north, "clock": NOW, "received": 3}),
+        ("hello-ack", "", {"version": 1, "record": operator, "clock": NOW + 5, "received": 0}),
+        ("refused", "", {"code": 10}), ("refused", "-unknown", {"code": 65535}),
+        ("outboard-get", "", asked), ("range-get", "", asked | {"offset": 8 << 20}), ("bulk-begin", "", {"bytes": 4 << 20}),
+        ("join-token", "", {"consortium": consortium, "party": "north", "operator": world.key(1), "tls": world.key(2),
+                            "address": "stays.example.org:7443", "secret": "0123456789abcdef" * 2, "expires": NOW + DAY}),
+        ("join", "", {"consortium": consortium, "secret": "5e" * 32, "proof": "9f" * 32, "record": north}),
+        ("join-ack", "", {"charter": world.signed("charter", world.charter(), world.OPERATOR[0], world.OPERATOR[2]), "record": operator}),
+    ]
+    documents = {
+        "charter": world.charter_2(), "node-record": world.node_record("operator"), "invitation": world.invitation(),
+        "acceptance": world.acceptance(), "standing": world.standing(), "revocation": world.revocation(),
+        "manifest": world.manifest(), "receipt": world.receipt(), "linkage-wrap": world.linkage_wrap(),
+    }
+    for index, (name, document) in enumerate(documents.items()):
+        seeds = (world.OPERATOR[0],) if name == "node-record" else (world.OPERATOR[2],)
+        values.append(("document", f"-{name}", {"index": index, "document": {name: world.signed(name, document, *seeds)}}))
+    for name, suffix, value in values:
+        data = codec.encode(messages.MESSAGES[name], value)
+        assert codec.decode(messages.MESSAGES[name], data, 1 << 20) == value
+        book.add(f"message/{name}", f"{name}{suffix}", "CODEC-1", "decode-record", {"type": name, "hex": data.hex()},
+                 expect={"json": value}, note="bytes and JSON of one message")

@@ -1,0 +1,256 @@
+"""Every signed document and what it is made of, as lists of fields in the order they are written."""
+
+from codec import (BYTES, U8, U16, U32, U64, U128, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, Struct, Tuple)
+from dsse import ENVELOPE as SIGNED
+from dsse import KEY
+from ident import COLUMN, NAME, PATH, TEXT
+
+DIGEST, CONSORTIUM, SNAPSHOT, SEALING = Fixed(32), Fixed(32), Fixed(32), Fixed(32)
+SHARE_ID, DATASET_ID, SUBSCRIPTION, NONCE = Fixed(16), Fixed(16), Fixed(16), Fixed(16)
+MILLIS, SECONDS, SIZE = U64, U64, U64
+
+EXTENSIONS_MAX, EXTENSION_MAX, PARTIES_MAX, COLUMNS_MAX = 32, 4096, 1000, 4096
+LISTING_ENTRIES_MAX, BLOB_MAX, K_FLOOR = 200_000, 1 << 40, 11
+NODE_RECORD_MILLIS_MAX = 30 * 24 * 3600 * 1000
+
+
+def require(condition, code):
+    """Refuses with this code unless the condition holds."""
+    if not condition:
+        raise Refused(code)
+
+
+def check_extensions(entries):
+    """DOC-6."""
+    require(len(entries) <= EXTENSIONS_MAX, "too-large")
+    require(all(len(value) // 2 <= EXTENSION_MAX for value in entries.values()), "too-large")
+    require(all(int(key) % 2 == 1 for key in entries), "critical-unknown")
+
+
+EXT = Checked(Map(U16, BYTES), check_extensions)
+
+ERROR_CODE = Enum(
+    "version_unknown", "identity_refused", "consortium_unknown", "clock_skew", "malformed", "signature_invalid",
+    "out_of_order", "charter_not_in_force", "not_found", "revoked", "expired", "chain_broken", "linkage_mismatch",
+    "stopped", "busy", "unavailable", "forked", "token_refused",
+)
+
+# --- charter
+
+LANDED_ROWS = Enum("exclude", "keep", "erase")
+PARTY = Struct(kind=Enum("operator", "member"), title=TEXT, root=KEY, succeeds=Option(KEY))
+
+
+def check_charter(c):
+    """CHAR-1, CHAR-2."""
+    links = (c["consortium"], c["previous"])
+    linked, unlinked = None not in links, links == (None, None)
+    require(c["version"] > 0 and (unlinked if c["version"] == 1 else linked), "link")
+    kinds = [party["kind"] for party in c["roster"].values()]
+    require(kinds.count("operator") == 1 and len(kinds) <= PARTIES_MAX, "roster")
+    roots = [key for party in c["roster"].values() for key in (party["root"], party["succeeds"]) if key]
+    require(len(roots) == len(set(roots)), "root-shared")
+    require(c["threshold"] > 0, "threshold")
+    floor = min(c["policy"]["anonymity_k_min"], c["policy"]["small_cell_min"])
+    require(floor >= (K_FLOOR if c["kind"] == "production" else 1), "floor")
+    if c["linkage"]:
+        maker = c["roster"].get(c["linkage"]["key_maker"])
+        require(maker is not None and maker["kind"] == "member", "key-maker")
+
+
+CHARTER = Checked(Struct(
+    consortium=Option(CONSORTIUM), version=U32, previous=Option(DIGEST), title=TEXT,
+    kind=Enum("rehearsal", "production"), at=MILLIS, roster=Map(NAME, PARTY), threshold=U16, schema=Option(DIGEST),
+    policy=Struct(anonymity_k_min=U32, small_cell_min=U32),
+    accounts=Map(NAME, Struct(population=TEXT, rho=U128, delta=U128, tokens_per_person_max=U32, patients_max=U64)),
+    terms=Struct(landed_rows=LANDED_ROWS, share_validity_max=SECONDS, contract=Option(DIGEST)),
+    linkage=Option(Struct(key_maker=NAME, epoch=U32)), ext=EXT,
+), check_charter)
+
+# --- node record and person
+
+
+def check_node_record(r):
+    """NODE-1, NODE-2."""
+    longest = min(r["not_before"] + NODE_RECORD_MILLIS_MAX, 2**64 - 1)
+    require(r["not_before"] < r["not_after"] <= longest, "validity")
+    require(len({r["root"], r["tls"], r["signing"]}) == 3, "key-shared")
+
+
+NODE_RECORD = Checked(Struct(
+    consortium=CONSORTIUM, party=NAME, root=KEY, sequence=U64, tls=KEY, signing=KEY, sealing=SEALING,
+    not_before=MILLIS, not_after=MILLIS, ext=EXT,
+), check_node_record)
+
+ROLE = Enum("site_administrator", "data_steward", "privacy_officer", "data_scientist", "auditor")
+PERSON = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, key=KEY, roles=Set(ROLE), not_after=MILLIS, ext=EXT)
+
+# --- shares
+
+
+def check_schedule(s):
+    """SHARE-6."""
+    if s == "manual":
+        return
+    if "every" in s:
+        require(1 <= s["every"]["minutes"] <= 1440, "interval")
+    else:
+        require(s["daily"]["minute"] <= 1439, "minute")
+        require(0 < s["daily"]["days"] <= 0x7F, "days")
+
+
+SCHEDULE = Checked(
+    Enum("manual", every=Struct(zone=TEXT, minutes=U16), daily=Struct(zone=TEXT, minute=U16, days=U8)), check_schedule)
+
+COLUMN_ENTRY = Struct(
+    name=COLUMN,
+    kind=Enum("text", "integer", "float", "boolean", "date", "timestamp", "other"),
+    role=Enum("direct_identifier", "quasi_identifier", "sensitive", "measure", "free_text"),
+    treatment=Enum("drop", "keep", "pseudonym"),
+)
+CONTENT = Enum(table=Struct(columns=Seq(COLUMN_ENTRY), linkage=Enum("none", "token")), unchecked_files=None)
+
+
+def check_share(s):
+    """SHARE-1, SHARE-2."""
+    require(s["version"] > 0, "version")
+    require(s["provider"] not in s["consumers"], "consumer-is-provider")
+    if s["content"] == "unchecked-files":
+        require(s["form"] == "snapshot", "files-in-place")
+        return
+    columns, seen = s["content"]["table"]["columns"], set()
+    for column in columns:
+        lawful = not (column["role"] == "direct-identifier" and column["treatment"] == "keep")
+        require(lawful, "identifier-leaves")
+        require(column["name"] not in seen, "column-twice")
+        seen.add(column["name"])
+    require(any(c["treatment"] != "drop" for c in columns) and len(columns) <= COLUMNS_MAX, "columns")
+
+
+SHARE = Checked(Struct(
+    consortium=CONSORTIUM, provider=NAME, share=SHARE_ID, name=NAME, version=U32, dataset=DATASET_ID,
+    form=Enum("snapshot", "in_place_rows", "in_place_private"), content=CONTENT, purpose=TEXT, consumers=Set(NAME),
+    expires=MILLIS, landed_rows=LANDED_ROWS, schedule=SCHEDULE, ext=EXT,
+), check_share)
+
+DATASET = Struct(
+    dataset=DATASET_ID, name=NAME,
+    source=Enum(csv=Struct(path=TEXT, delimiter=U8), parquet=Struct(path=TEXT), files=Struct(folder=TEXT)),
+    key=Seq(COLUMN), patient=Option(COLUMN),
+    linkage=Option(Struct(
+        given=COLUMN, family=COLUMN, birth=COLUMN,
+        birth_format=Enum("iso", "day_month_year_dots", "month_day_year_slashes", "compact"))),
+)
+
+INVITATION = Struct(
+    consortium=CONSORTIUM, subscription=SUBSCRIPTION, consumer=NAME, share=SHARE, at=MILLIS, answer_by=MILLIS, ext=EXT)
+ANSWER = Enum("accept", "refuse")
+ACCEPTANCE = Struct(
+    consortium=CONSORTIUM, subscription=SUBSCRIPTION, invitation=DIGEST, consumer=NAME, answer=ANSWER, at=MILLIS, ext=EXT)
+STANDING_STATE = Enum("active", "paused", "ended")
+STANDING = Struct(
+    consortium=CONSORTIUM, subscription=SUBSCRIPTION, consumer=NAME, sequence=U32, state=STANDING_STATE, at=MILLIS, ext=EXT)
+CHANGE = Enum("revoke", "reinstate", expires=MILLIS, schedule=SCHEDULE)
+REVOCATION = Struct(
+    consortium=CONSORTIUM, subscription=SUBSCRIPTION, provider=NAME, sequence=U32, change=CHANGE, reason=Option(TEXT),
+    at=MILLIS, ext=EXT)
+
+# --- snapshots
+
+
+def check_blob_ref(pair):
+    """SNAP-4."""
+    require(pair[1] <= BLOB_MAX, "blob-too-long")
+
+
+BLOB_REF = Checked(Tuple(DIGEST, SIZE), check_blob_ref)
+LISTING_ENTRY = Struct(path=PATH, role=Enum("rows", "deletes", "file"), blob=BLOB_REF, rows=U64)
+
+
+def check_listing(entries):
+    """SNAP-3."""
+    require(len(entries) <= LISTING_ENTRIES_MAX, "too-many")
+    paths = [entry["path"] for entry in entries]
+    require(all(a.encode() < b.encode() for a, b in zip(paths, paths[1:])), "order")
+    folded = [path.lower() for path in paths]
+    require(len(set(folded)) == len(folded), "case-twin")
+    for path in folded:
+        folders = [path[:at] for at, character in enumerate(path) if character == "/"]
+        require(not set(folders) & set(folded), "file-is-folder")
+
+
+LISTING = Checked(Seq(LISTING_ENTRY), check_listing)
+LINKAGE_KEY_ID, LINKAGE_CHECK = Fixed(16), Fixed(16)
+MANIFEST = Struct(
+    consortium=CONSORTIUM, provider=NAME, share=SHARE_ID, terms=DIGEST, sequence=U64, previous=Option(SNAPSHOT),
+    base=Enum("full", "delta"), taken=MILLIS, listing=BLOB_REF, bytes=SIZE, label=Enum("pseudonymised", "unchecked"),
+    linkage=Option(Struct(epoch=U32, key=LINKAGE_KEY_ID, normaliser=U16, check=LINKAGE_CHECK)), ext=EXT,
+)
+RECEIPT = Struct(
+    consortium=CONSORTIUM, subscription=SUBSCRIPTION, snapshot=SNAPSHOT, consumer=NAME,
+    outcome=Enum(landed=Struct(bytes=SIZE), refused=ERROR_CODE, erased=None), at=MILLIS, ext=EXT,
+)
+LINKAGE_WRAP = Struct(
+    consortium=CONSORTIUM, epoch=U32, key=LINKAGE_KEY_ID, maker=NAME, recipient=NAME, sealing=SEALING,
+    ephemeral=SEALING, ciphertext=BYTES, at=MILLIS, ext=EXT,
+)
+
+# --- orders and the journal
+
+COMMAND = Enum(
+    enrol_person=SIGNED,
+    issue_join_token=Struct(secret=DIGEST, party=NAME, title=TEXT, expires=MILLIS),
+    propose_charter=CHARTER,
+    sign_charter=DIGEST,
+    confirm_root=Struct(party=NAME, root=KEY),
+    make_linkage_key=Struct(epoch=U32),
+    wrap_linkage_key=Struct(epoch=U32),
+    define_dataset=DATASET,
+    define_share=SHARE,
+    approve_share=Struct(share=SHARE_ID, terms=DIGEST, unchecked=Enum("no", "acknowledged")),
+    invite=Struct(share=SHARE_ID, consumer=NAME, subscription=SUBSCRIPTION, answer_by=MILLIS),
+    answer_invitation=Struct(subscription=SUBSCRIPTION, invitation=DIGEST, answer=ANSWER),
+    set_standing=Struct(subscription=SUBSCRIPTION, state=STANDING_STATE),
+    change_subscription=Struct(subscription=SUBSCRIPTION, change=CHANGE, reason=Option(TEXT)),
+    take_snapshot=Struct(share=SHARE_ID),
+    opt_out=Struct(dataset=DATASET_ID, entry=Fixed(16), choice=Enum("out", "in")),
+    roll_back=Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT),
+    prune=Struct(subscription=SUBSCRIPTION, keep=U32),
+    preview=Struct(share=SHARE_ID),
+    read_landed=Struct(subscription=SUBSCRIPTION),
+    stop=None,
+    start=None,
+)
+ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
+
+RUN_FAULT = Enum(
+    "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost")
+ACT = Enum(
+    began=Struct(party=NAME), order=SIGNED, person=SIGNED, charter=SIGNED, node_record=SIGNED,
+    join_asked=Struct(secret=DIGEST, record=SIGNED), invitation=SIGNED, acceptance=SIGNED, standing=SIGNED,
+    revocation=SIGNED, manifest=SIGNED,
+    snapshot_taken=Struct(share=SHARE_ID, snapshot=SNAPSHOT, index=Option(BLOB_REF)),
+    snapshot_failed=Struct(share=SHARE_ID, fault=RUN_FAULT),
+    receipt=SIGNED, linkage_wrap=SIGNED,
+    linkage_key_held=Struct(epoch=U32, key=LINKAGE_KEY_ID),
+    served=Struct(subscription=SUBSCRIPTION, bytes=SIZE),
+    peer_refused=Struct(peer=Option(NAME), code=ERROR_CODE),
+    document_refused=Struct(code=ERROR_CODE),
+    erased=Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT),
+)
+JOURNAL_ENTRY = Struct(at=MILLIS, actor=Enum(person=NAME, node=None, peer=NAME), act=ACT)
+
+# --- by name: documents that are signed, with their labels, and records that are not
+
+PREFIX = "application/vnd.cohortium.v1."
+DOCUMENTS = {
+    "charter": CHARTER, "node-record": NODE_RECORD, "person": PERSON, "share": SHARE, "invitation": INVITATION,
+    "acceptance": ACCEPTANCE, "standing": STANDING, "revocation": REVOCATION, "manifest": MANIFEST, "receipt": RECEIPT,
+    "linkage-wrap": LINKAGE_WRAP, "order": ORDER,
+}
+RECORDS = DOCUMENTS | {"listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET}
+
+
+def label(name):
+    """DOC-2: the payload type of a document."""
+    return f"{PREFIX}{name}.v1"

@@ -1,0 +1,86 @@
+"""Rules over records: which charter follows another, which manifest continues a chain, what lets more leave."""
+
+from codec import Refused
+from records import require
+
+LAXITY = {"erase": 0, "exclude": 1, "keep": 2}
+PLAINNESS = {"drop": 0, "pseudonym": 1, "keep": 2}
+
+
+def check_succession(consortium, last, last_digest, following):
+    """CHAR-3 to CHAR-5."""
+    require(following["consortium"] == consortium and following["previous"] == last_digest, "link")
+    require(following["version"] == last["version"] + 1, "link")
+    require(following["kind"] == last["kind"], "kind-changed")
+    for name, party in following["roster"].items():
+        former = last["roster"].get(name)
+        if former is None:
+            continue
+        kept = (party["root"], party["succeeds"]) == (former["root"], former["succeeds"])
+        handed = party["root"] != former["root"] and party["succeeds"] == former["root"]
+        require(party["kind"] == former["kind"] and (kept or handed), "name-reassigned")
+    if last["linkage"] is not None:
+        a, b = last["linkage"], following["linkage"]
+        require(b is not None and b["epoch"] >= a["epoch"], "epoch")
+        require(b["epoch"] > a["epoch"] or b["key_maker"] == a["key_maker"], "epoch")
+
+
+def strengthens(last, following):
+    """CHAR-7: every field by itself must be equal or changed for the stricter."""
+    for name in ("title", "kind", "roster", "threshold", "schema", "accounts", "ext"):
+        if last[name] != following[name]:
+            return False
+    for floor in ("anonymity_k_min", "small_cell_min"):
+        if following["policy"][floor] < last["policy"][floor]:
+            return False
+    a, b = last["terms"], following["terms"]
+    if b["contract"] != a["contract"] or b["share_validity_max"] > a["share_validity_max"]:
+        return False
+    if LAXITY[b["landed_rows"]] > LAXITY[a["landed_rows"]]:
+        return False
+    a, b = last["linkage"], following["linkage"]
+    return a == b or (a is not None and b is not None and a["key_maker"] == b["key_maker"])
+
+
+def requirement(last, following):
+    """CHAR-6: whose signatures count, and how many are needed, beside the operator's."""
+
+    def members(charter):
+        return sorted(party["root"] for party in charter["roster"].values() if party["kind"] == "member")
+
+    eligible = members(last) or members(following)
+    return eligible, 0 if strengthens(last, following) else min(len(eligible), last["threshold"])
+
+
+def check_continues(head, manifest, identity):
+    """SNAP-1, SNAP-2: `head` is (sequence, snapshot) of the last manifest, or None."""
+    full = manifest["base"] == "full"
+    if head is None:
+        require(full and manifest["sequence"] > 0, "chain-broken")
+        return
+    sequence, snapshot = head
+    if manifest["sequence"] == sequence and identity != snapshot:
+        raise Refused("forked")
+    require(manifest["sequence"] > sequence, "chain-broken")
+    if manifest["sequence"] == sequence + 1:
+        require(manifest["previous"] == snapshot, "chain-broken")
+    else:
+        require(full, "chain-broken")
+
+
+def widens(last, following):
+    """SHARE-3: whether more leaves under the following terms."""
+    if any(last[name] != following[name] for name in ("dataset", "form", "purpose", "share", "provider")):
+        return True
+    a, b = last["content"], following["content"]
+    if isinstance(a, str) != isinstance(b, str):
+        return True
+    if not isinstance(a, str):
+        before = {column["name"]: PLAINNESS[column["treatment"]] for column in a["table"]["columns"]}
+        if any(PLAINNESS[column["treatment"]] > before.get(column["name"], 0) for column in b["table"]["columns"]):
+            return True
+        if a["table"]["linkage"] == "none" and b["table"]["linkage"] == "token":
+            return True
+    more = set(following["consumers"]) - set(last["consumers"])
+    laxer = LAXITY[following["landed_rows"]] > LAXITY[last["landed_rows"]]
+    return bool(more) or following["expires"] > last["expires"] or laxer

@@ -1,0 +1,257 @@
+"""A small consortium whose documents the vectors are about: an operator and two hospitals, all keys from fixed seeds."""
+
+import codec
+import dsse
+import ed25519
+import records
+import sealing
+
+
+def seed(number):
+    """The seed of a test key: one byte, 32 times."""
+    return bytes([number]) * 32
+
+
+def key(number):
+    """The public key of that seed, as hexadecimal digits."""
+    return ed25519.public_key(seed(number)).hex()
+
+
+# Root, TLS, signing and sealing seed of each party.
+OPERATOR, NORTH, SOUTH = (1, 2, 3, 4), (11, 12, 13, 14), (21, 22, 23, 24)
+PARTIES = {"operator": OPERATOR, "north": NORTH, "south": SOUTH}
+OFFICER = 31
+NOW = 1_800_000_000_000
+DAY = 24 * 3600 * 1000
+LABEL = records.label
+
+
+def encode(name, value):
+    """The payload of a document."""
+    return codec.encode(records.RECORDS[name], value)
+
+
+def signed(name, value, *seeds):
+    """The envelope of a document, signed with the keys of these seeds."""
+    return dsse.envelope(LABEL(name), encode(name, value), [seed(number) for number in seeds])
+
+
+def digest(name, value):
+    """A document's name."""
+    return dsse.digest(LABEL(name), encode(name, value)).hex()
+
+
+def envelope_bytes(envelope):
+    """An envelope as it travels."""
+    return codec.encode(dsse.ENVELOPE, envelope)
+
+
+def party(kind, title, seeds):
+    return {"kind": kind, "title": title, "root": key(seeds[0]), "succeeds": None}
+
+
+def charter():
+    """Version 1: the operator alone founds the consortium."""
+    return {
+        "consortium": None, "version": 1, "previous": None, "title": "Stays", "kind": "rehearsal", "at": NOW,
+        "roster": {"operator": party("operator", "Stays office", OPERATOR)}, "threshold": 1, "schema": None,
+        "policy": {"anonymity_k_min": 11, "small_cell_min": 11}, "accounts": {},
+        "terms": {"landed_rows": "exclude", "share_validity_max": 31_536_000, "contract": None}, "linkage": None, "ext": {},
+    }
+
+
+CONSORTIUM = digest("charter", charter())
+
+
+def charter_2():
+    """Version 2: two hospitals, an account, a key maker."""
+    first = charter()
+    return first | {
+        "consortium": CONSORTIUM, "version": 2, "previous": digest("charter", first), "at": NOW + 1000,
+        "roster": first["roster"] | {
+            "north": party("member", "Klinikum Nord, Köln", NORTH), "south": party("member", "South Hospital", SOUTH)},
+        "threshold": 2,
+        "accounts": {"inpatients": {
+            "population": "Inpatients of the member hospitals since 2020", "rho": 2**60, "delta": 2**50,
+            "tokens_per_person_max": 3, "patients_max": 1_000_000}},
+        "terms": {"landed_rows": "exclude", "share_validity_max": 31_536_000, "contract": "c0" * 32},
+        "linkage": {"key_maker": "north", "epoch": 1},
+    }
+
+
+def node_record(name="north"):
+    root, tls, signing, sealing_seed = PARTIES[name]
+    return {
+        "consortium": CONSORTIUM, "party": name, "root": key(root), "sequence": 7, "tls": key(tls), "signing": key(signing),
+        "sealing": sealing.sealing_key(seed(sealing_seed)).hex(), "not_before": NOW, "not_after": NOW + 30 * DAY, "ext": {},
+    }
+
+
+def person():
+    return {
+        "consortium": CONSORTIUM, "party": "north", "person": "a.meyer", "key": key(OFFICER),
+        "roles": ["data-steward", "privacy-officer"], "not_after": NOW + 365 * DAY, "ext": {},
+    }
+
+
+def column(name, kind, role, treatment):
+    return {"name": name, "kind": kind, "role": role, "treatment": treatment}
+
+
+def share():
+    return {
+        "consortium": CONSORTIUM, "provider": "north", "share": "5a" * 16, "name": "stays", "version": 1, "dataset": "d5" * 16,
+        "form": "snapshot",
+        "content": {"table": {"columns": [
+            column("eid", "integer", "direct-identifier", "pseudonym"), column("name", "text", "direct-identifier", "drop"),
+            column("age", "integer", "quasi-identifier", "keep"), column("length of stay", "float", "measure", "keep"),
+        ], "linkage": "token"}},
+        "purpose": "Length of stay", "consumers": ["operator", "south"], "expires": NOW + 90 * DAY, "landed_rows": "exclude",
+        "schedule": {"daily": {"zone": "Europe/Berlin", "minute": 125, "days": 31}}, "ext": {},
+    }
+
+
+def unchecked_share():
+    return share() | {
+        "share": "5b" * 16, "name": "scans", "content": "unchecked-files", "schedule": "manual", "landed_rows": "erase"}
+
+
+SUBSCRIPTION = "50" * 16
+
+
+def invitation():
+    return {
+        "consortium": CONSORTIUM, "subscription": SUBSCRIPTION, "consumer": "operator", "share": share(), "at": NOW,
+        "answer_by": NOW + 14 * DAY, "ext": {},
+    }
+
+
+def acceptance():
+    return {
+        "consortium": CONSORTIUM, "subscription": SUBSCRIPTION, "invitation": digest("invitation", invitation()),
+        "consumer": "operator", "answer": "accept", "at": NOW + DAY, "ext": {},
+    }
+
+
+def standing():
+    return {
+        "consortium": CONSORTIUM, "subscription": SUBSCRIPTION, "consumer": "operator", "sequence": 1, "state": "paused",
+        "at": NOW + 2 * DAY, "ext": {},
+    }
+
+
+def revocation(change="revoke", sequence=1):
+    return {
+        "consortium": CONSORTIUM, "subscription": SUBSCRIPTION, "provider": "north", "sequence": sequence, "change": change,
+        "reason": "The study has ended.", "at": NOW + 3 * DAY, "ext": {},
+    }
+
+
+def entry(path, role="file", rows=0, size=1000):
+    return {"path": path, "role": role, "blob": ["b1" * 32, size], "rows": rows}
+
+
+def listing():
+    return [entry("deletes/part-0.parquet", "deletes", 12), entry("rows/part-0.parquet", "rows", 10_000, 1 << 33)]
+
+
+def manifest():
+    return {
+        "consortium": CONSORTIUM, "provider": "north", "share": "5a" * 16, "terms": digest("share", share()), "sequence": 1,
+        "previous": None, "base": "full", "taken": NOW + DAY, "listing": ["11" * 32, 135], "bytes": (1 << 33) + 1000,
+        "label": "pseudonymised",
+        "linkage": {"epoch": 1, "key": "1d" * 16, "normaliser": 1, "check": "c4" * 16}, "ext": {},
+    }
+
+
+def manifest_2():
+    return manifest() | {"sequence": 2, "previous": digest("manifest", manifest()), "base": "delta", "taken": NOW + 2 * DAY}
+
+
+def receipt(outcome=None):
+    return {
+        "consortium": CONSORTIUM, "subscription": SUBSCRIPTION, "snapshot": digest("manifest", manifest()),
+        "consumer": "operator", "outcome": outcome or {"landed": {"bytes": (1 << 33) + 1135}}, "at": NOW + DAY, "ext": {},
+    }
+
+
+def linkage_wrap():
+    context = b"example"
+    ephemeral, ciphertext = sealing.wrap(seed(9), seed(41), sealing.sealing_key(seed(SOUTH[3])), context)
+    return {
+        "consortium": CONSORTIUM, "epoch": 1, "key": "1d" * 16, "maker": "north", "recipient": "south",
+        "sealing": sealing.sealing_key(seed(SOUTH[3])).hex(), "ephemeral": ephemeral.hex(), "ciphertext": ciphertext.hex(),
+        "at": NOW + DAY, "ext": {},
+    }
+
+
+def dataset():
+    return {
+        "dataset": "d5" * 16, "name": "stays", "source": {"csv": {"path": "/data/stays.csv", "delimiter": 59}},
+        "key": ["eid", "vdate"], "patient": "eid",
+        "linkage": {"given": "First", "family": "Last", "birth": "dob", "birth_format": "month-day-year-slashes"},
+    }
+
+
+def order(command):
+    return {
+        "consortium": CONSORTIUM, "party": "north", "person": "a.meyer", "nonce": "0e" * 16, "at": NOW, "command": command,
+        "ext": {},
+    }
+
+
+def commands():
+    """One of each command."""
+    return [
+        {"enrol-person": signed("person", person(), NORTH[0])},
+        {"issue-join-token": {"secret": "5e" * 32, "party": "south", "title": "South Hospital", "expires": NOW + DAY}},
+        {"propose-charter": charter_2()},
+        {"sign-charter": digest("charter", charter_2())},
+        {"confirm-root": {"party": "south", "root": key(SOUTH[0])}},
+        {"make-linkage-key": {"epoch": 1}},
+        {"wrap-linkage-key": {"epoch": 300}},
+        {"define-dataset": dataset()},
+        {"define-share": share()},
+        {"approve-share": {"share": "5a" * 16, "terms": digest("share", share()), "unchecked": "no"}},
+        {"invite": {"share": "5a" * 16, "consumer": "operator", "subscription": SUBSCRIPTION, "answer_by": NOW + 14 * DAY}},
+        {"answer-invitation": {
+            "subscription": SUBSCRIPTION, "invitation": digest("invitation", invitation()), "answer": "accept"}},
+        {"set-standing": {"subscription": SUBSCRIPTION, "state": "ended"}},
+        {"change-subscription": {"subscription": SUBSCRIPTION, "change": {"expires": NOW + DAY}, "reason": None}},
+        {"take-snapshot": {"share": "5a" * 16}},
+        {"opt-out": {"dataset": "d5" * 16, "entry": "0a" * 16, "choice": "out"}},
+        {"roll-back": {"subscription": SUBSCRIPTION, "snapshot": digest("manifest", manifest())}},
+        {"prune": {"subscription": SUBSCRIPTION, "keep": 3}},
+        {"preview": {"share": "5a" * 16}},
+        {"read-landed": {"subscription": SUBSCRIPTION}},
+        "stop",
+        "start",
+    ]
+
+
+def acts():
+    """One of each act, with an actor."""
+    snapshot = digest("manifest", manifest())
+    by_person, node, peer = {"person": "a.meyer"}, "node", {"peer": "operator"}
+    return [
+        (node, {"began": {"party": "north"}}),
+        (by_person, {"order": signed("order", order("stop"), OFFICER)}),
+        (node, {"person": signed("person", person(), NORTH[0])}),
+        (peer, {"charter": signed("charter", charter_2(), OPERATOR[2], NORTH[2], SOUTH[2])}),
+        (node, {"node-record": signed("node-record", node_record(), NORTH[0])}),
+        (peer, {"join-asked": {"secret": "5e" * 32, "record": signed("node-record", node_record("south"), SOUTH[0])}}),
+        (by_person, {"invitation": signed("invitation", invitation(), NORTH[2])}),
+        (peer, {"acceptance": signed("acceptance", acceptance(), OPERATOR[2])}),
+        (peer, {"standing": signed("standing", standing(), OPERATOR[2])}),
+        (by_person, {"revocation": signed("revocation", revocation(), NORTH[2])}),
+        (node, {"manifest": signed("manifest", manifest(), NORTH[2])}),
+        (node, {"snapshot-taken": {"share": "5a" * 16, "snapshot": snapshot, "index": ["1d" * 32, 77]}}),
+        (node, {"snapshot-failed": {"share": "5a" * 16, "fault": "columns-differ"}}),
+        (peer, {"receipt": signed("receipt", receipt(), OPERATOR[2])}),
+        (node, {"linkage-wrap": signed("linkage-wrap", linkage_wrap(), NORTH[2])}),
+        (node, {"linkage-key-held": {"epoch": 1, "key": "1d" * 16}}),
+        (node, {"served": {"subscription": SUBSCRIPTION, "bytes": 4 << 20}}),
+        (peer, {"peer-refused": {"peer": "operator", "code": "revoked"}}),
+        (peer, {"document-refused": {"code": "forked"}}),
+        (node, {"erased": {"subscription": SUBSCRIPTION, "snapshot": snapshot}}),
+    ]

@@ -1,0 +1,203 @@
+//! Every record and message by its name in the specification: bytes, JSON, signatures, refusals.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cohortium_protocol::key::pair::PublicKey;
+use cohortium_protocol::key::signed::{Record, Signed, SignedFault};
+use cohortium_protocol::limits::DOCUMENT_BYTES_MAX;
+use cohortium_protocol::message::document::Numbered;
+use cohortium_protocol::message::hello::{Hello, HelloAck, Refused};
+use cohortium_protocol::message::join::{Join, JoinAck, JoinToken};
+use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
+use cohortium_protocol::record::acceptance::{Acceptance, Standing};
+use cohortium_protocol::record::charter::{Charter, CharterFields};
+use cohortium_protocol::record::dataset::Dataset;
+use cohortium_protocol::record::extension::Extensions;
+use cohortium_protocol::record::invitation::Invitation;
+use cohortium_protocol::record::journal_entry::JournalEntry;
+use cohortium_protocol::record::linkage_wrap::LinkageWrap;
+use cohortium_protocol::record::listing::{Listing, ListingEntry};
+use cohortium_protocol::record::manifest::Manifest;
+use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
+use cohortium_protocol::record::order::Order;
+use cohortium_protocol::record::person::Person;
+use cohortium_protocol::record::receipt::Receipt;
+use cohortium_protocol::record::revocation::Revocation;
+use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
+use cohortium_protocol::record::share::{Share, ShareFields};
+use cohortium_protocol::wire::codec::{self, Blob, CodecFault};
+use serde_json::{Value, json};
+
+use crate::{Outcome, bytes, code_of, hex, number, text};
+
+/// What decoding gave: the re-encoding, the JSON form where a JSON reader's numbers can hold it, the decimal form.
+struct Decoded {
+    again: Vec<u8>,
+    json: Option<Value>,
+}
+
+type Decode = fn(&[u8], usize) -> Result<Decoded, CodecFault>;
+
+/// Decodes one type, and checks that its JSON form leads back to the same bytes.
+macro_rules! decoder {
+    ($kind:ty) => {
+        |bytes, max| {
+            codec::decode::<$kind>(bytes, max).map(|value| {
+                let json = serde_json::to_value(&value).ok();
+                if let Some(json) = &json {
+                    let back: $kind = serde_json::from_value(json.clone()).expect("what is shown as JSON is read back");
+                    assert_eq!(codec::encode(&back), bytes, "JSON leads to other bytes");
+                }
+                Decoded { again: codec::encode(&value), json }
+            })
+        }
+    };
+}
+
+fn value_decoder(name: &str) -> Decode {
+    match name {
+        "u8" => decoder!(u8),
+        "u16" => decoder!(u16),
+        "u32" => decoder!(u32),
+        "u64" => decoder!(u64),
+        "u128" => decoder!(u128),
+        "bool" => decoder!(bool),
+        "string" => decoder!(String),
+        "bytes" => decoder!(Blob),
+        "option-u32" => decoder!(Option<u32>),
+        "seq-u16" => decoder!(Vec<u16>),
+        "set-u16" => decoder!(BTreeSet<u16>),
+        "map-u16-bytes" => decoder!(BTreeMap<u16, Blob>),
+        unknown => panic!("no value type {unknown}"),
+    }
+}
+
+fn record_decoder(name: &str) -> Decode {
+    match name {
+        "charter" => decoder!(Charter),
+        "node-record" => decoder!(NodeRecord),
+        "person" => decoder!(Person),
+        "share" => decoder!(Share),
+        "schedule" => decoder!(Schedule),
+        "invitation" => decoder!(Invitation),
+        "acceptance" => decoder!(Acceptance),
+        "standing" => decoder!(Standing),
+        "revocation" => decoder!(Revocation),
+        "manifest" => decoder!(Manifest),
+        "receipt" => decoder!(Receipt),
+        "linkage-wrap" => decoder!(LinkageWrap),
+        "order" => decoder!(Order),
+        "listing" => decoder!(Listing),
+        "journal-entry" => decoder!(JournalEntry),
+        "dataset" => decoder!(Dataset),
+        "hello" => decoder!(Hello),
+        "hello-ack" => decoder!(HelloAck),
+        "refused" => decoder!(Refused),
+        "document" => decoder!(Numbered),
+        "outboard-get" => decoder!(OutboardGet),
+        "range-get" => decoder!(RangeGet),
+        "bulk-begin" => decoder!(BulkBegin),
+        "join-token" => decoder!(JoinToken),
+        "join" => decoder!(Join),
+        "join-ack" => decoder!(JoinAck),
+        unknown => panic!("no record or message {unknown}"),
+    }
+}
+
+pub(crate) fn decode_value(input: &Value) -> Outcome {
+    let (name, bytes) = (text(input, "type"), bytes(input, "hex"));
+    let max = usize::try_from(number(input, "max")).unwrap();
+    let decoded = value_decoder(name)(&bytes, max).map_err(|fault| code_of(&fault))?;
+    assert_eq!(hex(&decoded.again), hex(&bytes), "an encoder writes other bytes");
+    match (name, decoded.json) {
+        ("u128", _) => Ok(json!({ "decimal": codec::decode::<u128>(&bytes, max).unwrap().to_string() })),
+        (_, Some(json)) => Ok(json!({ "json": json })),
+        (_, None) => panic!("{name} has no JSON form"),
+    }
+}
+
+/// Compares the JSON form only where the vector states one: a budget may be too large for a JSON reader's numbers.
+pub(crate) fn decode_record(input: &Value, expect: &Value) -> Outcome {
+    let (name, bytes) = (text(input, "type"), bytes(input, "hex"));
+    let decoded = record_decoder(name)(&bytes, DOCUMENT_BYTES_MAX).map_err(|fault| code_of(&fault))?;
+    assert_eq!(hex(&decoded.again), hex(&bytes), "an encoder writes other bytes");
+    match expect.get("json") {
+        None => Ok(json!({})),
+        Some(_) => Ok(json!({ "json": decoded.json })),
+    }
+}
+
+/// The finer fault of fields that do not fit together.
+macro_rules! field_fault {
+    ($input:expr, $fields:ty => $kind:ty) => {{
+        let fields: $fields = serde_json::from_value($input["fields"].clone()).expect("each field by itself stands");
+        <$kind>::try_from(fields).err().map(|fault| code_of(&fault))
+    }};
+}
+
+/// Bytes that are refused as malformed for what their fields say.
+pub(crate) fn refuse_record(input: &Value) -> Outcome {
+    let decoded = record_decoder(text(input, "type"))(&bytes(input, "hex"), DOCUMENT_BYTES_MAX);
+    assert_eq!(decoded.err(), Some(CodecFault::Malformed), "the bytes are to be refused: {input}");
+    if let Some(ext) = input.get("ext") {
+        let map: BTreeMap<u16, Blob> = serde_json::from_value(ext.clone()).unwrap();
+        return Err(code_of(&Extensions::try_from(map).expect_err("the extensions are to be refused")));
+    }
+    if input.get("fields").is_none() {
+        return Err(code_of(&CodecFault::Malformed));
+    }
+    let fault = match text(input, "type") {
+        "charter" => field_fault!(input, CharterFields => Charter),
+        "node-record" => field_fault!(input, NodeRecordFields => NodeRecord),
+        "share" => field_fault!(input, ShareFields => Share),
+        "schedule" => field_fault!(input, ScheduleFields => Schedule),
+        "listing" => field_fault!(input, Vec<ListingEntry> => Listing),
+        unknown => panic!("no rule about fields of {unknown}"),
+    };
+    Err(fault.expect("the fields are to be refused"))
+}
+
+/// Every signed document: its name, its label, and how an envelope of it is verified.
+macro_rules! documents {
+    ($($name:literal => $kind:ty,)+) => {
+        pub(crate) fn label(input: &Value) -> Outcome {
+            match text(input, "type") {
+                $($name => Ok(json!(<$kind as Record>::LABEL)),)+
+                unknown => panic!("no document {unknown}"),
+            }
+        }
+
+        fn verify(name: &str, bytes: &[u8], accepted: &[PublicKey]) -> Result<Value, SignedFault> {
+            match name {
+                $($name => {
+                    let verified = Signed::<$kind>::from_bytes(bytes)?.verify(accepted)?;
+                    let signers: Vec<String> = verified.signers().iter().map(ToString::to_string).collect();
+                    Ok(json!({ "digest": verified.digest().to_string(), "signers": signers }))
+                })+
+                unknown => panic!("no document {unknown}"),
+            }
+        }
+    };
+}
+
+documents! {
+    "charter" => Charter,
+    "node-record" => NodeRecord,
+    "person" => Person,
+    "share" => Share,
+    "invitation" => Invitation,
+    "acceptance" => Acceptance,
+    "standing" => Standing,
+    "revocation" => Revocation,
+    "manifest" => Manifest,
+    "receipt" => Receipt,
+    "linkage-wrap" => LinkageWrap,
+    "order" => Order,
+}
+
+pub(crate) fn verify_document(input: &Value) -> Outcome {
+    let keys = input["accepted"].as_array().unwrap().iter();
+    let accepted: Vec<PublicKey> = keys.filter_map(|key| key.as_str().unwrap().parse().ok()).collect();
+    let verdict = verify(text(input, "type"), &bytes(input, "hex"), &accepted);
+    verdict.map_err(|fault| format!("{} {}", code_of(&fault), fault.code().code()))
+}
