@@ -1,4 +1,4 @@
-//! Moves 1 GiB over loopback: a bare quinn stream with this package's settings, and [`Connection`]s in streams of 4 MiB,
+//! Moves 1 GiB over loopback by each route: as one stream, and as ranges of 4 MiB on a stream each,
 //! eight in flight. Prints MB/s. Not a bench of the product: it finds settings.
 
 #![expect(clippy::unwrap_used, reason = "a measuring program stops at the first error")]
@@ -131,7 +131,9 @@ async fn main() {
             let rate_ranges = ranges(route.clone()).await;
             let used = |a: Option<f64>, b: Option<f64>| a.zip(b).map_or(0.0, |(a, b)| b - a);
             let (one, many) = (used(start, middle), used(middle, cpu_seconds()));
-            println!("{route}: one stream {rate:.0} MB/s ({one:.2} s CPU), ranges {rate_ranges:.0} MB/s ({many:.2} s CPU)");
+            println!(
+                "{route}: one stream {rate:.0} MB/s ({one:.2} s CPU), ranges {rate_ranges:.0} MB/s ({many:.2} s CPU)"
+            );
         }
     }
 }

@@ -80,9 +80,20 @@ mod tests {
             assert_eq!(good.parse::<HostPort>().unwrap().to_string(), good);
         }
         let long = format!("{}:1", "a".repeat(254));
-        for bad in
-            ["", "host", "host:", ":1", "host:0", "host:65536", "host:+1", "a b:1", "a\r\nX: y:1", "::1:7", "[::1:7", &long]
-        {
+        for bad in [
+            "",
+            "host",
+            "host:",
+            ":1",
+            "host:0",
+            "host:65536",
+            "host:+1",
+            "a b:1",
+            "a\r\nX: y:1",
+            "::1:7",
+            "[::1:7",
+            &long,
+        ] {
             assert_eq!(bad.parse::<HostPort>(), Err(NotHostPort), "{bad:?}");
         }
     }

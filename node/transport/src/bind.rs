@@ -187,7 +187,8 @@ impl Transport {
     pub async fn close(&self) {
         self.0.door.shutdown.cancel();
         let dialled = self.0.diallers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let endpoints: Vec<Endpoint> = self.0.listener.clone().into_iter().chain(dialled.into_iter().flatten()).collect();
+        let endpoints: Vec<Endpoint> =
+            self.0.listener.clone().into_iter().chain(dialled.into_iter().flatten()).collect();
         for endpoint in &endpoints {
             endpoint.close(VarInt::from_u32(0), b"the node stops");
         }

@@ -124,9 +124,9 @@ impl DialError {
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongKey => f.write_str(
-                "the peer's key is not the expected one: a proxy that intercepts TLS is refused by design",
-            ),
+            Self::WrongKey => {
+                f.write_str("the peer's key is not the expected one: a proxy that intercepts TLS is refused by design")
+            }
             Self::NoCommonProtocol => f.write_str("the peer does not speak the protocol asked for"),
             Self::Refused => f.write_str("the peer refused the handshake"),
             Self::NotTls => f.write_str("what answered is not a node"),
@@ -199,12 +199,8 @@ impl Transport {
                 Route::Quic => (&target.udp, QUIC_TRY.min(self.deadline())),
                 Route::Tcp | Route::Proxy { .. } => (&target.tcp, self.deadline()),
             };
-            let one = DialTarget {
-                addr: addr.clone(),
-                peer_key: target.peer_key,
-                alpn: target.alpn,
-                route: route.clone(),
-            };
+            let one =
+                DialTarget { addr: addr.clone(), peer_key: target.peer_key, alpn: target.alpn, route: route.clone() };
             match self.dial_within(&one, deadline).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
@@ -258,7 +254,8 @@ impl Transport {
             let mut config = quinn::ClientConfig::new(Arc::new(crypto));
             config.transport_config(Arc::new(limits::quic_transport()));
             let endpoint = self.dialler(remote).map_err(|source| DialError::Unreachable { source })?;
-            let connecting = endpoint.connect_with(config, remote, SERVER_NAME).map_err(|error| connect_error(&error))?;
+            let connecting =
+                endpoint.connect_with(config, remote, SERVER_NAME).map_err(|error| connect_error(&error))?;
             match connecting.await {
                 Ok(quic) => {
                     let agreed = quic_identity(&quic).is_some_and(|agreed| agreed == (target.peer_key, target.alpn));

@@ -87,4 +87,3 @@ fn dial_error(error: io::Error, refused: &KeyRefused) -> DialError {
         None => DialError::Unreachable { source: error },
     }
 }
-

@@ -37,6 +37,8 @@ const RECORD_BYTES_MAX: usize = 64 * 1024 - LENGTH_BYTES;
 const LENGTH_BYTES: usize = 4;
 /// How long a stream that broke off waits for the code that explains it.
 const EXPLAIN: Duration = Duration::from_secs(1);
+/// Streams that wait for `accept`: as many as yamux lets a peer have, so that none is turned away.
+const INBOUND_QUEUE: usize = 3 * TCP_STREAMS_MAX;
 /// Control records that wait to be sent.
 const CONTROL_QUEUE: usize = 256;
 
@@ -93,15 +95,10 @@ where
     let (control, control_queue) = mpsc::channel(CONTROL_QUEUE);
     let (closed_tx, closed) = watch::channel(None);
     let (opens, open_queue) = mpsc::channel(TCP_STREAMS_MAX);
-    let (inbound_tx, inbound) = mpsc::channel(4 * TCP_STREAMS_MAX);
+    let (inbound_tx, inbound) = mpsc::channel(INBOUND_QUEUE);
     let broken = CancellationToken::new();
-    let link = Link {
-        control: control.clone(),
-        closed,
-        meter: Arc::default(),
-        local: Arc::default(),
-        broken: broken.clone(),
-    };
+    let link =
+        Link { control: control.clone(), closed, meter: Arc::default(), local: Arc::default(), broken: broken.clone() };
     let tasks = driver::Tasks {
         // Weak: the tasks must not keep alive what tells them to end.
         control: control.downgrade(),
@@ -299,7 +296,7 @@ impl Pipe {
     async fn end(&self) -> Result<(), Cut> {
         poll_fn(|cx| {
             self.signals.wakers.writer.register(cx.waker());
-            self.poll(|stream, cx| stream.poll_close(cx)).map_err(|_| Cut::Unexplained)
+            self.poll(AsyncWrite::poll_close).map_err(|_| Cut::Unexplained)
         })
         .await
     }

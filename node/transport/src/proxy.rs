@@ -110,9 +110,12 @@ mod tests {
         let refused = ask(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_vec()).await;
         assert!(matches!(refused, Err(ProxyError::Refused { status: 407 })));
         let long = [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'x'; PROXY_ANSWER_BYTES_MAX]].concat();
-        for malformed in
-            [b"SSH-2.0-x\r\n\r\n".to_vec(), b"HTTP/1.1 2000\r\n\r\n".to_vec(), b"HTTP/1.1 200 OK\r\n\r\n!".to_vec(), long]
-        {
+        for malformed in [
+            b"SSH-2.0-x\r\n\r\n".to_vec(),
+            b"HTTP/1.1 2000\r\n\r\n".to_vec(),
+            b"HTTP/1.1 200 OK\r\n\r\n!".to_vec(),
+            long,
+        ] {
             assert!(matches!(ask(malformed).await, Err(ProxyError::Malformed)));
         }
     }

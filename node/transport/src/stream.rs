@@ -43,7 +43,9 @@ pub enum Closed {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Peer { code, reason } if reason.is_empty() => write!(f, "the peer closed the connection, code {code}"),
+            Self::Peer { code, reason } if reason.is_empty() => {
+                write!(f, "the peer closed the connection, code {code}")
+            }
             Self::Peer { code, reason } => write!(f, "the peer closed the connection, code {code}: {reason}"),
             Self::Protocol => f.write_str("the connection ended by a violation of its transport's rules"),
             Self::Reset => f.write_str("the peer no longer knows the connection"),

@@ -111,15 +111,15 @@ impl Reader {
         loop {
             match timeout(IDLE_TIMEOUT, read(&mut stream)).await {
                 Ok(Some(Control::Close { code, reason })) => return Closed::Peer { code, reason: printable(&reason) },
-                Ok(Some(control)) => self.act(control),
+                Ok(Some(control)) => self.act(&control),
                 Ok(None) => return Closed::Lost,
                 Err(_) => return Closed::TimedOut,
             }
         }
     }
 
-    fn act(&self, control: Control) {
-        match control {
+    fn act(&self, control: &Control) {
+        match *control {
             Control::Ping => {
                 // A full queue answers the peer's ping late or never; the queue's owner cuts the connection then.
                 let _ = self.queue.upgrade().map(|queue| queue.try_send(Control::Pong));

@@ -53,8 +53,7 @@ impl rustls::server::ResolvesServerCert for Chain {
 async fn a_listener_without_raw_keys_is_no_peer() {
     let dialler = dialler(2).await;
     let addr = certificate_listener().await.into();
-    let target =
-        DialTarget { addr, peer_key: identity(1).public_key(), alpn: Alpn::Member, route: Route::Tcp };
+    let target = DialTarget { addr, peer_key: identity(1).public_key(), alpn: Alpn::Member, route: Route::Tcp };
     let error = soon(dialler.dial(&target)).await.unwrap_err();
     assert!(matches!(error, DialError::WrongKey | DialError::Refused), "{error:?}");
 }
@@ -140,10 +139,10 @@ impl rustls::client::ResolvesClientCert for NoKey {
     }
 }
 
-/// A TLS 1.2 ClientHello: one suite, `signature_algorithms`, no `supported_versions`.
+/// A TLS 1.2 `ClientHello`: one suite, `signature_algorithms`, no `supported_versions`.
 const TLS12_HELLO: &[u8] = &[
-    0x16, 0x03, 0x01, 0x00, 0x37, 0x01, 0x00, 0x00, 0x33, 0x03, 0x03, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-    16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 0x00, 0x00, 0x02, 0xc0, 0x2b, 0x01, 0x00,
+    0x16, 0x03, 0x01, 0x00, 0x37, 0x01, 0x00, 0x00, 0x33, 0x03, 0x03, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 0x00, 0x00, 0x02, 0xc0, 0x2b, 0x01, 0x00,
     0x00, 0x08, 0x00, 0x0d, 0x00, 0x04, 0x00, 0x02, 0x08, 0x07,
 ];
 
@@ -162,7 +161,7 @@ async fn garbage_does_not_disturb_the_listener() {
     let (listener, dialler) = (listener_that(|_, _| true).await, dialler(2).await);
     let udp = UdpSocket::bind(loopback()).await.unwrap();
     for round in 0_u8..50 {
-        let packet: Vec<u8> = (0..1200_u16).map(|i| (i as u8).wrapping_mul(31).wrapping_add(round)).collect();
+        let packet: Vec<u8> = (0..=255_u8).cycle().map(|i| i.wrapping_mul(31).wrapping_add(round)).take(1200).collect();
         udp.send_to(&packet, listener.local_udp().unwrap()).await.unwrap();
         let mut long_header = packet;
         long_header[0] = 0xc0;

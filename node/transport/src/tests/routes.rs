@@ -103,8 +103,7 @@ async fn where_udp_is_dropped_tcp_is_taken_and_then_the_proxy() {
     // Names that only the proxy can resolve: here the proxy sends every tunnel to the listener.
     let proxy = forwarder(listener.local_tcp().unwrap()).await;
     let unknown: HostPort = "node.invalid:7070".parse().unwrap();
-    let proxied =
-        AnyTarget { udp: unknown.clone(), tcp: unknown, proxy: Some(proxy.clone()), ..any_target(&listener) };
+    let proxied = AnyTarget { udp: unknown.clone(), tcp: unknown, proxy: Some(proxy.clone()), ..any_target(&listener) };
     let connection = soon(dialler.dial_any(&proxied)).await.unwrap();
     assert_eq!(connection.route(), &Route::Proxy { addr: proxy });
 }
@@ -172,8 +171,7 @@ async fn a_probe_says_which_routes_lead_to_the_peer() {
     let (listener, dialler) = (listener_that(|_, _| true).await, dialler(2).await);
     let any = any_target(&listener);
     let proxy = forwarder(listener.local_tcp().unwrap()).await;
-    let good =
-        ProbeTarget { udp: any.udp, tcp: any.tcp, peer_key: any.peer_key, alpn: any.alpn, proxy: Some(proxy) };
+    let good = ProbeTarget { udp: any.udp, tcp: any.tcp, peer_key: any.peer_key, alpn: any.alpn, proxy: Some(proxy) };
     let report = soon(dialler.probe(&good)).await;
     let Reach::Peer { path_mtu_bytes: Some(mtu), .. } = report.udp else { panic!("{report:?}") };
     assert!(mtu >= 1200);

@@ -134,9 +134,9 @@ async fn an_early_end_is_an_error_for_an_exact_read() {
 async fn what_was_finished_arrives_after_both_halves_are_dropped() {
     for route in ROUTES {
         let pair = pair(route).await;
-        let sent: Vec<u8> = (0..200_000_u32).map(|i| (i % 251) as u8).collect();
+        let payload: Vec<u8> = (0..=250_u8).cycle().take(200_000).collect();
         let ((mut send, recv), (_back, mut got)) = stream(&pair).await;
-        send.write_all(&sent).await.unwrap();
+        send.write_all(&payload).await.unwrap();
         send.finish().await.unwrap();
         drop((send, recv));
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -144,7 +144,7 @@ async fn what_was_finished_arrives_after_both_halves_are_dropped() {
         while let Some(bytes) = soon(got.read_chunk(1 << 20)).await.unwrap() {
             all.extend_from_slice(&bytes);
         }
-        assert_eq!(all, sent);
+        assert!(all == payload);
     }
 }
 
@@ -192,24 +192,24 @@ async fn many_streams_both_ways_keep_their_bytes() {
             }
         });
         let mut tasks = tokio::task::JoinSet::new();
-        for seed in 0..40_u32 {
+        for seed in 0..40_u8 {
             let ours = pair.ours.clone();
             tasks.spawn(async move {
-                let sent: Vec<u8> = (0..700_001_u32).map(|i| (i.wrapping_mul(seed + 1) >> 7) as u8).collect();
+                let payload: Vec<u8> = (0..=250_u8).cycle().map(|i| i.wrapping_mul(seed + 1)).take(700_001).collect();
                 let (mut send, mut recv) = ours.open().await.unwrap();
-                let data = Bytes::from(sent.clone());
+                let data = Bytes::from(payload.clone());
                 let sending = async {
                     send.write_chunk(data).await.unwrap();
                     send.finish().await.unwrap();
                 };
-                let mut back = vec![0; sent.len()];
+                let mut back = vec![0; payload.len()];
                 let ((), read) = tokio::join!(sending, recv.read_exact(&mut back));
                 read.unwrap();
-                assert!(back == sent, "stream {seed}");
+                assert!(back == payload, "stream {seed}");
                 assert_eq!(recv.read_chunk(1).await, Ok(None));
             });
         }
-        timeout(Duration::from_secs(60), async {
+        timeout(Duration::from_mins(1), async {
             while let Some(done) = tasks.join_next().await {
                 done.unwrap();
             }
