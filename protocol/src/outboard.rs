@@ -437,7 +437,9 @@ mod tests {
         assert_eq!(outboard.verify_group(3, &[]), Err(OutboardFault::NoGroup { index: 3 }));
         assert_eq!(outboard.verify_group(u64::MAX, &[]), Err(OutboardFault::NoGroup { index: u64::MAX }));
         assert_eq!(outboard.verify_group(2, &[]), Err(OutboardFault::GroupLength { index: 2, expected: 1 }));
-        for range in [Range { offset: 0, len: len - 1 }, Range { offset: 1, len: len - 1 }, Range { offset: len, len: 0 }] {
+        for range in
+            [Range { offset: 0, len: len - 1 }, Range { offset: 1, len: len - 1 }, Range { offset: len, len: 0 }]
+        {
             let end = (range.offset + range.len) as usize;
             let fault = outboard.verify_range(range, &blob[range.offset as usize..end]);
             assert_eq!(fault, Err(OutboardFault::NoRange));
@@ -448,7 +450,8 @@ mod tests {
     #[test]
     fn groups_grow_so_that_there_are_never_too_many() {
         let edge = GROUP_BYTES_MIN * OUTBOARD_GROUPS_MAX;
-        for (len, group) in [(0, 1), (edge, 1), (edge + 1, 2), (2 * edge, 2), (2 * edge + 1, 4), (BLOB_BYTES_MAX.0, 16)] {
+        for (len, group) in [(0, 1), (edge, 1), (edge + 1, 2), (2 * edge, 2), (2 * edge + 1, 4), (BLOB_BYTES_MAX.0, 16)]
+        {
             assert_eq!(group_bytes(len), group * GROUP_BYTES_MIN, "{len}");
             assert!(group_count(len) <= OUTBOARD_GROUPS_MAX);
         }

@@ -144,7 +144,14 @@ impl BlobStore {
         for name in disk::names_in(&temp)? {
             disk::remove(&temp.join(name))?;
         }
-        Ok(Self { inner: Arc::new(Inner { dir: dir.to_owned(), node: node.clone(), landings: LandingsOpen::default(), _lock: lock }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                dir: dir.to_owned(),
+                node: node.clone(),
+                landings: LandingsOpen::default(),
+                _lock: lock,
+            }),
+        })
     }
 
     pub(crate) fn node(&self) -> &DataKey {
@@ -303,7 +310,12 @@ impl BlobStore {
         let mut digests = Vec::new();
         for folder in disk::names_in(&objects)? {
             let names = disk::names_in(&objects.join(&folder))?;
-            digests.extend(names.iter().filter(|name| name.starts_with(&folder)).filter_map(|name| name.parse::<BlobDigest>().ok()));
+            digests.extend(
+                names
+                    .iter()
+                    .filter(|name| name.starts_with(&folder))
+                    .filter_map(|name| name.parse::<BlobDigest>().ok()),
+            );
         }
         Ok(digests)
     }
@@ -384,11 +396,13 @@ impl BlobWriter {
     /// [`BlobFault::Write`] or [`BlobFault::Disk`]; nothing of it stays.
     pub fn finish(self) -> Result<BlobRef, BlobFault> {
         let Self { store, temp, key, writer } = self;
-        let SealedEnd { named, .. } =
-            writer.finish().map_err(|source| BlobFault::Write { path: temp.path.clone(), source })?;
-        let (_, outboard) = named.expect("the writer was made to name what it seals");
-        store.seal_off(&temp, &key, &outboard)
+        let end = writer.finish().map_err(|source| BlobFault::Write { path: temp.path.clone(), source })?;
+        store.seal_off(&temp, &key, &outboard_of(end))
     }
+}
+
+fn outboard_of(end: SealedEnd<File>) -> Outboard {
+    end.named.expect("a blob's writer is made to name what it seals").1
 }
 
 impl Write for BlobWriter {
@@ -485,7 +499,7 @@ impl BlobReader {
         if !range.is_of(self.bytes()) {
             return Err(BlobFault::Digest { digest: self.digest, source: OutboardFault::NoRange });
         }
-        buf.resize(usize::try_from(range.len).expect("a range is at most 4 MiB"), 0);
+        buf.resize(usize::try_from(range.len).unwrap_or(usize::MAX), 0);
         self.read_at(range.offset, buf).map(|_| ())
     }
 }

@@ -110,8 +110,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskFault> {
     name.push(".new");
     let temp = PathBuf::from(name);
     let mut options = OpenOptions::new();
-    let mut file =
-        options.write(true).create(true).truncate(true).mode(0o600).open(&temp).during("creating", &temp)?;
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temp).during("creating", &temp)?;
     file.write_all(bytes).during("writing", &temp)?;
     file.sync_all().during("syncing", &temp)?;
     rename(&temp, path)?;

@@ -114,7 +114,12 @@ fn parse(bytes: &[u8; FOOT_BYTES], node: &DataKey, digest: BlobDigest) -> Result
 
 impl Foot {
     /// Reads and checks the outboard that stands before this foot, where the file's first `size` bytes end.
-    pub(crate) fn outboard(&self, file: &File, size: u64, digest: BlobDigest) -> io::Result<Result<Outboard, FootFault>> {
+    pub(crate) fn outboard(
+        &self,
+        file: &File,
+        size: u64,
+        digest: BlobDigest,
+    ) -> io::Result<Result<Outboard, FootFault>> {
         let Some(at) = size.checked_sub(self.whole_bytes) else { return Ok(Err(FootFault::NotABlob)) };
         let mut sealed = vec![0; self.sealed_outboard_bytes];
         file.read_exact_at(&mut sealed, at)?;

@@ -31,7 +31,7 @@ pub const INDEX_KEY_BYTES_MAX: usize = 256;
 /// sled's page cache.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// An opening that takes longer hangs on a damaged file.
-const OPEN_DEADLINE: Duration = Duration::from_secs(60);
+const OPEN_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Why the index cannot be used.
 #[derive(Debug)]
@@ -147,9 +147,9 @@ impl Index {
     /// # Errors
     /// [`IndexFault::Broken`].
     pub fn tree<V: Serialize + DeserializeOwned>(&self, name: &'static str) -> Result<Tree<V>, IndexFault> {
-        let tree = guarded(&self.state, || self.db.open_tree(name))?;
+        let inner = guarded(&self.state, || self.db.open_tree(name))?;
         let key = self.key.derive("index tree", name.as_bytes());
-        Ok(Tree { tree, key, state: Arc::clone(&self.state), values: PhantomData })
+        Ok(Tree { inner, key, state: Arc::clone(&self.state), values: PhantomData })
     }
 
     /// Closes the index so that the next opening keeps it: everything is flushed and synced. Trees refuse afterwards.
@@ -230,7 +230,7 @@ fn broken(state: &AtomicU8) -> IndexFault {
 
 /// One tree of the index: sealed values of one type, in the order of their keys. Clones are the same tree.
 pub struct Tree<V> {
-    tree: sled::Tree,
+    inner: sled::Tree,
     key: DataKey,
     state: Arc<AtomicU8>,
     values: PhantomData<fn() -> V>,
@@ -244,8 +244,8 @@ impl<V> fmt::Debug for Tree<V> {
 
 impl<V> Clone for Tree<V> {
     fn clone(&self) -> Self {
-        let (tree, key, state) = (self.tree.clone(), self.key.clone(), Arc::clone(&self.state));
-        Self { tree, key, state, values: PhantomData }
+        let (inner, key, state) = (self.inner.clone(), self.key.clone(), Arc::clone(&self.state));
+        Self { inner, key, state, values: PhantomData }
     }
 }
 
@@ -255,7 +255,7 @@ impl<V: Serialize + DeserializeOwned> Tree<V> {
     /// # Errors
     /// [`IndexFault::Broken`] or [`IndexFault::Closed`].
     pub fn get(&self, key: &[u8]) -> Result<Option<V>, IndexFault> {
-        let sealed = guarded(&self.state, || self.tree.get(key))?;
+        let sealed = guarded(&self.state, || self.inner.get(key))?;
         sealed.map(|sealed| self.open(key, &sealed)).transpose()
     }
 
@@ -269,7 +269,7 @@ impl<V: Serialize + DeserializeOwned> Tree<V> {
             return Err(IndexFault::TooLong);
         }
         let sealed = self.key.seal_small(key, &plain);
-        guarded(&self.state, || self.tree.insert(key, sealed)).map(|_| ())
+        guarded(&self.state, || self.inner.insert(key, sealed)).map(|_| ())
     }
 
     /// Removes a key; that there is none is fine.
@@ -277,7 +277,7 @@ impl<V: Serialize + DeserializeOwned> Tree<V> {
     /// # Errors
     /// [`IndexFault::Broken`] or [`IndexFault::Closed`].
     pub fn remove(&self, key: &[u8]) -> Result<(), IndexFault> {
-        guarded(&self.state, || self.tree.remove(key)).map(|_| ())
+        guarded(&self.state, || self.inner.remove(key)).map(|_| ())
     }
 
     /// Gives every key that begins with `prefix`, in order, with its value to `visit`.
@@ -285,7 +285,7 @@ impl<V: Serialize + DeserializeOwned> Tree<V> {
     /// # Errors
     /// [`IndexFault::Broken`] or [`IndexFault::Closed`].
     pub fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], V)) -> Result<(), IndexFault> {
-        let mut entries = guarded(&self.state, || Ok(self.tree.scan_prefix(prefix)))?;
+        let mut entries = guarded(&self.state, || Ok(self.inner.scan_prefix(prefix)))?;
         while let Some((key, sealed)) = guarded(&self.state, || entries.next().transpose())? {
             visit(&key, self.open(&key, &sealed)?);
         }
@@ -297,7 +297,7 @@ impl<V: Serialize + DeserializeOwned> Tree<V> {
     /// # Errors
     /// [`IndexFault::Broken`] or [`IndexFault::Closed`].
     pub fn clear(&self) -> Result<(), IndexFault> {
-        guarded(&self.state, || self.tree.clear())
+        guarded(&self.state, || self.inner.clear())
     }
 
     fn open(&self, key: &[u8], sealed: &[u8]) -> Result<V, IndexFault> {

@@ -270,7 +270,8 @@ impl Journal {
         let mut seq = self.next_seq;
         for entry in batch {
             let at = segment.end + bytes.len() as u64;
-            offsets.push(u32::try_from(at).expect("a segment and a batch are 64 MiB each, with less than that in heads"));
+            offsets
+                .push(u32::try_from(at).expect("a segment and a batch are 64 MiB each, with less than that in heads"));
             keys.write_record(seq, entry.as_ref(), &mut chain, &mut bytes);
             seq += 1;
         }
@@ -317,9 +318,9 @@ impl Journal {
             Err(fault) if fault.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(JournalFault::CutOff { segment: number, seq })
             }
-            other => other
-                .during("reading", &path)?
-                .map_err(|source| JournalFault::Record { segment: number, seq, source }),
+            other => {
+                other.during("reading", &path)?.map_err(|source| JournalFault::Record { segment: number, seq, source })
+            }
         }
     }
 

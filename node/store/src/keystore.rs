@@ -269,7 +269,8 @@ impl Keystore {
         let bytes = bytes.ok_or_else(|| KeystoreFault::NotFound { path: path.to_owned() })?;
         let stored = parse(&bytes)?;
         let outer = outer_key(source, &stored.source)?;
-        let wrapped = WrappedKey(<[u8; WRAPPED_KEY_BYTES]>::try_from(stored.node_key.0).map_err(|_| KeystoreFault::Damaged)?);
+        let wrapped =
+            WrappedKey(<[u8; WRAPPED_KEY_BYTES]>::try_from(stored.node_key.0).map_err(|_| KeystoreFault::Damaged)?);
         let node = outer.unwrap(&source_slot(&stored.source), &wrapped).map_err(|_| KeystoreFault::Refused)?;
         let secrets = open_secrets(&node, &stored.secrets.0)?;
         Ok(Self { path: path.to_owned(), source: stored.source, wrapped, node, secrets })

@@ -225,7 +225,8 @@ impl Landing {
     /// # Errors
     /// [`LandingFault::Outboard`] when the peer sent a wrong one; [`LandingFault::Disk`], also when the room is not there.
     pub fn put_outboard(&mut self, bytes: &[u8]) -> Result<(), LandingFault> {
-        let outboard = Outboard::check(self.digest, self.bytes, bytes).map_err(|source| LandingFault::Outboard { source })?;
+        let outboard =
+            Outboard::check(self.digest, self.bytes, bytes).map_err(|source| LandingFault::Outboard { source })?;
         if self.begun.is_some() {
             return Ok(());
         }
@@ -234,11 +235,14 @@ impl Landing {
         let file = disk::create_new(&data)?;
         match fallocate(&file, FallocateFlags::empty(), 0, sealed_bytes(self.bytes)) {
             // A file system without fallocate: a full disk then shows at the write.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(sealed_bytes(self.bytes)).during("making room for", &data)?,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                file.set_len(sealed_bytes(self.bytes)).during("making room for", &data)?
+            }
             other => other.during("making room for", &data)?,
         }
         let key = DataKey::random();
-        let writer = SealedBlockWriter::create(file, &key, BLOB_SLOT, self.bytes).map_err(|source| self.stream(source))?;
+        let writer =
+            SealedBlockWriter::create(file, &key, BLOB_SLOT, self.bytes).map_err(|source| self.stream(source))?;
         writer.file().sync_all().during("syncing", &data)?;
         // The head comes last and syncs the folder: with it, the data file is there and has its header.
         disk::replace(&self.path("head"), &foot::encode(self.store.node(), &key, &outboard))?;

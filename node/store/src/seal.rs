@@ -90,6 +90,7 @@ impl DataKey {
     }
 
     /// The key for one `purpose` and `id` below this one: HKDF-SHA-256 (RFC 5869).
+    #[must_use]
     pub fn derive(&self, purpose: &str, id: &[u8]) -> Self {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         let length = u64::try_from(purpose.len()).unwrap_or(u64::MAX).to_le_bytes();
@@ -176,8 +177,7 @@ impl DataKey {
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let key = aes(self.expose());
         let aad = slot_aad(b"small", slot);
-        let length =
-            key.open_in_place(nonce, Aad::from(aad), &mut body).map_err(|_| OpenFault::Refused)?.len();
+        let length = key.open_in_place(nonce, Aad::from(aad), &mut body).map_err(|_| OpenFault::Refused)?.len();
         // What lies behind the length is the tag.
         body.truncate(length);
         Ok(body)
@@ -190,7 +190,12 @@ pub(crate) fn aes(bytes: &[u8; KEY_BYTES]) -> LessSafeKey {
 }
 
 /// Seals a buffer of at most a few MiB where it lies.
-pub(crate) fn seal_in_place(key: &LessSafeKey, nonce: [u8; NONCE_LEN], aad: &[u8], bytes: &mut [u8]) -> [u8; TAG_BYTES] {
+pub(crate) fn seal_in_place(
+    key: &LessSafeKey,
+    nonce: [u8; NONCE_LEN],
+    aad: &[u8],
+    bytes: &mut [u8],
+) -> [u8; TAG_BYTES] {
     let tag = key
         .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), bytes)
         .expect("AES-GCM seals up to 64 GiB and a block is at most 8 MiB");

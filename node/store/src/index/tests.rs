@@ -71,8 +71,8 @@ fn values_are_sealed_to_their_tree_and_key_and_none_is_readable_on_the_disk() {
     }
     let (index, _) = open(dir.path());
     let tree = index.tree::<(u64, String)>("blobs").unwrap();
-    let raw = tree.tree.get(1_u64.to_be_bytes()).unwrap().unwrap();
-    tree.tree.insert(2_u64.to_be_bytes(), raw).unwrap();
+    let raw = tree.inner.get(1_u64.to_be_bytes()).unwrap().unwrap();
+    tree.inner.insert(2_u64.to_be_bytes(), raw).unwrap();
     assert_eq!(tree.get(&1_u64.to_be_bytes()).unwrap().unwrap().0, 1);
     assert!(matches!(tree.get(&2_u64.to_be_bytes()), Err(IndexFault::Broken)));
     assert!(matches!(tree.get(&1_u64.to_be_bytes()), Err(IndexFault::Broken)), "broken once, broken for all");

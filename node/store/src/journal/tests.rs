@@ -118,7 +118,8 @@ fn pages_that_a_power_cut_left_unwritten_are_a_torn_end() {
     let (path, acknowledged, size) = with_unacknowledged(dir.path());
     let whole = fs::read(&path).unwrap();
     let (from, to) = (usize::try_from(acknowledged).unwrap(), usize::try_from(size).unwrap());
-    let holes = [from..to, from.next_multiple_of(512)..to, from.next_multiple_of(512)..from.next_multiple_of(512) + 512];
+    let holes =
+        [from..to, from.next_multiple_of(512)..to, from.next_multiple_of(512)..from.next_multiple_of(512) + 512];
     for hole in holes {
         let mut bytes = whole.clone();
         bytes[hole].fill(0);
@@ -147,8 +148,10 @@ fn a_flipped_bit_in_any_byte_of_any_segment_is_refused() {
             fs::write(&path, &bytes).unwrap();
             let fault = open(dir.path()).map(|_| ()).unwrap_err();
             let named = match fault {
-                JournalFault::Record { segment, .. } | JournalFault::Header { segment } => segment,
-                JournalFault::Version { segment, .. } | JournalFault::CutOff { segment, .. } => segment,
+                JournalFault::Record { segment, .. }
+                | JournalFault::Header { segment }
+                | JournalFault::Version { segment, .. }
+                | JournalFault::CutOff { segment, .. } => segment,
                 other => panic!("byte {at}: {other}"),
             };
             assert_eq!(named, number, "byte {at}");

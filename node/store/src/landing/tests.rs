@@ -7,7 +7,7 @@ use super::*;
 const MIB: usize = 1024 * 1024;
 
 fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    (0..len).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect()
 }
 
 fn named(plain: &[u8]) -> (BlobDigest, Vec<u8>) {
@@ -91,7 +91,9 @@ fn after_a_crash_only_the_ranges_since_the_last_checkpoint_are_missing() {
         let store = open_store(dir.path());
         let mut landing = Landing::open(&store, digest, len).unwrap();
         landing.put_outboard(&outboard).unwrap();
-        [4, 0].iter().for_each(|index| write(&landing, *index));
+        for index in [4, 0] {
+            write(&landing, index);
+        }
         landing.checkpoint().unwrap();
         write(&landing, 2);
         // Dropped without a checkpoint, as a killed process drops it: nothing is saved by the way.
@@ -101,7 +103,9 @@ fn after_a_crash_only_the_ranges_since_the_last_checkpoint_are_missing() {
     let landing = Landing::open(&store, digest, len).unwrap();
     assert_eq!(landing.missing(), [1, 2, 3, 5].map(range));
     assert_eq!(landing.outboard().unwrap().to_bytes(), outboard);
-    [1, 2, 3, 5].iter().for_each(|index| write(&landing, *index));
+    for index in [1, 2, 3, 5] {
+        write(&landing, index);
+    }
     landing.finish().unwrap();
     drop(landing);
     store.verify(digest).unwrap();

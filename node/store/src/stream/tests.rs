@@ -1,12 +1,15 @@
 //! Tests of sealed streams.
 
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+
 use cohortium_protocol::digest::{blob_digest, sha256};
 
 use super::*;
 use crate::fixture;
 
 fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    (0..len).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect()
 }
 
 fn seal(plain: &[u8], piece: usize) -> Vec<u8> {
@@ -62,7 +65,7 @@ fn any_length_comes_back_by_any_way_of_reading() {
         let mut plain = Vec::new();
         cursor.read_to_end(&mut plain).unwrap();
         assert_eq!(plain, &all[..len]);
-        cursor.seek(SeekFrom::End(-((len as i64).min(7)))).unwrap();
+        cursor.seek(SeekFrom::End(-i64::try_from(len.min(7)).unwrap())).unwrap();
         plain.clear();
         cursor.read_to_end(&mut plain).unwrap();
         assert_eq!(plain, &all[len - len.min(7)..len]);
@@ -90,7 +93,7 @@ fn a_flipped_bit_anywhere_is_refused_with_the_block_s_number() {
 
 #[test]
 fn a_refused_block_leaves_no_plain_bytes_behind() {
-    let mut sealed = seal(&[0x55; 2 * BLOCK_BYTES], BLOCK_BYTES);
+    let mut sealed = seal(&vec![0x55; 2 * BLOCK_BYTES], BLOCK_BYTES);
     sealed[HEADER_BYTES + BLOCK_BYTES] ^= 1;
     let mut part = vec![0xee; BLOCK_BYTES];
     open(&sealed).unwrap().read_at(0, &mut part).unwrap_err();
