@@ -1,0 +1,222 @@
+//! Cells of arrays: encoded for hashing, copied into fresh arrays, written as text.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, FixedSizeBinaryBuilder, PrimitiveArray, StringArray,
+    StringBuilder,
+};
+use arrow::buffer::{Buffer, NullBuffer};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::DataType;
+use arrow::downcast_primitive_array;
+
+/// An array of a type that is not handled here, or a value that its type cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotHandled;
+
+/// One column's cells, ready to be encoded row by row without allocating.
+pub(crate) enum Cells {
+    Text(StringArray),
+    Boolean(BooleanArray),
+    Fixed { bytes: Buffer, width: usize, nulls: Option<NullBuffer> },
+}
+
+impl Cells {
+    pub(crate) fn new(array: &ArrayRef) -> Result<Self, NotHandled> {
+        let kind = array.data_type();
+        match kind {
+            DataType::Utf8 => return Ok(Self::Text(array.as_string().clone())),
+            DataType::Boolean => return Ok(Self::Boolean(array.as_boolean().clone())),
+            _ => {}
+        }
+        let fixed = if let DataType::FixedSizeBinary(width) = kind { usize::try_from(*width).ok() } else { None };
+        let width = fixed.or(kind.primitive_width()).ok_or(NotHandled)?;
+        let data = array.to_data();
+        let buffer = data.buffers().first().ok_or(NotHandled)?;
+        let (from, length) = (data.offset() * width, data.len() * width);
+        if buffer.len() < from + length {
+            return Err(NotHandled);
+        }
+        Ok(Self::Fixed { bytes: buffer.slice_with_length(from, length), width, nulls: data.nulls().cloned() })
+    }
+
+    /// Appends the cell so that no two different rows of one schema have one encoding: a null marker, then a length
+    /// where the type does not say it, then the bytes.
+    pub(crate) fn encode(&self, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(array) if array.is_null(row) => out.push(0),
+            Self::Text(array) => {
+                let value = array.value(row).as_bytes();
+                let length = u32::try_from(value.len()).expect("a string array's offsets are 32 bits");
+                out.push(1);
+                out.extend_from_slice(&length.to_le_bytes());
+                out.extend_from_slice(value);
+            }
+            Self::Boolean(array) if array.is_null(row) => out.push(0),
+            Self::Boolean(array) => out.extend_from_slice(&[1, u8::from(array.value(row))]),
+            Self::Fixed { nulls: Some(nulls), .. } if nulls.is_null(row) => out.push(0),
+            Self::Fixed { bytes, width, .. } => {
+                out.push(1);
+                out.extend_from_slice(&bytes[row * width..(row + 1) * width]);
+            }
+        }
+    }
+}
+
+/// Copies the rows into a new array that holds nothing else: no value of another row, none under a null (law 8).
+pub(crate) fn gather(array: &ArrayRef, rows: &[u32]) -> Result<ArrayRef, NotHandled> {
+    let array = array.as_ref();
+    if matches!(array.data_type(), DataType::Interval(_) | DataType::Duration(_)) {
+        return Err(NotHandled);
+    }
+    downcast_primitive_array!(
+        array => Ok(gather_primitive(array, rows)),
+        DataType::Utf8 => Ok(gather_text(array.as_string(), rows)),
+        DataType::Boolean => Ok(gather_boolean(array.as_boolean(), rows)),
+        DataType::FixedSizeBinary(width) => gather_bytes(array, *width, rows),
+        _ => Err(NotHandled),
+    )
+}
+
+fn gather_primitive<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, rows: &[u32]) -> ArrayRef {
+    let cells = rows.iter().map(|row| at(*row)).map(|row| array.is_valid(row).then(|| array.value(row)));
+    Arc::new(cells.collect::<PrimitiveArray<T>>().with_data_type(array.data_type().clone()))
+}
+
+fn gather_text(array: &StringArray, rows: &[u32]) -> ArrayRef {
+    let mut built = StringBuilder::with_capacity(rows.len(), 0);
+    for row in rows {
+        built.append_option(array.is_valid(at(*row)).then(|| array.value(at(*row))));
+    }
+    Arc::new(built.finish())
+}
+
+fn gather_boolean(array: &BooleanArray, rows: &[u32]) -> ArrayRef {
+    let cells = rows.iter().map(|row| at(*row)).map(|row| array.is_valid(row).then(|| array.value(row)));
+    Arc::new(cells.collect::<BooleanArray>())
+}
+
+fn gather_bytes(array: &dyn Array, width: i32, rows: &[u32]) -> Result<ArrayRef, NotHandled> {
+    let array = array.as_fixed_size_binary();
+    let mut built = FixedSizeBinaryBuilder::with_capacity(rows.len(), width);
+    for row in rows {
+        if array.is_null(at(*row)) {
+            built.append_null();
+        } else {
+            built.append_value(array.value(at(*row))).map_err(|_| NotHandled)?;
+        }
+    }
+    Ok(Arc::new(built.finish()))
+}
+
+fn at(row: u32) -> usize {
+    row as usize
+}
+
+/// Every row's number.
+pub(crate) fn all_rows(rows: usize) -> Vec<u32> {
+    (0..u32::try_from(rows).unwrap_or(u32::MAX)).collect()
+}
+
+/// Ids as an array.
+pub(crate) fn id_array<const N: usize>(ids: impl Iterator<Item = Option<[u8; N]>>) -> ArrayRef {
+    let mut built = FixedSizeBinaryBuilder::new(i32::try_from(N).expect("ids are 16 or 32 bytes"));
+    for id in ids {
+        match id {
+            Some(id) => built.append_value(id).expect("the builder has the id's width"),
+            None => built.append_null(),
+        }
+    }
+    Arc::new(built.finish())
+}
+
+/// The cells as text for keys, people and export: numbers in decimal, days and times by ISO 8601, bytes as hexadecimal
+/// digits. One value has one text, whether it was read from text or from Parquet.
+pub(crate) fn text(array: &ArrayRef) -> Result<StringArray, NotHandled> {
+    match array.data_type() {
+        DataType::Utf8 => Ok(array.as_string().clone()),
+        DataType::FixedSizeBinary(_) => {
+            let bytes = array.as_fixed_size_binary();
+            Ok(bytes.iter().map(|cell| cell.map(hex)).collect())
+        }
+        DataType::Timestamp(unit, Some(_)) => {
+            // Without chrono's time zone tables arrow knows no names of zones; the value itself is UTC.
+            let utc = array.to_data().into_builder().data_type(DataType::Timestamp(*unit, None)).build();
+            let plain = arrow::array::make_array(utc.map_err(|_| NotHandled)?);
+            let cells = text(&plain)?;
+            Ok(cells.iter().map(|cell| cell.map(|cell| format!("{cell}Z"))).collect())
+        }
+        _ => {
+            let options = CastOptions { safe: false, ..CastOptions::default() };
+            let cells = cast_with_options(array, &DataType::Utf8, &options).map_err(|_| NotHandled)?;
+            Ok(cells.as_string().clone())
+        }
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Date32Array, Float64Array, Int64Array, TimestampMillisecondArray};
+
+    use super::*;
+
+    fn encoded(array: &ArrayRef) -> Vec<Vec<u8>> {
+        let cells = Cells::new(array).unwrap();
+        let encode = |row| {
+            let mut out = Vec::new();
+            cells.encode(row, &mut out);
+            out
+        };
+        (0..array.len()).map(encode).collect()
+    }
+
+    #[test]
+    fn null_and_empty_and_zero_are_three_things() {
+        let text: ArrayRef = Arc::new(StringArray::from(vec![Some(""), None, Some("\0"), Some("a")]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), None, Some(1)]));
+        let flags: ArrayRef = Arc::new(BooleanArray::from(vec![Some(false), None, Some(true)]));
+        let ids = id_array([Some([0; 16]), None, Some([1; 16])].into_iter());
+        for array in [text, numbers, flags, ids] {
+            let mut cells = encoded(&array);
+            cells.sort();
+            cells.dedup();
+            assert_eq!(cells.len(), array.len(), "{}", array.data_type());
+            // A slice is encoded as its own rows.
+            assert_eq!(encoded(&array.slice(1, 2)), encoded(&array)[1..]);
+        }
+    }
+
+    #[test]
+    fn gathered_arrays_hold_nothing_but_their_rows() {
+        let nulls = Some(NullBuffer::from(vec![true, false, true]));
+        let under = StringArray::try_new(
+            arrow::buffer::OffsetBuffer::from_lengths([2, 6, 6]),
+            Buffer::from(b"okCANARYCANARY".to_vec()),
+            nulls.clone(),
+        );
+        let gathered = gather(&(Arc::new(under.unwrap()) as ArrayRef), &[0, 1]).unwrap();
+        assert_eq!(gathered.as_string::<i32>().value_data(), b"ok");
+        let numbers: ArrayRef = Arc::new(Int64Array::new(vec![1, 77, 77].into(), nulls));
+        let gathered = gather(&numbers, &[0, 1]).unwrap();
+        assert_eq!(gathered.as_primitive::<arrow::datatypes::Int64Type>().values().as_ref(), [1, 0]);
+    }
+
+    #[test]
+    fn a_value_has_one_text() {
+        let of = |array: ArrayRef| text(&array).unwrap().value(0).to_owned();
+        assert_eq!(of(Arc::new(Int64Array::from(vec![101_000]))), "101000");
+        assert_eq!(of(Arc::new(Float64Array::from(vec![2.5]))), "2.5");
+        assert_eq!(of(Arc::new(Date32Array::from(vec![0]))), "1970-01-01");
+        let utc = TimestampMillisecondArray::from(vec![0]).with_timezone("Europe/Berlin");
+        assert_eq!(of(Arc::new(utc)), "1970-01-01T00:00:00Z");
+        assert_eq!(of(id_array([Some([0xAB; 16])].into_iter())), "ab".repeat(16));
+    }
+}

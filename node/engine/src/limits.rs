@@ -1,0 +1,40 @@
+//! Bounds on what one job reads. The worker's own memory and time limits stand behind them.
+
+use cohortium_protocol::limits::COLUMNS_MAX;
+
+/// The bounds of one job. Reaching one is a fault that names it, never a shortened result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Rows of a table whose rows are held in memory by id: about 80 bytes a row for a keyed table, 40 in a landed
+    /// one. 10,000,000.
+    pub rows_max: u64,
+    /// Rows of a table that only streams through: one without a key. 2^32.
+    pub rows_streamed_max: u64,
+    /// Bytes of one cell. 16 MiB.
+    pub cell_bytes_max: usize,
+    /// Bytes of one record of a text table, its line ends included. 64 MiB.
+    pub line_bytes_max: usize,
+    /// Columns of one table. 4,096.
+    pub columns_max: usize,
+    /// Rows of one batch between two threads. 8,192.
+    pub batch_rows: usize,
+    /// Bytes of text after which a batch is closed. 8 MiB.
+    pub batch_bytes: usize,
+    /// Bytes of encoded rows after which a Parquet row group is written out. 64 MiB.
+    pub row_group_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rows_max: 10_000_000,
+            rows_streamed_max: 1 << 32,
+            cell_bytes_max: 16 << 20,
+            line_bytes_max: 64 << 20,
+            columns_max: COLUMNS_MAX,
+            batch_rows: 8_192,
+            batch_bytes: 8 << 20,
+            row_group_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A share's first rows as they would leave, for the person who decides.
+
+use arrow::array::{Array, StringArray};
+use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::record::schema::Treatment;
+
+use crate::cells::{NotHandled, text};
+use crate::delta::TakeFault;
+use crate::handle::Handle;
+use crate::policy::{Job, Policy, PolicyFault};
+use crate::source::{Format, SourceFault, SourceReader};
+
+/// First rows as they would leave.
+#[expect(missing_debug_implementations, reason = "it holds rows")]
+#[derive(Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The names of the columns that leave, ids and tokens included.
+    pub header: Vec<String>,
+    /// The rows; `None` is a null.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// The columns that stay behind.
+    pub dropped: Vec<ColumnName>,
+    /// The columns whose values are replaced by keyed ids.
+    pub pseudonyms: Vec<ColumnName>,
+}
+
+/// The first `rows_max` rows that would leave, through the same policy as a snapshot.
+///
+/// # Errors
+/// [`TakeFault`].
+pub fn preview(job: &Job<'_>, source: &Handle, rows_max: usize) -> Result<Preview, TakeFault> {
+    let format = Format::of(&job.dataset.source).ok_or(SourceFault::NotATable)?;
+    let mut reader = SourceReader::open(source, format, &job.limits)?;
+    let policy = Policy::new(job, reader.columns())?;
+    reader.project(policy.needed());
+    let mut rows = Vec::new();
+    while rows.len() < rows_max {
+        let Some(batch) = reader.next_batch()? else { break };
+        let prepared = policy.prepare(&batch)?;
+        let mut staying = prepared.staying();
+        staying.truncate(rows_max - rows.len());
+        let leaving = policy.outgoing(&prepared, &staying)?;
+        let mut columns = Vec::with_capacity(leaving.num_columns());
+        for (array, field) in leaving.columns().iter().zip(policy.schema().fields()) {
+            let place = batch.places.first().copied().unwrap_or(0);
+            let column = || field.name().parse().expect("the schema is made of column names");
+            columns.push(text(array).map_err(|NotHandled| PolicyFault::Value { place, column: column() })?);
+        }
+        let cell = |column: &StringArray, row| column.is_valid(row).then(|| column.value(row).to_owned());
+        rows.extend((0..staying.len()).map(|row| columns.iter().map(|column| cell(column, row)).collect::<Vec<_>>()));
+    }
+    let named = |treatment| {
+        let columns = job.columns.iter().filter(move |column| column.treatment == treatment);
+        columns.map(|column| column.name.clone()).collect()
+    };
+    Ok(Preview {
+        header: policy.schema().fields().iter().map(|field| field.name().clone()).collect(),
+        rows,
+        dropped: named(Treatment::Drop),
+        pseudonyms: named(Treatment::Pseudonym),
+    })
+}
