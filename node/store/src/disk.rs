@@ -68,7 +68,8 @@ impl<T> During<T> for rustix::io::Result<T> {
 
 /// Makes a folder that only this user can open, and those above it, each synced into its parent.
 pub(crate) fn make_folder(path: &Path) -> Result<(), DiskFault> {
-    if path.is_dir() {
+    // The folder of a bare file name is the present one.
+    if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
     let parent = parent_of(path);
@@ -183,6 +184,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("a/b");
         make_folder(&folder).unwrap();
+        make_folder(parent_of(Path::new("bare-name"))).unwrap();
         let path = folder.join("f");
         assert!(read_whole(&path, 10).unwrap().is_none());
         for bytes in [&b"one"[..], b"two"] {
