@@ -190,7 +190,7 @@ mod tests {
             cells.dedup();
             assert_eq!(cells.len(), array.len(), "{}", array.data_type());
             // A slice is encoded as its own rows.
-            assert_eq!(encoded(&array.slice(1, 2)), encoded(&array)[1..]);
+            assert_eq!(encoded(&array.slice(1, array.len() - 1)), encoded(&array)[1..]);
         }
     }
 

@@ -84,7 +84,10 @@ impl ParquetReader {
         Ok(Some(SourceBatch { columns, places: (first_row + 1..=self.row).collect(), first_row }))
     }
 
-    fn start(&self, builder: ParquetRecordBatchReaderBuilder<Chunks>) -> Result<Box<ParquetRecordBatchReader>, SourceFault> {
+    fn start(
+        &self,
+        builder: ParquetRecordBatchReaderBuilder<Chunks>,
+    ) -> Result<Box<ParquetRecordBatchReader>, SourceFault> {
         let wanted = self.needed.iter().enumerate().filter(|(_, needed)| **needed).map(|(index, _)| index);
         let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
         let builder = builder.with_projection(mask).with_batch_size(self.limits.batch_rows);

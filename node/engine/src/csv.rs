@@ -92,8 +92,11 @@ impl CsvReader {
 
     /// The next rows; `None` at the end.
     pub(crate) fn next_batch(&mut self) -> Result<Option<SourceBatch>, SourceFault> {
-        let mut builders: Vec<Option<StringBuilder>> =
-            self.needed.iter().map(|needed| needed.then(|| StringBuilder::with_capacity(self.limits.batch_rows, 0))).collect();
+        let mut builders: Vec<Option<StringBuilder>> = self
+            .needed
+            .iter()
+            .map(|needed| needed.then(|| StringBuilder::with_capacity(self.limits.batch_rows, 0)))
+            .collect();
         let (first_row, mut bytes, mut places) = (self.row, 0, Vec::with_capacity(self.limits.batch_rows));
         while places.len() < self.limits.batch_rows && bytes < self.limits.batch_bytes {
             let Some(record) = self.row_record()? else { break };
@@ -330,7 +333,8 @@ mod tests {
         let (mut rows, mut places) = (Vec::new(), Vec::new());
         while let Some(batch) = reader.next_batch()? {
             for row in 0..batch.places.len() {
-                let cell = |column: &Option<ArrayRef>| column.as_ref().unwrap().as_string::<i32>().value(row).to_owned();
+                let cell =
+                    |column: &Option<ArrayRef>| column.as_ref().unwrap().as_string::<i32>().value(row).to_owned();
                 assert!(batch.columns.iter().flatten().all(|column| column.null_count() == 0));
                 rows.push(batch.columns.iter().map(cell).collect());
             }
@@ -348,9 +352,8 @@ mod tests {
         let text = "\u{FEFF}a,\"b \"\"x\"\"\",c\r\n1, 2 ,\r\n\"x,\ny\",\"say \"\"hi\"\"\",5\" pipe\n,\"\",\u{e9}\r\rz\nlast,row,\"end\"\r\n\n\n";
         let (names, rows, places) = read(text.as_bytes()).unwrap();
         assert_eq!(names, ["a", "b \"x\"", "c"]);
-        let expected = [
-            ["1", " 2 ", ""], ["x,\ny", "say \"hi\"", "5\" pipe"], ["", "", "\u{e9}\r\rz"], ["last", "row", "end"],
-        ];
+        let expected =
+            [["1", " 2 ", ""], ["x,\ny", "say \"hi\"", "5\" pipe"], ["", "", "\u{e9}\r\rz"], ["last", "row", "end"]];
         assert_eq!(rows, expected);
         assert_eq!(places, [2, 3, 5, 6]);
     }

@@ -3,8 +3,8 @@
 //! One thread reads the source, the other applies the policy, hashes each row as it would leave and writes. Memory: a few
 //! batches, one Parquet row group, and for a keyed table 40 bytes for each row that is new and 45 for each of last time.
 
-use std::io::{self, Write};
 use std::fmt;
+use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};

@@ -218,7 +218,8 @@ mod tests {
     fn run(previous: Option<Vec<u8>>, rows: &[(u64, u8)]) -> (Vec<Sighting>, Vec<Id>, Vec<u8>) {
         let previous = previous.map(|bytes| Previous::read(&bytes, 1 << 20).unwrap());
         let mut index = RowIndex::new([9; 16], previous);
-        let sightings = rows.iter().zip(1..).map(|((row, hash), place)| index.see(id(*row), [*hash; 16], place)).collect();
+        let sightings =
+            rows.iter().zip(1..).map(|((row, hash), place)| index.see(id(*row), [*hash; 16], place)).collect();
         assert_eq!(index.settle(), None);
         let mut bytes = Vec::new();
         index.write(&mut bytes).unwrap();

@@ -18,3 +18,6 @@ pub mod delta;
 pub mod land;
 pub mod preview;
 pub mod profile;
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use cohortium_protocol::digest::keyed_id;
 use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::key::wrap::Secret32;
-use cohortium_protocol::record::dataset::{DateFormat, Dataset};
+use cohortium_protocol::record::dataset::{Dataset, DateFormat};
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::schema::{Column, ColumnType, Treatment};
 use cohortium_protocol::record::share::Linkage;
@@ -189,7 +189,9 @@ impl<'a> Policy<'a> {
         };
         let leaving = job.columns.iter().filter(|column| column.treatment != Treatment::Drop);
         let leaving: Vec<Leaving> = leaving
-            .map(|column| Ok(Leaving { source: place(&column.name)?, pseudonym: column.treatment == Treatment::Pseudonym }))
+            .map(|column| {
+                Ok(Leaving { source: place(&column.name)?, pseudonym: column.treatment == Treatment::Pseudonym })
+            })
             .collect::<Result<_, PolicyFault>>()?;
         let key = job.dataset.key.iter().map(place).collect::<Result<Vec<_>, _>>()?;
         let patient = job.dataset.patient.as_ref().map(place).transpose()?;
@@ -203,7 +205,9 @@ impl<'a> Policy<'a> {
         };
         let mut needed = vec![false; source.len()];
         let made_of = tokens.iter().flat_map(|tokens| [tokens.given, tokens.family, tokens.birth]);
-        for column in leaving.iter().map(|column| column.source).chain(key.iter().copied()).chain(patient).chain(made_of) {
+        for column in
+            leaving.iter().map(|column| column.source).chain(key.iter().copied()).chain(patient).chain(made_of)
+        {
             needed[column] = true;
         }
         let schema = outgoing_schema(&leaving, source, tokens.is_some());
@@ -260,7 +264,8 @@ impl<'a> Policy<'a> {
     /// The rows as they leave, in arrays that hold nothing else.
     pub(crate) fn outgoing(&self, prepared: &Prepared, rows: &[u32]) -> Result<RecordBatch, PolicyFault> {
         let columns = prepared.columns.iter().enumerate();
-        let arrays = columns.map(|(at, array)| gather(array, rows).map_err(|NotHandled| self.leaving_fault(prepared, at)));
+        let arrays =
+            columns.map(|(at, array)| gather(array, rows).map_err(|NotHandled| self.leaving_fault(prepared, at)));
         let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|_| self.leaving_fault(prepared, 0))
     }
@@ -313,7 +318,12 @@ impl<'a> Policy<'a> {
         Ok((0..rows).map(id).collect())
     }
 
-    fn tokens(&self, tokens: &Tokens, batch: &SourceBatch, stays: &[bool]) -> Result<Vec<Option<[u8; 32]>>, PolicyFault> {
+    fn tokens(
+        &self,
+        tokens: &Tokens,
+        batch: &SourceBatch,
+        stays: &[bool],
+    ) -> Result<Vec<Option<[u8; 32]>>, PolicyFault> {
         let given = self.text(batch, tokens.given)?;
         let family = self.text(batch, tokens.family)?;
         let birth = self.text(batch, tokens.birth)?;
@@ -389,7 +399,8 @@ fn outgoing_schema(leaving: &[Leaving], source: &[SourceColumn], tokens: bool) -
 }
 
 fn policy_version(job: &Job<'_>, schema: &Schema) -> [u8; 16] {
-    let columns: Vec<_> = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+    let columns: Vec<_> =
+        schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
     let keys = job.dataset.key.iter().map(|name| name.as_str().as_bytes());
     let token = job.linkage_key.filter(|_| job.linkage == Linkage::Token).map(|key| check_value(key, NORMALISER));
     let key_count = (job.dataset.key.len() as u64).to_le_bytes();
@@ -411,7 +422,12 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// The rows that may leave.
     pub(crate) fn staying(&self) -> Vec<u32> {
-        all_rows(self.stays.len()).into_iter().zip(&self.stays).filter(|(_, stays)| **stays).map(|(row, _)| row).collect()
+        all_rows(self.stays.len())
+            .into_iter()
+            .zip(&self.stays)
+            .filter(|(_, stays)| **stays)
+            .map(|(row, _)| row)
+            .collect()
     }
 
     /// Hands each row that may leave to `see`, with a hash over its outgoing cells.
