@@ -236,7 +236,7 @@ impl Landing {
         match fallocate(&file, FallocateFlags::empty(), 0, sealed_bytes(self.bytes)) {
             // A file system without fallocate: a full disk then shows at the write.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                file.set_len(sealed_bytes(self.bytes)).during("making room for", &data)?
+                file.set_len(sealed_bytes(self.bytes)).during("making room for", &data)?;
             }
             other => other.during("making room for", &data)?,
         }
