@@ -43,6 +43,8 @@ def build():
     rules.add_succession(book)
     rules.add_chains(book)
     rules.add_widenings(book)
+    rules.add_documents(book)
+    rules.add_flow(book)
     return {f"{name}.json": text_of(vectors) for name, vectors in sorted(book.files.items())}
 
 

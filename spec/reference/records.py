@@ -32,7 +32,7 @@ EXT = Checked(Map(U16, BYTES), check_extensions)
 ERROR_CODE = Enum(
     "version_unknown", "identity_refused", "consortium_unknown", "clock_skew", "malformed", "signature_invalid",
     "out_of_order", "charter_not_in_force", "not_found", "revoked", "expired", "chain_broken", "linkage_mismatch",
-    "stopped", "busy", "unavailable", "forked", "token_refused",
+    "stopped", "busy", "unavailable", "forked", "token_refused", "digest_mismatch",
 )
 
 # --- charter

@@ -1,5 +1,8 @@
 """Rules over records: which charter follows another, which manifest continues a chain, what lets more leave."""
 
+import codec
+import dsse
+import records
 from codec import Refused
 from records import require
 
@@ -84,3 +87,51 @@ def widens(last, following):
     more = set(following["consumers"]) - set(last["consumers"])
     laxer = LAXITY[following["landed_rows"]] > LAXITY[last["landed_rows"]]
     return bool(more) or following["expires"] > last["expires"] or laxer
+
+
+def check_charter_document(consortium, operator_root, chain, data):
+    """CHAR-8: (digest, signers) of a version that may follow the chain of (document, digest), each in force."""
+    env = codec.decode(dsse.ENVELOPE, data, dsse.DOCUMENT_MAX)
+    charter = codec.decode(records.CHARTER, bytes.fromhex(env["payload"]), dsse.DOCUMENT_MAX)
+    digest = dsse.digest(env["payload_type"], bytes.fromhex(env["payload"])).hex()
+    if not chain:
+        require(charter["version"] == 1 and digest == consortium, "chain-broken")
+        roots, operator = [], operator_root
+    else:
+        last, last_digest = chain[-1]
+        try:
+            check_succession(consortium, last, last_digest, charter)
+        except Refused:
+            raise Refused("chain-broken") from None
+        roots = [party["root"] for party in last["roster"].values()]
+        operator = next(party["root"] for party in last["roster"].values() if party["kind"] == "operator")
+    accepted = [party["root"] for party in charter["roster"].values()] + roots + [operator]
+    try:
+        _, signers, _ = dsse.verify(records.CHARTER, records.label("charter"), data, accepted)
+    except Refused as refused:
+        wrong = ("signature-invalid", "signer-missing")
+        raise Refused("signature-invalid" if refused.code in wrong else "malformed") from None
+    require(operator in signers, "signature-invalid")
+    return digest, signers
+
+
+def may_flow(invitation, events, now):
+    """XFER-1: after these events, whether a byte may leave at that time."""
+    answer, standing, revoked, expires, accepted = None, "active", False, invitation["share"]["expires"], False
+    for event in events:
+        ((kind, value),) = event.items()
+        if kind == "answer":
+            answer = value
+            accepted = accepted or value == "accept"
+        elif kind == "standing":
+            standing = value
+        elif value == "revoke":
+            revoked = True
+        elif value == "reinstate":
+            revoked = False
+        elif "expires" in value:
+            expires = value["expires"]
+    require(standing != "ended", "out-of-order")
+    require(not revoked, "revoked")
+    require(now < expires, "expired")
+    require(accepted and standing == "active", "out-of-order")

@@ -115,6 +115,8 @@ fn carry_out(operation: &str, input: &Value, expect: &Value) -> Outcome {
         "linkage-check" => tokens::check(input),
         "linkage-token" => tokens::token(input),
         "charter-succession" => rules::succession(input),
+        "may-flow" => rules::may_flow(input),
+        "charter-check" => rules::charter_document(input),
         "manifest-continues" => rules::continues(input),
         "share-widens" => rules::widens(input),
         "change-restricts" => rules::restricts(input),

@@ -122,3 +122,65 @@ def add_widenings(book):
     ):
         book.add("rule/widenings", f"restricts-{name}", "SHARE-4", "change-restricts", {"change": change, "expires": now},
                  expect=shortens, note="whether the change only takes away")
+
+
+def add_documents(book):
+    """CHAR-8: who must have signed a charter."""
+    operator, north, south = world.OPERATOR[0], world.NORTH[0], world.SOUTH[0]
+    first, second = world.charter(), world.charter_2()
+    new_operator = second["roster"] | {"operator": second["roster"]["operator"] | {
+        "root": world.key(52), "succeeds": world.key(operator)}}
+    handed = second | {"roster": new_operator}
+
+    def one(name, chain, charter, seeds, note):
+        data = world.envelope_bytes(world.signed("charter", charter, *seeds))
+        envelopes = [world.envelope_bytes(world.signed("charter", earlier, operator)).hex() for earlier in chain]
+        given = {"consortium": CONSORTIUM, "operator_root": world.key(operator), "chain": envelopes, "hex": data.hex()}
+        try:
+            digest, signers = rules.check_charter_document(
+                CONSORTIUM, world.key(operator), [(c, world.digest("charter", c)) for c in chain], data)
+            book.add("rule/charters", f"charter-{name}", "CHAR-8", "charter-check", given, note=note,
+                     expect={"digest": digest, "signers": sorted(signers)})
+        except Refused as refused:
+            book.add("rule/charters", f"charter-{name}", "CHAR-8", "charter-check", given, code=refused.code, note=note)
+
+    one("first", [], first, (operator,), "the operator founds the consortium")
+    one("first-by-other", [], first, (52,), "signed by somebody else")
+    one("first-unsigned", [], first, (), "not signed")
+    one("other-first", [], first | {"title": "Other"}, (operator,), "version 1 of another consortium")
+    one("second-first", [], second, (operator,), "version 1 is missing")
+    one("second", [first], second, (operator, north, south), "the operator and both founding members")
+    one("second-operator", [first], second, (operator,), "a proposal: the operator alone")
+    one("second-members", [first], second, (north, south), "the operator has not signed")
+    one("second-signing-key", [first], second, (world.OPERATOR[2],), "the operator's signing key is not its root")
+    one("second-fork", [first], second | {"previous": "00" * 32}, (operator,), "of another chain")
+    one("handed", [first], handed, (operator, 52), "the former root names its successor")
+    one("handed-itself", [first], handed, (52,), "the new root alone")
+
+
+def add_flow(book):
+    """XFER-1: when bytes may leave under a subscription."""
+    invitation = world.invitation()
+    end = invitation["share"]["expires"]
+    accept, refuse = {"answer": "accept"}, {"answer": "refuse"}
+    pause, active, ended = {"standing": "paused"}, {"standing": "active"}, {"standing": "ended"}
+    revoke, reinstate = {"change": "revoke"}, {"change": "reinstate"}
+
+    def expires(at):
+        return {"change": {"expires": at}}
+
+    cases = [
+        ("invited", [], world.NOW), ("refused", [refuse], world.NOW), ("accepted", [accept], world.NOW), ("last", [accept], end - 1),
+        ("expired", [accept], end), ("paused", [accept, pause], world.NOW), ("resumed", [accept, pause, active], world.NOW),
+        ("ended", [accept, ended], world.NOW), ("revoked", [accept, revoke], world.NOW), ("reinstated", [accept, revoke, reinstate], world.NOW),
+        ("revoked-paused", [accept, pause, revoke], world.NOW), ("revoked-ended", [accept, ended, revoke], world.NOW),
+        ("revoked-invited", [revoke], world.NOW), ("shortened", [accept, expires(world.NOW)], world.NOW),
+        ("prolonged", [accept, expires(end + 1)], end), ("rescheduled", [accept, {"change": {"schedule": "manual"}}], world.NOW),
+    ]
+    for name, events, now in cases:
+        given = {"invitation": invitation, "events": events, "now": now}
+        try:
+            rules.may_flow(invitation, events, now)
+            book.add("rule/flow", f"flow-{name}", "XFER-1", "may-flow", given, expect=True, note="bytes may leave")
+        except Refused as refused:
+            book.add("rule/flow", f"flow-{name}", "XFER-1", "may-flow", given, code=refused.code, note="no byte leaves")

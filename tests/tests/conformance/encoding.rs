@@ -14,7 +14,8 @@ pub(crate) fn frame_header(input: &Value) -> Outcome {
 
 pub(crate) fn agree_version(input: &Value) -> Outcome {
     let range = |name: &str| {
-        let [oldest, newest] = [0, 1].map(|end| WireVersion(u16::try_from(input[name][end].as_u64().unwrap()).unwrap()));
+        let [oldest, newest] =
+            [0, 1].map(|end| WireVersion(u16::try_from(input[name][end].as_u64().unwrap()).unwrap()));
         VersionRange { oldest, newest }
     };
     range("ours").agree(range("theirs")).map(|version| json!(version.0)).ok_or_else(|| "none".to_owned())

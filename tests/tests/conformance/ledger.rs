@@ -63,7 +63,8 @@ pub(crate) fn key_id(input: &Value) -> Outcome {
 
 pub(crate) fn open_checkpoint(input: &Value) -> Outcome {
     let log_key = public(text(input, "log_key"));
-    let mut keys = LogKeys::new(text(input, "origin"), [log_key], Strangers::Ignore).map_err(|fault| code_of(&fault))?;
+    let mut keys =
+        LogKeys::new(text(input, "origin"), [log_key], Strangers::Ignore).map_err(|fault| code_of(&fault))?;
     for (name, key) in input["cosigners"].as_object().unwrap() {
         keys = keys.with_cosigner(name, public(key.as_str().unwrap())).map_err(|fault| code_of(&fault))?;
     }

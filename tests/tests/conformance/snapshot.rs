@@ -42,7 +42,8 @@ fn data(input: &Value) -> Vec<u8> {
 }
 
 pub(crate) fn verify_group(input: &Value) -> Outcome {
-    let verdict = outboard(input).expect("the vector is about a group").verify_group(number(input, "index"), &data(input));
+    let verdict =
+        outboard(input).expect("the vector is about a group").verify_group(number(input, "index"), &data(input));
     verdict.map(|()| json!(true)).map_err(|fault| code_of(&fault))
 }
 
