@@ -4,10 +4,10 @@
 //! reads a file: tiles come through [`tile::TileRead`], and what is to be written is handed out as tiles and bytes.
 
 pub mod tree;
+pub mod note;
 pub mod fault;
 pub mod tile;
 pub mod edge;
-pub mod note;
 pub mod checkpoint;
 pub mod proof;
 pub mod witness;
