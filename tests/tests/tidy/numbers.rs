@@ -65,7 +65,7 @@ pub(crate) fn limit_complaints(source: &str, registry: &Table) -> Vec<String> {
         match listed.get(name) {
             None => found.push(format!("the registry does not list the limit {name}, which is {value}")),
             Some(listed) if *listed != Some(*value) => {
-                found.push(format!("{name} is {value}, the registry says {listed:?}"))
+                found.push(format!("{name} is {value}, the registry says {listed:?}"));
             }
             Some(_) => {}
         }
