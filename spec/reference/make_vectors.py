@@ -37,6 +37,7 @@ def build():
     log.add_leaves(book)
     log.add_proofs(book)
     log.add_checkpoints(book)
+    log.add_tiles(book)
     linkage.add_wraps(book)
     linkage.add_ids(book)
     linkage.add_tokens(book)

@@ -109,6 +109,7 @@ fn carry_out(operation: &str, input: &Value, expect: &Value) -> Outcome {
         "tree-root" => ledger::root(input),
         "verify-inclusion" => ledger::inclusion(input),
         "verify-consistency" => ledger::consistency(input),
+        "tile-path" => ledger::tile(input),
         "log-origin" => ledger::log_origin(input),
         "log-key-id" => ledger::key_id(input),
         "open-checkpoint" => ledger::open_checkpoint(input),

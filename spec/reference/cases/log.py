@@ -142,3 +142,26 @@ def _either(book, file, name, requirement, operation, given, remark, act, *args)
         book.add(file, name, requirement, operation, given, expect=True if expect is None else expect, note=remark)
     except Refused as refused:
         book.add(file, name, requirement, operation, given, code=refused.code, note=remark)
+
+
+def index_path(index):
+    """LOG-5: three digits an element, all but the last with an x."""
+    path, index = f"{index % 1000:03}", index // 1000
+    while index:
+        path, index = f"x{index % 1000:03}/{path}", index // 1000
+    return path
+
+
+def add_tiles(book):
+    """LOG-5: each tile has one path."""
+    good = [("entries", 0, 256), ("entries", 999, 256), ("entries", 1000, 255), ("0", 1_234_067, 256), ("0", 273, 112), ("1", 1, 17),
+            ("2", 0, 1), ("7", 2**64 - 1, 256)]
+    for level, index, width in good:
+        path = f"tile/{level}/{index_path(index)}" + (f".p/{width}" if width < 256 else "")
+        book.add("log/tiles", f"tile-{level}-{index}-{width}", "LOG-5", "tile-path", {"path": path}, note="the path of one tile",
+                 expect={"level": level, "index": str(index), "width": width})
+    bad = ["", "tile", "tile/0/1", "tile/0/0001", "tile/0/x000/001", "tile/0/x001", "tile/8/000", "tile/00/000", "tile/-1/000",
+           "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/00a", "/tile/0/000", "tile/0/../000", "tile/entry/000",
+           "tile/0/x999/x999/x999/x999/x999/x999/x999/999"]
+    for number, path in enumerate(bad):
+        book.add("log/tiles", f"no-tile-{number}", "LOG-5", "tile-path", {"path": path}, code="no-tile", note="the path of no tile")

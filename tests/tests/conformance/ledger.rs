@@ -5,6 +5,7 @@ use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::log::checkpoint::{LogKeys, Strangers, origin};
 use cohortium_protocol::log::note::{KeyKind, NoteKey};
 use cohortium_protocol::log::proof::{verify_consistency, verify_inclusion};
+use cohortium_protocol::log::tile::{Tile, TileKind};
 use cohortium_protocol::log::tree::{Frontier, TreeHash, TreeHead, leaf_hash};
 use cohortium_protocol::log::{leaf_entry, leaf_salt};
 use serde_json::{Value, json};
@@ -45,6 +46,16 @@ pub(crate) fn consistency(input: &Value) -> Outcome {
 pub(crate) fn log_origin(input: &Value) -> Outcome {
     let consortium: ConsortiumId = text(input, "consortium").parse().unwrap();
     Ok(json!(origin(&consortium, &text(input, "node").parse::<Name>().unwrap())))
+}
+
+pub(crate) fn tile(input: &Value) -> Outcome {
+    let tile = Tile::parse(text(input, "path")).ok_or("no-tile")?;
+    assert_eq!(tile.path(), text(input, "path"), "a tile has one path");
+    let level = match tile.kind() {
+        TileKind::Entries => "entries".to_owned(),
+        TileKind::Hashes(level) => level.to_string(),
+    };
+    Ok(json!({ "level": level, "index": tile.index().to_string(), "width": tile.width() }))
 }
 
 fn public(value: &str) -> PublicKey {
