@@ -46,6 +46,22 @@ fn an_import_beside_the_table_is_found() {
 }
 
 #[test]
+fn protocol_has_no_input_or_output_and_one_codec() {
+    no_complaint(&imports::name_complaints(&Tree::read().rust()));
+}
+
+#[test]
+fn a_clock_in_protocol_or_a_second_codec_is_found() {
+    let found = |path: &str, text: &str| imports::name_complaints(&[made_up(path, text)]).len();
+    assert_eq!(found("protocol/src/a.rs", "use std::time::Instant;\n"), 1);
+    assert_eq!(found("protocol/src/a.rs", "fn a(x: f64) -> HashMap<u8, u8> {}\n"), 2);
+    assert_eq!(found("protocol/src/a.rs", "// f64\nfn f64_bits(instant: Instantly) {}\n"), 0);
+    assert_eq!(found("node/src/a.rs", "use std::time::Instant;\n"), 0);
+    assert_eq!(found("node/src/a.rs", "fn a() { bincode::serde::encode() }\n"), 1);
+    assert_eq!(found("protocol/src/wire/codec.rs", "use bincode::config;\n"), 0);
+}
+
+#[test]
 fn modules_of_protocol_name_only_modules_above_them() {
     no_complaint(&imports::order_complaints(&Tree::read().rust_under("protocol/src/")));
 }

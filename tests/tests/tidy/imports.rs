@@ -117,6 +117,54 @@ pub(crate) fn complaints(manifests: &[Source]) -> Vec<String> {
     found
 }
 
+/// Crates that one file of the workspace names alone.
+const ONE_FILE: [(&str, &str); 2] =
+    [("bincode::", "protocol/src/wire/codec.rs"), ("opendp::", "node/private/src/mechanism.rs")];
+
+/// What `protocol` never names: files, sockets, threads, clocks, random sources, unordered maps, floats.
+const NEVER_IN_PROTOCOL: [&str; 12] = [
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "SystemTime",
+    "Instant",
+    "SystemRandom",
+    "OsRng",
+    "getrandom",
+    "HashMap",
+    "HashSet",
+    "f32",
+    "f64",
+];
+
+/// Crates named beside their one file, and names that the library without input and output may not use.
+pub(crate) fn name_complaints(files: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        let code = file.code();
+        for (name, only) in ONE_FILE {
+            if file.path != only && words(&code, name).next().is_some() {
+                found.push(format!("{} names {name}, which only {only} may", file.path));
+            }
+        }
+        if file.path.starts_with("protocol/src/") {
+            let named = NEVER_IN_PROTOCOL.iter().filter(|name| words(&code, name).next().is_some());
+            found.extend(named.map(|name| format!("{} names {name}, which protocol never does", file.path)));
+        }
+    }
+    found
+}
+
+/// Where a name stands as a word of its own.
+fn words<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let part_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    code.match_indices(name).map(|(at, _)| at).filter(move |at| {
+        let before = code[..*at].chars().next_back().is_some_and(part_of_word);
+        let after = !name.ends_with(':') && code[*at + name.len()..].starts_with(part_of_word);
+        !before && !after
+    })
+}
+
 /// Names of later modules in earlier ones, by the order of the `mod` lines.
 pub(crate) fn order_complaints(files: &[Source]) -> Vec<String> {
     let place: BTreeMap<String, Vec<String>> = files
