@@ -5,16 +5,39 @@
 //! durable: effects that depend on an entry are held back until `Input::Persisted` (spec JRNL-1).
 
 pub mod io;
+mod hello;
+mod join;
+mod documents;
+mod provide;
+mod land;
+mod orders;
+mod charter_orders;
+mod share_orders;
+mod linkage;
+mod upkeep;
+mod view;
 
-use crate::ident::{ConsortiumId, Name};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::code::{ErrorCode, MessageType};
+use crate::digest::BlobDigest;
+use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{KeyPair, PublicKey, SealingKey};
-use crate::record::journal_entry::JournalEntry;
-use crate::time::Millis;
+use crate::message::hello::Refused;
+use crate::record::journal_entry::{Act, Actor, JournalEntry};
+use crate::record::listing::BlobRef;
+use crate::state::State;
+use crate::state::charters::Standing;
+use crate::time::{Millis, UnixMillis};
+use crate::wire::codec;
 
-use io::{Cx, Effect, Input};
+use io::{ConnId, Cx, Effect, Input, Message, Notice, OrderFault, Protocol, Side, StreamId, Ticket};
+use land::Landing;
+use provide::Parked;
 
 /// A node's keys in one consortium.
 #[expect(missing_debug_implementations, reason = "holds secrets")]
+#[derive(Clone)]
 pub struct NodeKeys {
     /// Signs charters and node records; `None` where it is kept offline.
     pub root: Option<KeyPair>,
@@ -28,6 +51,7 @@ pub struct NodeKeys {
 
 /// This node's place in one consortium.
 #[expect(missing_debug_implementations, reason = "holds secrets")]
+#[derive(Clone)]
 pub struct Membership {
     /// The consortium.
     pub consortium: ConsortiumId,
@@ -39,24 +63,295 @@ pub struct Membership {
     pub keys: NodeKeys,
 }
 
+/// One consortium as this node takes part in it.
+struct Room {
+    keys: NodeKeys,
+    state: State,
+    persisted: u64,
+    held: VecDeque<(u64, Effect)>,
+    landings: BTreeMap<SubscriptionId, Landing>,
+    retry_at: BTreeMap<SubscriptionId, Millis>,
+    running: BTreeSet<ShareId>,
+    listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
+    parked: Vec<Parked>,
+    served: BTreeMap<SubscriptionId, u64>,
+    refusals: upkeep::RefusalBudget,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Conn {
+    side: Side,
+    protocol: Protocol,
+    tls: PublicKey,
+    opened: Millis,
+    up: Option<Up>,
+}
+
+/// A connection after HELLO.
+#[derive(Debug, Clone)]
+struct Up {
+    consortium: ConsortiumId,
+    peer: Name,
+    standing: Standing,
+    /// Number of the next document for the peer.
+    next: u64,
+    /// The request that carries it, while it is under way.
+    sending: Option<Ticket>,
+}
+
+/// What a ticket stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Waiting {
+    Hello(ConnId),
+    Document(ConnId),
+    Blob { consortium: ConsortiumId, subscription: SubscriptionId, blob: BlobRef, step: land::Step },
+    Listing { consortium: ConsortiumId, subscription: SubscriptionId },
+    Check { consortium: ConsortiumId, subscription: SubscriptionId },
+    ServeListing { consortium: ConsortiumId, snapshot: SnapshotId },
+    Run { consortium: ConsortiumId, share: ShareId, terms: crate::digest::DocumentDigest },
+    LinkageKey { consortium: ConsortiumId, epoch: u32 },
+    LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
+}
+
 /// One node's part in all its consortia.
-#[derive(Debug, Default)]
-pub struct Endpoint {}
+#[expect(missing_debug_implementations, reason = "holds secrets")]
+#[derive(Default)]
+pub struct Endpoint {
+    rooms: BTreeMap<ConsortiumId, Room>,
+    conns: BTreeMap<ConnId, Conn>,
+    waiting: BTreeMap<Ticket, Waiting>,
+    effects: VecDeque<Effect>,
+    tickets: u64,
+    failed: bool,
+    now: Option<Cx>,
+    last_upkeep: Millis,
+}
 
 impl Endpoint {
     /// Takes part in a consortium, with what the journal holds of it from the first entry on.
-    pub fn enter(&mut self, _membership: Membership, _journal: impl IntoIterator<Item = JournalEntry>) {}
+    pub fn enter(&mut self, membership: Membership, journal: impl IntoIterator<Item = JournalEntry>) {
+        let mut state = State::new(membership.consortium, membership.party, membership.operator_root);
+        journal.into_iter().for_each(|entry| state.apply(&entry));
+        let room = Room {
+            keys: membership.keys,
+            persisted: state.entries,
+            state,
+            held: VecDeque::new(),
+            landings: BTreeMap::new(),
+            retry_at: BTreeMap::new(),
+            running: BTreeSet::new(),
+            listings: BTreeMap::new(),
+            parked: Vec::new(),
+            served: BTreeMap::new(),
+            refusals: upkeep::RefusalBudget::default(),
+        };
+        self.rooms.insert(membership.consortium, room);
+    }
 
     /// Takes one thing that happened.
-    pub fn handle(&mut self, _cx: Cx, _input: Input) {}
+    pub fn handle(&mut self, cx: Cx, input: Input) {
+        self.now = Some(cx);
+        if self.failed {
+            return self.refuse_all(input);
+        }
+        match input {
+            Input::Tick => self.upkeep(),
+            Input::Connected { conn, side, protocol, consortium, tls } => {
+                self.connected(conn, side, protocol, consortium, tls);
+            }
+            Input::Disconnected { conn } => self.disconnected(conn),
+            Input::Request { conn, stream, message } => self.request(conn, stream, &message),
+            Input::Answered { ticket, answer } => self.answered(ticket, answer),
+            Input::Persisted { consortium, upto } => self.persisted(consortium, upto),
+            Input::JournalFailed => self.journal_failed(),
+            Input::Order { ticket, order } => self.order(ticket, &order),
+            Input::RunDue { consortium, share } => self.run_due(consortium, share),
+            Input::RunEnded { ticket, end } => self.run_ended(ticket, end),
+            Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
+            Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
+            Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
+            Input::Checked { ticket, rows } => self.checked(ticket, rows),
+            Input::Served { subscription, bytes } => self.note_served(subscription, bytes),
+            Input::LinkageKey { ticket, key } => self.linkage_key(ticket, key),
+            Input::LinkageWrapped { ticket, key, wraps } => self.linkage_wrapped(ticket, key, wraps),
+        }
+        self.pump();
+    }
 
     /// The next thing to do, in order.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        None
+        self.effects.pop_front()
     }
 
-    /// When to send `Input::Tick` at the latest.
-    pub fn poll_wake(&self) -> Option<Millis> {
-        None
+    fn cx(&self) -> Cx {
+        self.now.unwrap_or(Cx { mono: Millis(0), wall: UnixMillis(0) })
+    }
+
+    fn ticket(&mut self, waiting: Waiting) -> Ticket {
+        self.tickets = self.tickets.saturating_add(1);
+        let ticket = Ticket(self.tickets);
+        self.waiting.insert(ticket, waiting);
+        ticket
+    }
+
+    /// Writes acts to the journal: applied at once, durable before anything that comes of them leaves.
+    fn persist(&mut self, consortium: ConsortiumId, actor: &Actor, acts: Vec<Act>) {
+        let at = self.cx().wall;
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        let first = room.state.entries;
+        let entries: Vec<JournalEntry> =
+            acts.into_iter().map(|act| JournalEntry { at, actor: actor.clone(), act }).collect();
+        if entries.is_empty() {
+            return;
+        }
+        entries.iter().for_each(|entry| room.state.apply(entry));
+        self.effects.push_back(Effect::Persist { consortium, first, entries });
+    }
+
+    /// Gives an effect as soon as everything written so far in this consortium is durable.
+    fn after(&mut self, consortium: ConsortiumId, effect: Effect) {
+        match self.rooms.get_mut(&consortium) {
+            Some(room) if room.persisted < room.state.entries => room.held.push_back((room.state.entries, effect)),
+            Some(_) | None => self.effects.push_back(effect),
+        }
+    }
+
+    fn persisted(&mut self, consortium: ConsortiumId, upto: u64) {
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        room.persisted = room.persisted.max(upto);
+        while room.held.front().is_some_and(|(needs, _)| *needs <= room.persisted) {
+            self.effects.extend(room.held.pop_front().map(|(_, effect)| effect));
+        }
+    }
+
+    /// A log that cannot be written: nothing is served from now on (law 10).
+    fn journal_failed(&mut self) {
+        self.failed = true;
+        self.rooms.values_mut().for_each(|room| room.held.clear());
+        let conns: Vec<ConnId> = self.conns.keys().copied().collect();
+        for conn in conns {
+            self.close(conn, ErrorCode::Unavailable);
+        }
+        let subscriptions: Vec<SubscriptionId> =
+            self.rooms.values().flat_map(|room| room.state.subscriptions.keys().copied()).collect();
+        self.effects.extend(subscriptions.into_iter().map(|subscription| Effect::Cut { subscription }));
+    }
+
+    fn refuse_all(&mut self, input: Input) {
+        match input {
+            Input::Order { ticket, .. } => {
+                self.effects.push_back(Effect::OrderDone { ticket, result: Err(OrderFault::Unavailable) });
+            }
+            Input::Request { conn, stream, .. } => {
+                let message = refused(ErrorCode::Unavailable);
+                self.effects.push_back(Effect::Reply { conn, stream, message });
+            }
+            Input::Connected { conn, .. } => self.close(conn, ErrorCode::Unavailable),
+            Input::Tick
+            | Input::Disconnected { .. }
+            | Input::Answered { .. }
+            | Input::Persisted { .. }
+            | Input::JournalFailed
+            | Input::RunDue { .. }
+            | Input::RunEnded { .. }
+            | Input::LandingOpened { .. }
+            | Input::BlobFinished { .. }
+            | Input::ListingRead { .. }
+            | Input::Checked { .. }
+            | Input::Served { .. }
+            | Input::LinkageKey { .. }
+            | Input::LinkageWrapped { .. } => {}
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, code: ErrorCode) {
+        self.disconnected(conn);
+        self.effects.push_back(Effect::Close { conn, code });
+    }
+
+    fn disconnected(&mut self, conn: ConnId) {
+        let Some(gone) = self.conns.remove(&conn) else { return };
+        self.waiting.retain(|_, waiting| !matches!(waiting, Waiting::Hello(c) | Waiting::Document(c) if *c == conn));
+        if let Some(up) = gone.up {
+            self.drop_landings(up.consortium, &up.peer);
+            self.effects.push_back(Effect::Notify(Notice::PeerDown(up.peer)));
+        }
+    }
+
+    fn request(&mut self, conn: ConnId, stream: StreamId, message: &Message) {
+        let Some(known) = self.conns.get(&conn) else { return };
+        match (&known.up, &known.protocol, known.side, message.kind) {
+            (None, Protocol::Main, Side::Listener, MessageType::Hello) => self.hello_received(conn, stream, message),
+            (None, Protocol::Join, Side::Listener, MessageType::Join) => self.join_received(conn, stream, message),
+            (Some(up), _, _, MessageType::Document) => {
+                let up = up.clone();
+                self.document_received(conn, stream, &up, message);
+            }
+            (Some(up), Protocol::Main, _, MessageType::RangeGet | MessageType::OutboardGet) => {
+                let up = up.clone();
+                self.transfer_asked(conn, stream, &up, message);
+            }
+            (None, _, _, _) => {
+                self.reply_now(conn, stream, refused(ErrorCode::OutOfOrder));
+                self.close(conn, ErrorCode::OutOfOrder);
+            }
+            (Some(_), _, _, _) => self.reply_now(conn, stream, refused(ErrorCode::OutOfOrder)),
+        }
+    }
+
+    fn reply_now(&mut self, conn: ConnId, stream: StreamId, message: Message) {
+        self.effects.push_back(Effect::Reply { conn, stream, message });
+    }
+
+    fn answered(&mut self, ticket: Ticket, answer: io::Answer) {
+        match self.waiting.remove(&ticket) {
+            Some(Waiting::Hello(conn)) => self.hello_answered(conn, answer),
+            Some(Waiting::Document(conn)) => self.document_answered(conn, &answer),
+            Some(Waiting::Blob { consortium, subscription, blob, step }) => {
+                self.fetched(consortium, subscription, blob, step, &answer);
+            }
+            Some(
+                Waiting::Listing { .. }
+                | Waiting::Check { .. }
+                | Waiting::ServeListing { .. }
+                | Waiting::Run { .. }
+                | Waiting::LinkageKey { .. }
+                | Waiting::LinkageWrap { .. },
+            )
+            | None => {}
+        }
+    }
+
+    /// Whatever can go on now goes on: mail to connected peers, landings, erasures.
+    fn pump(&mut self) {
+        if self.failed {
+            return;
+        }
+        self.erase_due();
+        self.send_mail();
+        self.start_landings();
+    }
+
+    /// The connection over which `peer` is up in `consortium`.
+    fn conn_of(&self, consortium: ConsortiumId, peer: &Name) -> Option<ConnId> {
+        let mut up = self.conns.iter().filter_map(|(id, conn)| conn.up.as_ref().map(|up| (id, up)));
+        up.find(|(_, up)| up.consortium == consortium && up.peer == *peer).map(|(id, _)| *id)
     }
 }
+
+/// A refusal as a message.
+fn refused(code: ErrorCode) -> Message {
+    Message { kind: MessageType::Refused, payload: codec::encode(&Refused { code: code.code() }) }
+}
+
+/// The code of a refusal.
+fn code_of(message: &Message) -> ErrorCode {
+    codec::decode::<Refused>(&message.payload, 16)
+        .ok()
+        .and_then(|refused| ErrorCode::from_code(refused.code))
+        .unwrap_or(ErrorCode::Malformed)
+}
+
+/// An empty answer.
+const DONE: Message = Message { kind: MessageType::Done, payload: Vec::new() };

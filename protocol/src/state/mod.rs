@@ -21,6 +21,7 @@ use crate::record::charter::PartyKind;
 use crate::record::dataset::Dataset;
 use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor, JournalEntry};
+use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::{LinkageCheck, LinkageKeyId, Manifest};
 use crate::record::node_record::NodeRecord;
 use crate::record::order::{Command, OptOutChoice, OptOutEntry, Order};
@@ -67,6 +68,8 @@ pub struct LinkageState {
     pub checks: BTreeMap<(LinkageKeyId, u16), LinkageCheck>,
     /// To whom a wrap went, by epoch.
     pub wrapped: BTreeMap<u32, BTreeSet<Name>>,
+    /// Wraps that arrived for this node.
+    pub received: Vec<Signed<LinkageWrap>>,
 }
 
 /// A node's state in one consortium.
@@ -439,10 +442,13 @@ impl State {
         }
     }
 
-    fn apply_wrap(&mut self, signed: &Signed<crate::record::linkage_wrap::LinkageWrap>) {
+    fn apply_wrap(&mut self, signed: &Signed<LinkageWrap>) {
         let wrap = known(signed);
         self.linkage.announced.entry(wrap.epoch).or_insert(wrap.key);
         self.linkage.wrapped.entry(wrap.epoch).or_default().insert(wrap.recipient.clone());
+        if wrap.recipient == self.party {
+            self.linkage.received.push(signed.clone());
+        }
         let Some(head) = self.charters.head() else { return };
         let operator = head.charter.operator().0.clone();
         let to = match (self.party == operator, wrap.maker == self.party) {
@@ -456,6 +462,12 @@ impl State {
     /// The person whose key has signed, if enrolled here and valid at `now`.
     pub fn person(&self, name: &Name, now: UnixMillis) -> Option<&Person> {
         self.persons.get(name).filter(|person| now < person.not_after)
+    }
+
+    /// Wrapped linkage keys that arrived for this node and are not in its keystore yet.
+    pub fn unopened_wraps(&self) -> impl Iterator<Item = &Signed<LinkageWrap>> {
+        let unopened = |signed: &&Signed<LinkageWrap>| !self.linkage.held.contains_key(&known(signed).epoch);
+        self.linkage.received.iter().filter(unopened)
     }
 
     /// Parties that this node exchanges documents with: all but itself for the operator, the operator for a member.

@@ -1,0 +1,323 @@
+//! Documents from and to peers: each is checked by its signature and its place, journaled, answered, and followed up.
+
+use crate::code::{ErrorCode, MessageType};
+use crate::ident::{ConsortiumId, Name, SnapshotId};
+use crate::key::pair::PublicKey;
+use crate::key::signed::{Record, Signed, Verified};
+use crate::limits::{CLOCK_SKEW_MAX, DOCUMENT_BYTES_MAX};
+use crate::message::document::{Document, Numbered};
+use crate::record::acceptance::{Acceptance, Standing as StandingDocument, StandingState};
+use crate::record::invitation::Invitation;
+use crate::record::journal_entry::{Act, Actor};
+use crate::record::linkage_wrap::LinkageWrap;
+use crate::record::manifest::{ContentLabel, Manifest};
+use crate::record::node_record::NodeRecord;
+use crate::record::receipt::Receipt;
+use crate::record::revocation::{Change, Revocation};
+use crate::record::share::{Content, Linkage};
+use crate::rule::snapshot_chain::check_continues;
+use crate::state::State;
+use crate::state::charters::Standing;
+use crate::state::subscription::{Side, Subscription};
+use crate::time::UnixMillis;
+use crate::wire::codec;
+
+use super::io::{Answer, ConnId, Effect, Message, Notice, StreamId};
+use super::{DONE, Endpoint, Up, Waiting, refused};
+
+/// A peer whose document is checked, and what this node knows.
+struct Sender<'a> {
+    state: &'a State,
+    peer: &'a Name,
+    standing: Standing,
+    now: UnixMillis,
+}
+
+impl Endpoint {
+    pub(super) fn document_received(&mut self, conn: ConnId, stream: StreamId, up: &Up, message: &Message) {
+        let Ok(numbered) = codec::decode::<Numbered>(&message.payload, DOCUMENT_BYTES_MAX) else {
+            self.note_refusal(Some(up.consortium), Some(&up.peer), ErrorCode::Malformed);
+            return self.reply_now(conn, stream, refused(ErrorCode::Malformed));
+        };
+        let Some(room) = self.rooms.get(&up.consortium) else { return };
+        let received = room.state.mail.get(&up.peer).map_or(0, |mail| mail.received());
+        // One that is here already is answered as the first time; one from the future shows a gap (spec MAIL-2).
+        if numbered.index != received {
+            let message = if numbered.index < received { DONE } else { refused(ErrorCode::OutOfOrder) };
+            return self.after(up.consortium, Effect::Reply { conn, stream, message });
+        }
+        let standing = room.state.charters.root_of(&room.state.party, &up.peer).map(|(_, standing)| standing);
+        let standing = standing.unwrap_or(Standing::CharterOnly);
+        let sender = Sender { state: &room.state, peer: &up.peer, standing, now: self.cx().wall };
+        let checked = sender.check(numbered.document);
+        let actor = Actor::Peer(up.peer.clone());
+        match checked {
+            Ok(act) => {
+                self.persist(up.consortium, &actor, vec![act.clone()]);
+                self.after(up.consortium, Effect::Reply { conn, stream, message: DONE });
+                self.follow_up(up.consortium, act);
+            }
+            Err(code) => {
+                self.persist(up.consortium, &actor, vec![Act::DocumentRefused { code }]);
+                self.after(up.consortium, Effect::Reply { conn, stream, message: refused(code) });
+                self.effects.push_back(Effect::Notify(Notice::Refused { peer: Some(up.peer.clone()), code }));
+            }
+        }
+    }
+
+    fn follow_up(&mut self, consortium: ConsortiumId, act: Act) {
+        match act {
+            Act::Revocation(signed) => {
+                let claimed = signed.claimed().ok().filter(|revocation| revocation.change == Change::Revoke);
+                if let Some(revocation) = claimed {
+                    self.drop_landing(consortium, revocation.subscription);
+                    self.effects.push_back(Effect::Notify(Notice::Revoked(revocation.subscription)));
+                }
+            }
+            Act::Charter(signed) => {
+                let head = self.rooms.get(&consortium).and_then(|room| room.state.charters.head());
+                if let Some(head) = head.filter(|head| head.digest == signed.digest()) {
+                    let notice = Notice::CharterInForce(head.charter.version);
+                    self.effects.push_back(Effect::Notify(notice));
+                }
+                self.refresh_standings(consortium);
+            }
+            Act::LinkageWrap(signed) => self.open_wrap(consortium, &signed),
+            _ => {}
+        }
+    }
+
+    /// After a charter came in: peers that were known by a proposal only may now be parties.
+    pub(super) fn refresh_standings(&mut self, consortium: ConsortiumId) {
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        for up in self.conns.values_mut().filter_map(|conn| conn.up.as_mut()) {
+            if up.consortium == consortium {
+                let standing = room.state.charters.root_of(&room.state.party, &up.peer);
+                up.standing = standing.map_or(Standing::CharterOnly, |(_, standing)| standing);
+            }
+        }
+    }
+
+    /// Sends each connected peer the next document it lacks, one at a time, each after its entry is durable.
+    pub(super) fn send_mail(&mut self) {
+        let ready: Vec<(ConnId, Up)> = self
+            .conns
+            .iter()
+            .filter_map(|(id, conn)| conn.up.clone().map(|up| (*id, up)))
+            .filter(|(_, up)| up.sending.is_none())
+            .collect();
+        for (conn, up) in ready {
+            let Some(room) = self.rooms.get(&up.consortium) else { continue };
+            let document = room.state.mail.get(&up.peer).and_then(|mail| mail.get(up.next));
+            let Some(document) = document else { continue };
+            if room.state.stopped && !matches!(**document, Document::Revocation(_) | Document::Charter(_)) {
+                continue;
+            }
+            let numbered = Numbered { index: up.next, document: (**document).clone() };
+            let message = Message { kind: MessageType::Document, payload: codec::encode(&numbered) };
+            let ticket = self.ticket(Waiting::Document(conn));
+            if let Some(up) = self.conns.get_mut(&conn).and_then(|conn| conn.up.as_mut()) {
+                up.sending = Some(ticket);
+            }
+            self.after(up.consortium, Effect::Ask { conn, ticket, message });
+        }
+    }
+
+    /// `Done` and `Refused` both mean that the peer has it; anything else, that the connection is of no use.
+    pub(super) fn document_answered(&mut self, conn: ConnId, answer: &Answer) {
+        let refusal = match answer {
+            Answer::Message(message) if message.kind == MessageType::Done => None,
+            Answer::Message(message) if message.kind == MessageType::Refused => Some(super::code_of(message)),
+            Answer::Refused(code) => Some(*code),
+            Answer::Message(_) | Answer::Stored | Answer::Wrong | Answer::Lost | Answer::LocalFault => {
+                return self.close(conn, ErrorCode::OutOfOrder);
+            }
+        };
+        // These two say that the peer has not taken the document: begin again from what it says it has.
+        if matches!(refusal, Some(ErrorCode::OutOfOrder | ErrorCode::Unavailable)) {
+            return self.close(conn, ErrorCode::OutOfOrder);
+        }
+        let Some(up) = self.conns.get_mut(&conn).and_then(|conn| conn.up.as_mut()) else { return };
+        up.next = up.next.saturating_add(1);
+        up.sending = None;
+        if let Some(code) = refusal {
+            let peer = Some(up.peer.clone());
+            self.effects.push_back(Effect::Notify(Notice::Refused { peer, code }));
+        }
+    }
+}
+
+impl Sender<'_> {
+    /// The act that this document amounts to, or the code it is refused with.
+    fn check(&self, document: Document) -> Result<Act, ErrorCode> {
+        let act = match document {
+            Document::Charter(signed) => return self.charter(signed),
+            Document::NodeRecord(signed) => return self.node_record(signed),
+            Document::Invitation(signed) => self.invitation(&signed).map(|()| Act::Invitation(signed)),
+            Document::Acceptance(signed) => self.acceptance(&signed).map(|()| Act::Acceptance(signed)),
+            Document::Standing(signed) => self.consumer_standing(&signed).map(|()| Act::Standing(signed)),
+            Document::Revocation(signed) => self.revocation(&signed).map(|()| Act::Revocation(signed)),
+            Document::Manifest(signed) => self.manifest(&signed).map(|()| Act::Manifest(signed)),
+            Document::Receipt(signed) => self.receipt(&signed).map(|()| Act::Receipt(signed)),
+            Document::LinkageWrap(signed) => self.linkage_wrap(&signed).map(|()| Act::LinkageWrap(signed)),
+        }?;
+        match self.standing {
+            Standing::Party => Ok(act),
+            Standing::CharterOnly => Err(ErrorCode::CharterNotInForce),
+        }
+    }
+
+    fn charter(&self, signed: Signed<crate::record::charter::Charter>) -> Result<Act, ErrorCode> {
+        self.state.charters.check(&signed).map(|_| Act::Charter(signed))
+    }
+
+    /// A record of the sender, or of a third party that the operator relays; its root's signature stands by itself.
+    fn node_record(&self, signed: Signed<NodeRecord>) -> Result<Act, ErrorCode> {
+        let claimed = signed.claimed().map_err(|fault| fault.code())?;
+        let (root, _) =
+            self.state.charters.root_of(&self.state.party, &claimed.party).ok_or(ErrorCode::IdentityRefused)?;
+        let record = signed.verify(&[root]).map_err(|fault| fault.code())?;
+        let named = record.consortium == self.state.consortium && record.root == root;
+        if !named || record.party == self.state.party {
+            return Err(ErrorCode::IdentityRefused);
+        }
+        Ok(Act::NodeRecord(signed))
+    }
+
+    /// Verifies a document with the signing key that `party`'s node record names.
+    fn verified<T: Record>(&self, signed: &Signed<T>, party: &Name) -> Result<Verified<T>, ErrorCode> {
+        let record = &self.state.records.get(party).ok_or(ErrorCode::IdentityRefused)?.record;
+        let keys: [PublicKey; 1] = [record.signing];
+        signed.verify(&keys).map_err(|fault| fault.code())
+    }
+
+    fn subscription(&self, id: crate::ident::SubscriptionId, side: Side) -> Result<&Subscription, ErrorCode> {
+        let found = self.state.subscriptions.get(&id);
+        found.filter(|found| found.side == side && found.peer == *self.peer).ok_or(ErrorCode::NotFound)
+    }
+
+    fn home(&self, consortium: ConsortiumId) -> Result<(), ErrorCode> {
+        if consortium == self.state.consortium { Ok(()) } else { Err(ErrorCode::ConsortiumUnknown) }
+    }
+
+    fn invitation(&self, signed: &Signed<Invitation>) -> Result<(), ErrorCode> {
+        let invitation = self.verified(signed, self.peer)?;
+        self.home(invitation.consortium)?;
+        let share = &invitation.share;
+        if invitation.consumer != self.state.party || share.provider != *self.peer || share.consortium != invitation.consortium {
+            return Err(ErrorCode::IdentityRefused);
+        }
+        if self.now >= invitation.answer_by || self.now >= share.expires {
+            return Err(ErrorCode::Expired);
+        }
+        match self.state.subscriptions.get(&invitation.subscription) {
+            None => Ok(()),
+            Some(found) => {
+                let same = found.side == Side::Consumer && found.peer == *self.peer;
+                let later = found.invitation.share.share == share.share && found.invitation.share.version < share.version;
+                if same && later { Ok(()) } else { Err(ErrorCode::Forked) }
+            }
+        }
+    }
+
+    fn acceptance(&self, signed: &Signed<Acceptance>) -> Result<(), ErrorCode> {
+        let acceptance = self.verified(signed, self.peer)?;
+        self.home(acceptance.consortium)?;
+        let found = self.subscription(acceptance.subscription, Side::Provider)?;
+        if acceptance.consumer != *self.peer {
+            return Err(ErrorCode::IdentityRefused);
+        }
+        if self.now >= found.invitation.answer_by {
+            return Err(ErrorCode::Expired);
+        }
+        let fits = found.answer.is_none() && acceptance.invitation == found.invitation_digest;
+        if fits { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
+    }
+
+    fn consumer_standing(&self, signed: &Signed<StandingDocument>) -> Result<(), ErrorCode> {
+        let standing = self.verified(signed, self.peer)?;
+        self.home(standing.consortium)?;
+        let found = self.subscription(standing.subscription, Side::Provider)?;
+        let next = found.standing_sequence.checked_add(1) == Some(standing.sequence);
+        if next && found.standing != StandingState::Ended && standing.consumer == *self.peer {
+            Ok(())
+        } else {
+            Err(ErrorCode::OutOfOrder)
+        }
+    }
+
+    fn revocation(&self, signed: &Signed<Revocation>) -> Result<(), ErrorCode> {
+        let revocation = self.verified(signed, self.peer)?;
+        self.home(revocation.consortium)?;
+        let found = self.subscription(revocation.subscription, Side::Consumer)?;
+        let next = found.change_sequence.checked_add(1) == Some(revocation.sequence);
+        if next && revocation.provider == *self.peer { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
+    }
+
+    fn manifest(&self, signed: &Signed<Manifest>) -> Result<(), ErrorCode> {
+        let manifest = self.verified(signed, self.peer)?;
+        self.home(manifest.consortium)?;
+        let mut subscriptions = self.state.subscriptions.values();
+        let found = subscriptions
+            .find(|found| {
+                found.side == Side::Consumer && found.peer == *self.peer && found.invitation.share.share == manifest.share
+            })
+            .ok_or(ErrorCode::NotFound)?;
+        found.may_flow(self.now).or_else(|code| if code == ErrorCode::OutOfOrder { Ok(()) } else { Err(code) })?;
+        if manifest.provider != *self.peer || found.terms != Some(manifest.terms) {
+            return Err(ErrorCode::OutOfOrder);
+        }
+        if !manifest.taken.agrees(self.now, CLOCK_SKEW_MAX) && manifest.taken > self.now {
+            return Err(ErrorCode::ClockSkew);
+        }
+        check_continues(found.head(), &manifest, SnapshotId(signed.digest().0))?;
+        self.label_and_linkage(found, &manifest)
+    }
+
+    /// The label and the linkage statement are what the terms say; the key is the announced one (spec LINK-3, LINK-4).
+    fn label_and_linkage(&self, found: &Subscription, manifest: &Manifest) -> Result<(), ErrorCode> {
+        let (label, linkage) = match &found.invitation.share.content {
+            Content::Table { linkage, .. } => (ContentLabel::Pseudonymised, *linkage),
+            Content::UncheckedFiles => (ContentLabel::Unchecked, Linkage::None),
+        };
+        if manifest.label != label {
+            return Err(ErrorCode::Malformed);
+        }
+        let Some(statement) = &manifest.linkage else {
+            return if linkage == Linkage::None { Ok(()) } else { Err(ErrorCode::LinkageMismatch) };
+        };
+        let charter = self.state.charters.binding(&self.state.party).ok_or(ErrorCode::CharterNotInForce)?;
+        let epoch = charter.charter.linkage.as_ref().map(|terms| terms.epoch);
+        let announced = self.state.linkage.announced.get(&statement.epoch);
+        let check = self.state.linkage.checks.get(&(statement.key, statement.normaliser));
+        let fits = linkage == Linkage::Token
+            && epoch == Some(statement.epoch)
+            && announced == Some(&statement.key)
+            && check.is_none_or(|check| *check == statement.check);
+        if fits { Ok(()) } else { Err(ErrorCode::LinkageMismatch) }
+    }
+
+    fn receipt(&self, signed: &Signed<Receipt>) -> Result<(), ErrorCode> {
+        let receipt = self.verified(signed, self.peer)?;
+        self.home(receipt.consortium)?;
+        let found = self.subscription(receipt.subscription, Side::Provider)?;
+        let known = found.snapshot(receipt.snapshot).is_some() && receipt.consumer == *self.peer;
+        if known { Ok(()) } else { Err(ErrorCode::NotFound) }
+    }
+
+    /// At the operator: from the key maker, to be relayed. At a member: relayed, for it, from the charter's key maker.
+    fn linkage_wrap(&self, signed: &Signed<LinkageWrap>) -> Result<(), ErrorCode> {
+        let claimed = signed.claimed().map_err(|fault| fault.code())?;
+        let wrap = self.verified(signed, &claimed.maker)?;
+        self.home(wrap.consortium)?;
+        let charter = self.state.charters.binding(&self.state.party).ok_or(ErrorCode::CharterNotInForce)?;
+        let terms = charter.charter.linkage.as_ref().ok_or(ErrorCode::LinkageMismatch)?;
+        let announced = self.state.linkage.announced.get(&wrap.epoch);
+        if wrap.maker != terms.key_maker || wrap.epoch != terms.epoch || announced.is_some_and(|key| *key != wrap.key) {
+            return Err(ErrorCode::LinkageMismatch);
+        }
+        let relayed = wrap.recipient == self.state.party;
+        let to_relay = self.state.is_operator() && wrap.maker == *self.peer;
+        if relayed || to_relay { Ok(()) } else { Err(ErrorCode::NotFound) }
+    }
+}

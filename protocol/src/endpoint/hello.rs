@@ -1,0 +1,235 @@
+//! HELLO: two nodes show who they are. Nothing else passes before both sides have answered (spec HELLO-1 to HELLO-6).
+
+use crate::code::{ErrorCode, MessageType};
+use crate::ident::{ConsortiumId, Name};
+use crate::key::pair::PublicKey;
+use crate::key::signed::Signed;
+use crate::limits::{CLOCK_SKEW_MAX, CONTROL_FRAME_BYTES_MAX, HANDSHAKE_DEADLINE, HELLO_DEADLINE};
+use crate::message::hello::{Hello, HelloAck};
+use crate::record::journal_entry::{Act, Actor};
+use crate::record::node_record::NodeRecord;
+use crate::state::charters::Standing;
+use crate::time::{Millis, UnixMillis};
+use crate::wire::codec;
+use crate::wire::version::{CURRENT, VersionRange};
+
+use super::io::{Answer, ConnId, Effect, Message, Notice, Protocol, Side, StreamId};
+use super::{Conn, Endpoint, Room, Up, Waiting, code_of, refused};
+
+/// What a HELLO or its answer claims.
+struct Claim<'a> {
+    record: &'a Signed<NodeRecord>,
+    clock: UnixMillis,
+    received: u64,
+    tls: PublicKey,
+}
+
+/// Who a peer has shown to be.
+struct Shown {
+    peer: Name,
+    standing: Standing,
+    is_news: bool,
+}
+
+impl Endpoint {
+    pub(super) fn connected(
+        &mut self,
+        conn: ConnId,
+        side: Side,
+        protocol: Protocol,
+        consortium: Option<ConsortiumId>,
+        tls: PublicKey,
+    ) {
+        let opened = self.cx().mono;
+        let offline = match (&protocol, consortium) {
+            (Protocol::Offline(peer), Some(consortium)) => self.offline_up(consortium, peer),
+            (Protocol::Offline(_) | Protocol::Main | Protocol::Join, _) => None,
+        };
+        let greets = side == Side::Dialler && protocol == Protocol::Main;
+        self.conns.insert(conn, Conn { side, protocol, tls, opened, up: offline });
+        let hello = consortium.filter(|_| greets).and_then(|id| self.hello_for(id, tls));
+        match hello {
+            Some(message) => {
+                let ticket = self.ticket(Waiting::Hello(conn));
+                self.effects.push_back(Effect::Ask { conn, ticket, message });
+            }
+            None if greets => self.close(conn, ErrorCode::ConsortiumUnknown),
+            None => {}
+        }
+    }
+
+    fn offline_up(&self, consortium: ConsortiumId, peer: &Name) -> Option<Up> {
+        let room = self.rooms.get(&consortium)?;
+        let (_, standing) = room.state.charters.root_of(&room.state.party, peer)?;
+        Some(Up { consortium, peer: peer.clone(), standing, next: u64::MAX, sending: None })
+    }
+
+    fn hello_for(&self, consortium: ConsortiumId, tls: PublicKey) -> Option<Message> {
+        let room = self.rooms.get(&consortium)?;
+        let record = room.state.records.get(&room.state.party)?.signed.clone();
+        let peer = room.state.records.iter().find(|(_, known)| known.record.tls == tls).map(|(name, _)| name);
+        let operator = room.state.charters.head().map(|head| head.charter.operator().0);
+        let received = peer.or(operator).and_then(|name| room.state.mail.get(name)).map_or(0, |mail| mail.received());
+        let hello = Hello { versions: VersionRange::OURS, consortium, record, clock: self.cx().wall, received };
+        Some(Message { kind: MessageType::Hello, payload: codec::encode(&hello) })
+    }
+
+    pub(super) fn hello_received(&mut self, conn: ConnId, stream: StreamId, message: &Message) {
+        match self.check_hello(conn, message) {
+            Ok((consortium, shown, record, received)) => {
+                self.peer_up(conn, consortium, &shown, &record, received);
+                let ack = self.ack_for(consortium, &shown.peer);
+                self.after(consortium, Effect::Reply { conn, stream, message: ack });
+                self.after(consortium, Effect::Notify(Notice::PeerUp(shown.peer)));
+            }
+            Err((consortium, code)) => {
+                self.note_refusal(consortium, None, code);
+                self.reply_now(conn, stream, refused(code));
+                self.close(conn, code);
+            }
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "one caller, which takes the parts apart at once")]
+    fn check_hello(
+        &self,
+        conn: ConnId,
+        message: &Message,
+    ) -> Result<(ConsortiumId, Shown, Signed<NodeRecord>, u64), (Option<ConsortiumId>, ErrorCode)> {
+        let hello: Hello =
+            codec::decode(&message.payload, CONTROL_FRAME_BYTES_MAX).map_err(|_| (None, ErrorCode::Malformed))?;
+        VersionRange::OURS.agree(hello.versions).ok_or((None, ErrorCode::VersionUnknown))?;
+        let room = self.rooms.get(&hello.consortium).ok_or((None, ErrorCode::ConsortiumUnknown))?;
+        let tls = self.conns.get(&conn).map(|conn| conn.tls).ok_or((None, ErrorCode::OutOfOrder))?;
+        let claim = Claim { record: &hello.record, clock: hello.clock, received: hello.received, tls };
+        let shown = self.check_claim(room, &claim).map_err(|code| (Some(hello.consortium), code))?;
+        Ok((hello.consortium, shown, hello.record, hello.received))
+    }
+
+    fn ack_for(&self, consortium: ConsortiumId, peer: &Name) -> Message {
+        let room = self.rooms.get(&consortium);
+        let ack = room.and_then(|room| {
+            let record = room.state.records.get(&room.state.party)?.signed.clone();
+            let received = room.state.mail.get(peer).map_or(0, |mail| mail.received());
+            Some(HelloAck { version: CURRENT, record, clock: self.cx().wall, received })
+        });
+        ack.map_or(refused(ErrorCode::Unavailable), |ack| Message {
+            kind: MessageType::HelloAck,
+            payload: codec::encode(&ack),
+        })
+    }
+
+    pub(super) fn hello_answered(&mut self, conn: ConnId, answer: Answer) {
+        let outcome = match answer {
+            Answer::Message(message) if message.kind == MessageType::HelloAck => self.check_ack(conn, &message),
+            Answer::Message(message) if message.kind == MessageType::Refused => Err(code_of(&message)),
+            Answer::Refused(code) => Err(code),
+            Answer::Message(_) | Answer::Stored | Answer::Wrong | Answer::Lost | Answer::LocalFault => {
+                Err(ErrorCode::OutOfOrder)
+            }
+        };
+        match outcome {
+            Ok((consortium, shown, record, received)) => {
+                self.peer_up(conn, consortium, &shown, &record, received);
+                self.after(consortium, Effect::Notify(Notice::PeerUp(shown.peer)));
+            }
+            Err(code) => {
+                self.effects.push_back(Effect::Notify(Notice::Refused { peer: None, code }));
+                self.close(conn, code);
+            }
+        }
+    }
+
+    fn check_ack(
+        &self,
+        conn: ConnId,
+        message: &Message,
+    ) -> Result<(ConsortiumId, Shown, Signed<NodeRecord>, u64), ErrorCode> {
+        let ack: HelloAck =
+            codec::decode(&message.payload, CONTROL_FRAME_BYTES_MAX).map_err(|_| ErrorCode::Malformed)?;
+        if ack.version != CURRENT {
+            return Err(ErrorCode::VersionUnknown);
+        }
+        let tls = self.conns.get(&conn).map(|conn| conn.tls).ok_or(ErrorCode::OutOfOrder)?;
+        let consortium = ack.record.claimed().map_err(|fault| fault.code())?.consortium;
+        let room = self.rooms.get(&consortium).ok_or(ErrorCode::ConsortiumUnknown)?;
+        let claim = Claim { record: &ack.record, clock: ack.clock, received: ack.received, tls };
+        Ok((consortium, self.check_claim(room, &claim)?, ack.record, ack.received))
+    }
+
+    /// The record's signature by the roster's root, its validity, its TLS key, the clocks, and the count of documents.
+    fn check_claim(&self, room: &Room, claim: &Claim<'_>) -> Result<Shown, ErrorCode> {
+        let now = self.cx().wall;
+        let claimed = claim.record.claimed().map_err(|fault| fault.code())?;
+        let known = room.state.charters.root_of(&room.state.party, &claimed.party);
+        let (root, standing) = known.ok_or(ErrorCode::IdentityRefused)?;
+        let record = claim.record.verify(&[root]).map_err(|_| ErrorCode::IdentityRefused)?;
+        let named = record.consortium == room.state.consortium && record.root == root && record.tls == claim.tls;
+        if !named || record.party == room.state.party {
+            return Err(ErrorCode::IdentityRefused);
+        }
+        if !claim.clock.agrees(now, CLOCK_SKEW_MAX) {
+            return Err(ErrorCode::ClockSkew);
+        }
+        if !record.stands_at(now) {
+            return Err(ErrorCode::Expired);
+        }
+        let have = room.state.records.get(&record.party);
+        let stale = have.is_some_and(|have| have.record.sequence > record.sequence);
+        let forked = have.is_some_and(|have| {
+            have.record.sequence == record.sequence && have.signed.digest() != claim.record.digest()
+        });
+        if stale || forked {
+            return Err(if forked { ErrorCode::Forked } else { ErrorCode::IdentityRefused });
+        }
+        // A peer that holds more of our documents than we wrote has seen a future that this node forgot: a rolled-back disk.
+        if claim.received > room.state.mail.get(&record.party).map_or(0, |mail| mail.len()) {
+            return Err(ErrorCode::Forked);
+        }
+        let is_news = have.is_none_or(|have| have.record.sequence < record.sequence);
+        Ok(Shown { peer: record.party.clone(), standing, is_news })
+    }
+
+    fn peer_up(
+        &mut self,
+        conn: ConnId,
+        consortium: ConsortiumId,
+        shown: &Shown,
+        record: &Signed<NodeRecord>,
+        received: u64,
+    ) {
+        if let Some(older) = self.conn_of(consortium, &shown.peer).filter(|older| *older != conn) {
+            self.close(older, ErrorCode::Busy);
+        }
+        if shown.is_news {
+            self.persist(consortium, &Actor::Node, vec![Act::NodeRecord(record.clone())]);
+        }
+        let up = Up {
+            consortium,
+            peer: shown.peer.clone(),
+            standing: shown.standing,
+            next: received,
+            sending: None,
+        };
+        if let Some(conn) = self.conns.get_mut(&conn) {
+            conn.up = Some(up);
+        }
+    }
+
+    /// Connections that have not finished HELLO in time.
+    pub(super) fn overdue_greetings(&self) -> Vec<ConnId> {
+        let now = self.cx().mono;
+        let late = |conn: &Conn| conn.up.is_none() && conn.opened.plus(greeting_deadline()) <= now;
+        self.conns.iter().filter(|(_, conn)| late(conn)).map(|(id, _)| *id).collect()
+    }
+
+    /// When the next greeting is overdue.
+    pub(super) fn next_greeting_deadline(&self) -> Option<Millis> {
+        let open = self.conns.values().filter(|conn| conn.up.is_none());
+        open.map(|conn| conn.opened.plus(greeting_deadline())).min()
+    }
+}
+
+const fn greeting_deadline() -> crate::time::Seconds {
+    crate::time::Seconds(HANDSHAKE_DEADLINE.0.saturating_add(HELLO_DEADLINE.0))
+}

@@ -1,0 +1,109 @@
+//! The linkage key's way: made by one member, wrapped to the others, relayed by the operator, checked on arrival.
+
+use crate::ident::{ConsortiumId, Name};
+use crate::key::pair::SealingKey;
+use crate::key::signed::Signed;
+use crate::record::extension::Extensions;
+use crate::record::journal_entry::{Act, Actor};
+use crate::record::linkage_wrap::LinkageWrap;
+use crate::record::manifest::LinkageKeyId;
+use crate::wire::codec::Blob;
+
+use super::io::{Effect, Notice, Ticket};
+use super::{Endpoint, Waiting};
+use crate::code::ErrorCode;
+
+/// Whether the key must be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Yes,
+    No,
+}
+
+impl Endpoint {
+    pub(super) fn make_linkage_key(&mut self, consortium: ConsortiumId, epoch: u32) {
+        let ticket = self.ticket(Waiting::LinkageKey { consortium, epoch });
+        self.after(consortium, Effect::MakeLinkageKey { ticket, consortium, epoch });
+    }
+
+    pub(super) fn linkage_key(&mut self, ticket: Ticket, key: Option<LinkageKeyId>) {
+        let Some(Waiting::LinkageKey { consortium, epoch }) = self.waiting.remove(&ticket) else { return };
+        match key {
+            Some(key) => self.persist(consortium, &Actor::Node, vec![Act::LinkageKeyHeld { epoch, key }]),
+            None => {
+                let code = ErrorCode::LinkageMismatch;
+                self.note_refusal(Some(consortium), None, code);
+                self.effects.push_back(Effect::Notify(Notice::Refused { peer: None, code }));
+            }
+        }
+    }
+
+    /// To every other member whose root a person here has compared (spec LINK-1), and whose record is known.
+    pub(super) fn wrap_linkage_key(&mut self, consortium: ConsortiumId, epoch: u32) {
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        let Some(binding) = room.state.charters.binding(&room.state.party) else { return };
+        let recipients: Vec<(Name, SealingKey)> = binding
+            .charter
+            .members()
+            .filter(|(name, party)| **name != room.state.party && room.state.confirmed.get(*name) == Some(&party.root))
+            .filter_map(|(name, _)| room.state.records.get(name).map(|known| (name.clone(), known.record.sealing)))
+            .collect();
+        let waiting = Waiting::LinkageWrap { consortium, epoch, recipients: recipients.clone() };
+        let ticket = self.ticket(waiting);
+        self.after(consortium, Effect::WrapLinkageKey { ticket, consortium, epoch, recipients });
+    }
+
+    pub(super) fn linkage_wrapped(&mut self, ticket: Ticket, key: LinkageKeyId, wraps: Vec<(Name, SealingKey, Blob)>) {
+        let Some(Waiting::LinkageWrap { consortium, epoch, recipients }) = self.waiting.remove(&ticket) else { return };
+        let at = self.cx().wall;
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        let sealing = |name: &Name| recipients.iter().find(|(other, _)| other == name).map(|(_, key)| *key);
+        let acts: Vec<Act> = wraps
+            .into_iter()
+            .filter_map(|(recipient, ephemeral, ciphertext)| {
+                let wrap = LinkageWrap {
+                    consortium,
+                    epoch,
+                    key,
+                    maker: room.state.party.clone(),
+                    sealing: sealing(&recipient)?,
+                    recipient,
+                    ephemeral,
+                    ciphertext,
+                    at,
+                    ext: Extensions::default(),
+                };
+                Some(Act::LinkageWrap(Signed::sign(&wrap, &room.keys.signing)))
+            })
+            .collect();
+        self.persist(consortium, &Actor::Node, acts);
+    }
+
+    /// A wrap that arrived for this node is opened; the driver keeps the key only if it is the stated one.
+    pub(super) fn open_wrap(&mut self, consortium: ConsortiumId, signed: &Signed<LinkageWrap>) {
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        let Ok(wrap) = signed.claimed() else { return };
+        let for_us = wrap.recipient == room.state.party && wrap.sealing == room.keys.sealing;
+        if !for_us || room.state.linkage.held.contains_key(&wrap.epoch) {
+            return;
+        }
+        let ticket = self.ticket(Waiting::LinkageKey { consortium, epoch: wrap.epoch });
+        let (epoch, key, ephemeral, ciphertext) = (wrap.epoch, wrap.key, wrap.ephemeral, wrap.ciphertext);
+        self.after(consortium, Effect::OpenLinkageWrap { ticket, consortium, epoch, key, ephemeral, ciphertext });
+    }
+
+    /// Wraps that arrived before a restart and were not opened yet.
+    pub(super) fn reopen_wraps(&mut self) {
+        let waiting: Vec<(ConsortiumId, Signed<LinkageWrap>)> = self
+            .rooms
+            .iter()
+            .flat_map(|(id, room)| room.state.unopened_wraps().map(|signed| (*id, signed.clone())))
+            .collect();
+        for (consortium, signed) in waiting {
+            let pending = self.waiting.values().any(|other| matches!(other, Waiting::LinkageKey { consortium: c, .. } if *c == consortium));
+            if !pending {
+                self.open_wrap(consortium, &signed);
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Orders of persons: who gave it, may the person, is it for now; then each command in its own function.
+
+use crate::digest::DocumentDigest;
+use crate::ident::{ConsortiumId, Name};
+use crate::key::signed::{Signed, Verified};
+use crate::limits::CLOCK_SKEW_MAX;
+use crate::record::journal_entry::{Act, Actor};
+use crate::record::order::{Command, Order};
+use crate::record::person::{Person, Role};
+use crate::rule::role::{action_of, permits};
+use crate::rule::widening::shortens;
+use crate::state::subscription::{Fate, Side};
+use crate::time::UnixMillis;
+
+use super::io::{Effect, OrderFault, Ticket};
+use super::{Endpoint, Room};
+
+/// What an accepted order leads to: entries after its own, and effects once they are durable.
+#[derive(Debug, Default)]
+pub(super) struct Consequence {
+    pub(super) acts: Vec<Act>,
+    pub(super) then: Option<Then>,
+}
+
+/// What begins once the entries are written.
+#[derive(Debug)]
+pub(super) enum Then {
+    Run(crate::ident::ShareId),
+    Cut(crate::ident::SubscriptionId),
+    CutAll,
+    Sweep,
+    MakeLinkageKey(u32),
+    WrapLinkageKey(u32),
+    Standings,
+}
+
+/// Only entries.
+pub(super) fn only(acts: Vec<Act>) -> Consequence {
+    Consequence { acts, then: None }
+}
+
+/// Entries, and then something.
+pub(super) const fn and_then(acts: Vec<Act>, then: Then) -> Consequence {
+    Consequence { acts, then: Some(then) }
+}
+
+impl Endpoint {
+    pub(super) fn order(&mut self, ticket: Ticket, signed: &Signed<Order>) {
+        let checked = self.check_order(signed).and_then(|(consortium, order)| {
+            let room = self.rooms.get(&consortium).ok_or(OrderFault::NotFound { what: "consortium" })?;
+            let consequence = self.consequence(room, &order)?;
+            Ok((consortium, order.person.clone(), consequence))
+        });
+        match checked {
+            Err(fault) => self.effects.push_back(Effect::OrderDone { ticket, result: Err(fault) }),
+            Ok((consortium, person, consequence)) => {
+                let actor = Actor::Person(person);
+                let mut acts = vec![Act::Order(signed.clone())];
+                acts.extend(consequence.acts);
+                self.persist(consortium, &actor, acts);
+                self.after(consortium, Effect::OrderDone { ticket, result: Ok(()) });
+                self.then(consortium, consequence.then);
+            }
+        }
+    }
+
+    fn then(&mut self, consortium: ConsortiumId, then: Option<Then>) {
+        match then {
+            None => {}
+            Some(Then::Run(share)) => self.start_run(consortium, share),
+            // No byte after a revocation: cut at once, not only when its entry is durable.
+            Some(Then::Cut(subscription)) => self.effects.push_back(Effect::Cut { subscription }),
+            Some(Then::CutAll) => {
+                let provided = self.rooms.get(&consortium).into_iter().flat_map(|room| room.state.subscriptions.values());
+                let provided: Vec<_> =
+                    provided.filter(|found| found.side == Side::Provider).map(|found| found.id).collect();
+                self.effects.extend(provided.into_iter().map(|subscription| Effect::Cut { subscription }));
+            }
+            Some(Then::Sweep) => self.after(consortium, Effect::Sweep),
+            Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, epoch),
+            Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, epoch),
+            Some(Then::Standings) => self.refresh_standings(consortium),
+        }
+    }
+
+    /// Signature of an enrolled person, for this node, now, once, within the roles (spec ORDER-1 to ORDER-4).
+    fn check_order(&self, signed: &Signed<Order>) -> Result<(ConsortiumId, Verified<Order>), OrderFault> {
+        let now = self.cx().wall;
+        let claimed = signed.claimed().map_err(|_| OrderFault::Document)?;
+        let room = self.rooms.get(&claimed.consortium).ok_or(OrderFault::NotFound { what: "consortium" })?;
+        let person = room.state.person(&claimed.person, now).ok_or(OrderFault::NotEnrolled)?;
+        let order = signed.verify(&[person.key]).map_err(|_| OrderFault::NotEnrolled)?;
+        let fresh = order.at.agrees(now, CLOCK_SKEW_MAX) && !room.state.orders.contains(&order.nonce);
+        if order.party != room.state.party || !fresh {
+            return Err(OrderFault::NotForNow);
+        }
+        let action = action_of(&order.command, takes_away(room, &order.command));
+        if !permits(&person.roles, action) {
+            return Err(OrderFault::RoleMissing { action: action.phrase() });
+        }
+        Ok((claimed.consortium, order))
+    }
+
+    fn consequence(&self, room: &Room, order: &Order) -> Result<Consequence, OrderFault> {
+        let now = self.cx().wall;
+        match &order.command {
+            Command::EnrolPerson(person) => check_person(room, &order.person, person).map(|()| only(vec![])),
+            Command::IssueJoinToken { secret, party, expires, .. } => {
+                check_token(room, now, *secret, party, *expires).map(|()| only(vec![]))
+            }
+            Command::ProposeCharter(charter) => Self::propose_charter(room, charter),
+            Command::SignCharter(digest) => Self::sign_charter(room, *digest),
+            Command::ConfirmRoot { party, root } => Self::confirm_root(room, party, root),
+            Command::MakeLinkageKey { epoch } => Self::check_key_maker(room, *epoch, super::linkage::Held::No)
+                .map(|()| and_then(vec![], Then::MakeLinkageKey(*epoch))),
+            Command::WrapLinkageKey { epoch } => Self::check_key_maker(room, *epoch, super::linkage::Held::Yes)
+                .map(|()| and_then(vec![], Then::WrapLinkageKey(*epoch))),
+            Command::DefineDataset(dataset) => Self::define_dataset(room, dataset),
+            Command::DefineShare(share) => Self::define_share(room, now, share),
+            Command::ApproveShare { share, terms, unchecked } => Self::approve_share(room, *share, *terms, *unchecked),
+            Command::Invite { share, consumer, subscription, answer_by } => {
+                Self::invite(room, now, *share, consumer, *subscription, *answer_by)
+            }
+            Command::AnswerInvitation { subscription, invitation, answer } => {
+                Self::answer_invitation(room, now, *subscription, *invitation, *answer)
+            }
+            Command::SetStanding { subscription, state } => Self::set_standing(room, now, *subscription, *state),
+            Command::ChangeSubscription { subscription, change, reason } => {
+                Self::change_subscription(room, now, *subscription, change, reason.clone())
+            }
+            Command::TakeSnapshot { share } => Self::take_snapshot(room, now, *share),
+            Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
+                None => Err(OrderFault::NotFound { what: "dataset" }),
+                Some(found) if found.patient.is_none() => {
+                    Err(OrderFault::OutOfOrder { why: "the dataset names no patient column, so no row can be found" })
+                }
+                Some(_) => Ok(only(vec![])),
+            },
+            Command::RollBack { subscription, snapshot } => {
+                let found = consumed(room, *subscription)?;
+                let landed = found.version(*snapshot).is_some();
+                if landed { Ok(only(vec![])) } else { Err(OrderFault::NotFound { what: "landed version" }) }
+            }
+            Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),
+            Command::Preview { share } => match room.state.offers.get(share) {
+                Some(_) => Ok(only(vec![])),
+                None => Err(OrderFault::NotFound { what: "share" }),
+            },
+            Command::ReadLanded { subscription } => {
+                let found = consumed(room, *subscription)?;
+                let usable = found.current.is_some() && found.rows_usable(now);
+                let why = "no landed version may be used: none has landed, or the share is over";
+                if usable { Ok(only(vec![])) } else { Err(OrderFault::OutOfOrder { why }) }
+            }
+            Command::Stop => Ok(and_then(vec![], Then::CutAll)),
+            Command::Start => Ok(only(vec![])),
+        }
+    }
+
+    /// Forgets all landed versions but the last `keep`; what they share with the ones that stay, stays.
+    fn prune(room: &Room, subscription: crate::ident::SubscriptionId, keep: u32) -> Result<Consequence, OrderFault> {
+        let found = consumed(room, subscription)?;
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        if keep == 0 {
+            return Err(OrderFault::OutOfOrder { why: "at least one version stays" });
+        }
+        let landed: Vec<_> = found.snapshots.iter().filter(|snapshot| snapshot.fate == Fate::Landed).collect();
+        let Some(first) = landed.len().checked_sub(keep).and_then(|place| landed.get(place)) else {
+            return Ok(only(vec![]));
+        };
+        // The oldest version that stays begins at its full snapshot: nothing from there on may go.
+        let chain = found.version(first.id).map_or(1, |listings| listings.len());
+        let place = found.snapshots.iter().position(|snapshot| snapshot.id == first.id).unwrap_or(0);
+        let start = place.saturating_add(1).saturating_sub(chain);
+        let gone = found.snapshots.iter().take(start).filter(|snapshot| snapshot.fate == Fate::Landed);
+        let acts = gone.map(|snapshot| Act::Erased { subscription, snapshot: snapshot.id }).collect();
+        Ok(and_then(acts, Then::Sweep))
+    }
+}
+
+/// A subscription of which this node is the consumer.
+pub(super) fn consumed(
+    room: &Room,
+    id: crate::ident::SubscriptionId,
+) -> Result<&crate::state::subscription::Subscription, OrderFault> {
+    let found = room.state.subscriptions.get(&id).filter(|found| found.side == Side::Consumer);
+    found.ok_or(OrderFault::NotFound { what: "subscription of which this node is the consumer" })
+}
+
+fn takes_away(room: &Room, command: &Command) -> bool {
+    match command {
+        Command::ChangeSubscription { subscription, change, .. } => {
+            room.state.subscriptions.get(subscription).is_some_and(|found| shortens(change, found.expires))
+        }
+        _ => false,
+    }
+}
+
+/// A person record of this party, signed by its root or by the site administrator who gives the order (spec ROLE-4).
+///
+/// The last site administrator cannot be taken away, so that a node does not lock itself.
+fn check_person(room: &Room, orderer: &Name, signed: &Signed<Person>) -> Result<(), OrderFault> {
+    let state = &room.state;
+    let own_root = state.records.get(&state.party).map(|known| known.record.root);
+    let admin = state.persons.get(orderer).map(|person| person.key);
+    let keys: Vec<_> = own_root.into_iter().chain(admin).collect();
+    let person = signed.verify(&keys).map_err(|_| OrderFault::Document)?;
+    if person.consortium != state.consortium || person.party != state.party {
+        return Err(OrderFault::Document);
+    }
+    let is_admin = |person: &Person| person.roles.contains(&Role::SiteAdministrator);
+    let others = state.persons.values().filter(|other| other.person != person.person && is_admin(other)).count();
+    if others == 0 && !is_admin(&person) {
+        return Err(OrderFault::OutOfOrder { why: "the last site administrator cannot be taken away" });
+    }
+    Ok(())
+}
+
+/// The operator's token for a name that nobody has, for a bounded time (spec JOIN-3).
+fn check_token(
+    room: &Room,
+    now: UnixMillis,
+    secret: DocumentDigest,
+    party: &Name,
+    expires: UnixMillis,
+) -> Result<(), OrderFault> {
+    if !room.state.is_operator() {
+        return Err(OrderFault::OutOfOrder { why: "only the operator invites hospitals" });
+    }
+    let latest = now.plus(crate::limits::JOIN_TOKEN_VALIDITY_MAX);
+    if expires <= now || expires > latest {
+        return Err(OrderFault::OutOfOrder { why: "a token runs from now to 30 days at most" });
+    }
+    let chain = room.state.charters.chain();
+    let taken = chain.iter().any(|version| version.charter.roster.contains_key(party));
+    if taken || room.state.secrets.contains_key(&secret) {
+        return Err(OrderFault::OutOfOrder { why: "a party has, or has had, this name" });
+    }
+    Ok(())
+}

@@ -1,0 +1,350 @@
+//! Orders about datasets, shares and subscriptions, and the runs that take snapshots.
+
+use crate::digest::DocumentDigest;
+use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId, Text};
+use crate::key::signed::Signed;
+use crate::quantity::Bytes;
+use crate::record::acceptance::{Acceptance, Answer, Standing, StandingState};
+use crate::record::dataset::{Dataset, Source};
+use crate::record::extension::Extensions;
+use crate::record::invitation::Invitation;
+use crate::record::journal_entry::{Act, Actor, RunFault};
+use crate::record::listing::BlobRef;
+use crate::record::manifest::{ContentLabel, Manifest};
+use crate::record::order::Unchecked;
+use crate::record::revocation::{Change, Revocation};
+use crate::record::share::{Content, Form, Linkage, Share};
+use crate::rule::charter_in_force::strict_enough;
+use crate::state::subscription::{Phase, Side};
+use crate::time::UnixMillis;
+
+use super::io::{Effect, Notice, OrderFault, RunEnd, RunPlan, Taken, Ticket};
+use super::orders::{Consequence, Then, and_then, consumed, only};
+use super::{Endpoint, Room, Waiting};
+
+impl Endpoint {
+    pub(super) fn define_dataset(room: &Room, dataset: &Dataset) -> Result<Consequence, OrderFault> {
+        let twin = room.state.datasets.values().any(|other| other.name == dataset.name && other.dataset != dataset.dataset);
+        if twin { Err(OrderFault::OutOfOrder { why: "another dataset has this name" }) } else { Ok(only(vec![])) }
+    }
+
+    /// Terms that fit the node, the dataset and the charter (spec SHARE-5).
+    pub(super) fn define_share(room: &Room, now: UnixMillis, share: &Share) -> Result<Consequence, OrderFault> {
+        let state = &room.state;
+        let binding = state.charters.binding(&state.party).ok_or(OrderFault::CharterNotInForce)?;
+        let charter = &binding.charter;
+        if share.consortium != state.consortium || share.provider != state.party {
+            return Err(OrderFault::NotForNow);
+        }
+        let dataset = state.datasets.get(&share.dataset).ok_or(OrderFault::NotFound { what: "dataset" })?;
+        let files = matches!(dataset.source, Source::Files { .. });
+        if files != matches!(share.content, Content::UncheckedFiles) {
+            return Err(OrderFault::OutOfOrder { why: "a folder is shared as unchecked files, and only a folder" });
+        }
+        let links = matches!(&share.content, Content::Table { linkage: Linkage::Token, .. });
+        if links && (dataset.linkage.is_none() || charter.linkage.is_none()) {
+            return Err(OrderFault::OutOfOrder { why: "tokens need linkage columns in the dataset and a key maker in the charter" });
+        }
+        let version = state.offers.get(&share.share).map_or(0, |offer| offer.share.version);
+        if version.checked_add(1) != Some(share.version) {
+            return Err(OrderFault::OutOfOrder { why: "the share's version is not the next one" });
+        }
+        if share.consumers.iter().any(|name| !charter.roster.contains_key(name)) {
+            return Err(OrderFault::NotFound { what: "party in the charter among the consumers" });
+        }
+        if !strict_enough(share.landed_rows, charter.terms.landed_rows) {
+            return Err(OrderFault::OutOfOrder { why: "the charter asks for a stricter treatment of landed rows" });
+        }
+        if share.expires <= now || share.expires > now.plus(charter.terms.share_validity_max) {
+            return Err(OrderFault::OutOfOrder { why: "the expiry is past, or later than the charter allows" });
+        }
+        Ok(only(vec![]))
+    }
+
+    pub(super) fn approve_share(
+        room: &Room,
+        share: ShareId,
+        terms: DocumentDigest,
+        unchecked: Unchecked,
+    ) -> Result<Consequence, OrderFault> {
+        let offer = room.state.offers.get(&share).ok_or(OrderFault::NotFound { what: "share" })?;
+        if offer.approval_fits(terms, unchecked) {
+            return Ok(only(vec![]));
+        }
+        Err(OrderFault::OutOfOrder { why: "the approval names other terms, or does not say that files are unchecked" })
+    }
+
+    pub(super) fn invite(
+        room: &Room,
+        now: UnixMillis,
+        share: ShareId,
+        consumer: &Name,
+        subscription: SubscriptionId,
+        answer_by: UnixMillis,
+    ) -> Result<Consequence, OrderFault> {
+        let offer = room.state.offers.get(&share).ok_or(OrderFault::NotFound { what: "share" })?;
+        let share = offer.approved_now().ok_or(OrderFault::NotApproved)?;
+        if room.state.stopped {
+            return Err(OrderFault::Stopped);
+        }
+        if !share.consumers.contains(consumer) {
+            return Err(OrderFault::NotFound { what: "consumer in the share's terms" });
+        }
+        if !Self::has_accepted(room, consumer) {
+            return Err(OrderFault::OutOfOrder { why: "that party has not accepted the charter" });
+        }
+        if answer_by <= now || share.expires <= now {
+            return Err(OrderFault::OutOfOrder { why: "the invitation or the share is over already" });
+        }
+        let clash = match room.state.subscriptions.get(&subscription) {
+            None => room.state.subscriptions.values().any(|found| {
+                let running = !matches!(found.phase(now), Phase::Ended | Phase::Refused | Phase::Expired);
+                found.side == Side::Provider && found.peer == *consumer && found.invitation.share.share == share.share && running
+            }),
+            Some(found) => {
+                let same = found.side == Side::Provider
+                    && found.peer == *consumer
+                    && found.invitation.share.share == share.share;
+                !same || found.invitation.share.version >= share.version || found.phase(now) == Phase::Ended
+            }
+        };
+        if clash {
+            return Err(OrderFault::OutOfOrder { why: "that party has a subscription to this share; invite it anew under its id after the terms changed" });
+        }
+        let invitation = Invitation {
+            consortium: room.state.consortium,
+            subscription,
+            consumer: consumer.clone(),
+            share: share.clone(),
+            at: now,
+            answer_by,
+            ext: Extensions::default(),
+        };
+        Ok(only(vec![Act::Invitation(Signed::sign(&invitation, &room.keys.signing))]))
+    }
+
+    pub(super) fn answer_invitation(
+        room: &Room,
+        now: UnixMillis,
+        subscription: SubscriptionId,
+        invitation: DocumentDigest,
+        answer: Answer,
+    ) -> Result<Consequence, OrderFault> {
+        let found = consumed(room, subscription)?;
+        if found.invitation_digest != invitation {
+            return Err(OrderFault::OutOfOrder { why: "the terms have changed since they were read" });
+        }
+        if found.answer.is_some() {
+            return Err(OrderFault::OutOfOrder { why: "this invitation has been answered" });
+        }
+        if now >= found.invitation.answer_by || found.revoked {
+            return Err(OrderFault::OutOfOrder { why: "the invitation is over" });
+        }
+        let acceptance = Acceptance {
+            consortium: room.state.consortium,
+            subscription,
+            invitation,
+            consumer: room.state.party.clone(),
+            answer,
+            at: now,
+            ext: Extensions::default(),
+        };
+        Ok(only(vec![Act::Acceptance(Signed::sign(&acceptance, &room.keys.signing))]))
+    }
+
+    pub(super) fn set_standing(
+        room: &Room,
+        now: UnixMillis,
+        subscription: SubscriptionId,
+        state: StandingState,
+    ) -> Result<Consequence, OrderFault> {
+        let found = consumed(room, subscription)?;
+        if found.standing == StandingState::Ended {
+            return Err(OrderFault::OutOfOrder { why: "the subscription has been ended" });
+        }
+        let standing = Standing {
+            consortium: room.state.consortium,
+            subscription,
+            consumer: room.state.party.clone(),
+            sequence: found.standing_sequence.saturating_add(1),
+            state,
+            at: now,
+            ext: Extensions::default(),
+        };
+        let act = Act::Standing(Signed::sign(&standing, &room.keys.signing));
+        Ok(match state {
+            StandingState::Active => only(vec![act]),
+            StandingState::Paused | StandingState::Ended => and_then(vec![act], Then::Cut(subscription)),
+        })
+    }
+
+    pub(super) fn change_subscription(
+        room: &Room,
+        now: UnixMillis,
+        subscription: SubscriptionId,
+        change: &Change,
+        reason: Option<Text>,
+    ) -> Result<Consequence, OrderFault> {
+        let found = room.state.subscriptions.get(&subscription).filter(|found| found.side == Side::Provider);
+        let found = found.ok_or(OrderFault::NotFound { what: "subscription of which this node is the provider" })?;
+        let charter = room.state.charters.binding(&room.state.party).ok_or(OrderFault::CharterNotInForce)?;
+        let why = match change {
+            Change::Revoke if found.revoked => Some("the subscription is revoked already"),
+            Change::Reinstate if !found.revoked => Some("the subscription is not revoked"),
+            Change::Expires(at) if *at > found.invitation.at.plus(charter.charter.terms.share_validity_max) => {
+                Some("the expiry is later than the charter allows")
+            }
+            Change::Revoke | Change::Reinstate | Change::Expires(_) | Change::Schedule(_) => None,
+        };
+        if let Some(why) = why {
+            return Err(OrderFault::OutOfOrder { why });
+        }
+        let revocation = Revocation {
+            consortium: room.state.consortium,
+            subscription,
+            provider: room.state.party.clone(),
+            sequence: found.change_sequence.saturating_add(1),
+            change: change.clone(),
+            reason,
+            at: now,
+            ext: Extensions::default(),
+        };
+        let act = Act::Revocation(Signed::sign(&revocation, &room.keys.signing));
+        let over = match change {
+            Change::Revoke => true,
+            Change::Expires(at) => *at <= now,
+            Change::Reinstate | Change::Schedule(_) => false,
+        };
+        Ok(if over { and_then(vec![act], Then::Cut(subscription)) } else { only(vec![act]) })
+    }
+
+    pub(super) fn take_snapshot(room: &Room, now: UnixMillis, share: ShareId) -> Result<Consequence, OrderFault> {
+        may_run(room, now, share).map(|_| and_then(vec![], Then::Run(share)))
+    }
+
+    pub(super) fn run_due(&mut self, consortium: ConsortiumId, share: ShareId) {
+        let now = self.cx().wall;
+        let ready = self.rooms.get(&consortium).is_some_and(|room| may_run(room, now, share).is_ok());
+        if ready {
+            self.start_run(consortium, share);
+        }
+    }
+
+    pub(super) fn start_run(&mut self, consortium: ConsortiumId, share: ShareId) {
+        let now = self.cx().wall;
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        let Ok((dataset, terms)) = may_run(room, now, share).map(|(d, s)| (d.clone(), s.clone())) else { return };
+        let epoch = match &terms.content {
+            Content::Table { linkage: Linkage::Token, .. } => match held_epoch(room) {
+                Some(epoch) => Some(epoch),
+                None => return self.run_failed(consortium, share, RunFault::NoLinkageKey),
+            },
+            Content::Table { .. } | Content::UncheckedFiles => None,
+        };
+        let Some(offer) = room.state.offers.get(&share) else { return };
+        let keyed = !dataset.key.is_empty();
+        let previous = offer
+            .base_for_delta()
+            .filter(|stated| stated.manifest.linkage.as_ref().map(|statement| statement.epoch) == epoch)
+            .filter(|stated| stated.index.is_some() == keyed)
+            .map(|stated| (stated.manifest.listing, stated.index));
+        let opted_out = room.state.opted_out.get(&dataset.dataset).into_iter().flatten().copied().collect();
+        room.running.insert(share);
+        let digest = offer.terms;
+        let plan = Box::new(RunPlan { consortium, dataset, share: terms, opted_out, previous, epoch });
+        let ticket = self.ticket(Waiting::Run { consortium, share, terms: digest });
+        self.after(consortium, Effect::Run { ticket, plan });
+    }
+
+    pub(super) fn run_ended(&mut self, ticket: Ticket, end: RunEnd) {
+        let Some(Waiting::Run { consortium, share, terms }) = self.waiting.remove(&ticket) else { return };
+        let now = self.cx().wall;
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        room.running.remove(&share);
+        match end {
+            RunEnd::Unchanged => self.effects.push_back(Effect::Notify(Notice::Unchanged(share))),
+            RunEnd::Failed(fault) => self.run_failed(consortium, share, fault),
+            RunEnd::Taken(taken) => {
+                // Whatever changed meanwhile (a halt, new terms, a patient who opted out) makes this run void.
+                let stands = may_run(room, now, share).is_ok()
+                    && room.state.offers.get(&share).is_some_and(|offer| offer.terms == terms);
+                if stands {
+                    self.state_snapshot(consortium, share, *taken);
+                } else {
+                    self.run_failed(consortium, share, RunFault::Changed);
+                }
+            }
+        }
+    }
+
+    fn run_failed(&mut self, consortium: ConsortiumId, share: ShareId, fault: RunFault) {
+        self.persist(consortium, &Actor::Node, vec![Act::SnapshotFailed { share, fault }]);
+        self.after(consortium, Effect::Notify(Notice::RunFailed(share, fault)));
+        self.after(consortium, Effect::Sweep);
+    }
+
+    fn state_snapshot(&mut self, consortium: ConsortiumId, share: ShareId, taken: Taken) {
+        let now = self.cx().wall;
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        let Some(offer) = room.state.offers.get(&share) else { return };
+        let last = offer.snapshots.last();
+        let label = match offer.share.content {
+            Content::Table { .. } => ContentLabel::Pseudonymised,
+            Content::UncheckedFiles => ContentLabel::Unchecked,
+        };
+        let blobs: std::collections::BTreeSet<BlobRef> =
+            taken.content.entries().iter().map(|entry| entry.blob).collect();
+        let bytes = Bytes(blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.bytes.0)));
+        let manifest = Manifest {
+            consortium,
+            provider: room.state.party.clone(),
+            share,
+            terms: offer.terms,
+            sequence: last.map_or(0, |last| last.manifest.sequence).saturating_add(1),
+            previous: last.map(|last| last.id),
+            base: taken.base,
+            taken: now,
+            listing: taken.listing,
+            bytes,
+            label,
+            linkage: taken.linkage,
+            ext: Extensions::default(),
+        };
+        let signed = Signed::sign(&manifest, &room.keys.signing);
+        let snapshot = SnapshotId(signed.digest().0);
+        let acts = vec![Act::Manifest(signed), Act::SnapshotTaken { share, snapshot, index: taken.index }];
+        self.persist(consortium, &Actor::Node, acts);
+        self.keep_listing(consortium, snapshot, &taken.content);
+        self.after(consortium, Effect::Notify(Notice::Stated(share, snapshot)));
+        self.after(consortium, Effect::Sweep);
+    }
+}
+
+/// Whether a snapshot of this share may be taken now: approved terms, a copied form, no halt, none running.
+fn may_run(room: &Room, now: UnixMillis, share: ShareId) -> Result<(&Dataset, &Share), OrderFault> {
+    let offer = room.state.offers.get(&share).ok_or(OrderFault::NotFound { what: "share" })?;
+    let terms = offer.approved_now().ok_or(OrderFault::NotApproved)?;
+    let dataset = room.state.datasets.get(&terms.dataset).ok_or(OrderFault::NotFound { what: "dataset" })?;
+    if room.state.stopped {
+        return Err(OrderFault::Stopped);
+    }
+    let why = if terms.form != Form::Snapshot {
+        Some("rows of an in-place share stay; no snapshot is taken")
+    } else if now >= terms.expires {
+        Some("the share is over")
+    } else if room.running.contains(&share) {
+        Some("a snapshot of this share is being taken")
+    } else {
+        None
+    };
+    match why {
+        Some(why) => Err(OrderFault::OutOfOrder { why }),
+        None => Ok((dataset, terms)),
+    }
+}
+
+/// The charter's linkage epoch, if its key is held here.
+fn held_epoch(room: &Room) -> Option<u32> {
+    let terms = room.state.charters.binding(&room.state.party)?.charter.linkage.clone()?;
+    room.state.linkage.held.contains_key(&terms.epoch).then_some(terms.epoch)
+}

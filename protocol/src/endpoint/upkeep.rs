@@ -1,0 +1,120 @@
+//! What time brings: overdue greetings, entries about served bytes, new node records, refusals kept within a budget.
+
+use crate::code::ErrorCode;
+use crate::ident::{ConsortiumId, Name};
+use crate::key::signed::Signed;
+use crate::limits::NODE_RECORD_VALIDITY_MAX;
+use crate::record::journal_entry::{Act, Actor};
+use crate::record::node_record::{NodeRecord, NodeRecordFields};
+use crate::time::{Millis, Seconds, UnixMillis};
+
+use super::io::{Effect, Notice};
+use super::Endpoint;
+
+/// Between two looks at everything that time may have changed.
+const UPKEEP_EVERY: Seconds = Seconds(5);
+/// A node record is renewed when less than this is left of it.
+const RENEW_BEFORE: Seconds = Seconds(10 * 24 * 3600);
+/// Refusals of unknown peers that are journaled in a minute; the rest is counted nowhere, so that a flood fills no disk.
+const REFUSALS_A_MINUTE: u32 = 30;
+
+/// How many refusals may still be journaled in this minute.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RefusalBudget {
+    minute: u64,
+    used: u32,
+}
+
+impl RefusalBudget {
+    fn take(&mut self, now: UnixMillis) -> bool {
+        let minute = now.0.div_euclid(60_000);
+        if minute != self.minute {
+            *self = Self { minute, used: 0 };
+        }
+        self.used = self.used.saturating_add(1);
+        self.used <= REFUSALS_A_MINUTE
+    }
+}
+
+impl Endpoint {
+    pub(super) fn upkeep(&mut self) {
+        for conn in self.overdue_greetings() {
+            self.close(conn, ErrorCode::OutOfOrder);
+        }
+        let now = self.cx().mono;
+        if self.last_upkeep.plus(UPKEEP_EVERY) > now && self.last_upkeep != Millis(0) {
+            return;
+        }
+        self.last_upkeep = now;
+        self.journal_served();
+        self.renew_records();
+        self.cut_expired();
+        self.reopen_wraps();
+    }
+
+    /// When to send `Input::Tick` at the latest.
+    pub fn poll_wake(&self) -> Option<Millis> {
+        let retries = self.rooms.values().flat_map(|room| room.retry_at.values().copied());
+        let upkeep = self.last_upkeep.plus(UPKEEP_EVERY);
+        retries.chain(self.next_greeting_deadline()).chain([upkeep]).min()
+    }
+
+    /// Writes down that a peer was refused, within the budget, and tells people.
+    pub(super) fn note_refusal(&mut self, consortium: Option<ConsortiumId>, peer: Option<&Name>, code: ErrorCode) {
+        let now = self.cx().wall;
+        let peer = peer.cloned();
+        self.effects.push_back(Effect::Notify(Notice::Refused { peer: peer.clone(), code }));
+        let Some(room) = consortium.and_then(|id| self.rooms.get_mut(&id)) else { return };
+        if room.refusals.take(now) {
+            let id = room.state.consortium;
+            self.persist(id, &Actor::Node, vec![Act::PeerRefused { peer, code }]);
+        }
+    }
+
+    /// Signs a new node record in time, where the root key is here.
+    fn renew_records(&mut self) {
+        let now = self.cx().wall;
+        let due: Vec<(ConsortiumId, Signed<NodeRecord>)> = self
+            .rooms
+            .iter()
+            .filter_map(|(id, room)| {
+                let ours = &room.state.records.get(&room.state.party)?.record;
+                let root = room.keys.root.as_ref()?;
+                if ours.not_after > now.plus(RENEW_BEFORE) {
+                    return None;
+                }
+                let fields = NodeRecordFields {
+                    sequence: ours.sequence.saturating_add(1),
+                    not_before: now,
+                    not_after: now.plus(NODE_RECORD_VALIDITY_MAX),
+                    ..NodeRecordFields::from(ours.clone())
+                };
+                Some((*id, Signed::sign(&NodeRecord::try_from(fields).ok()?, root)))
+            })
+            .collect();
+        for (consortium, record) in due {
+            self.persist(consortium, &Actor::Node, vec![Act::NodeRecord(record)]);
+        }
+    }
+
+    /// A subscription whose time is over: what is under way is cut.
+    fn cut_expired(&mut self) {
+        let now = self.cx().wall;
+        let expired = self.rooms.values().flat_map(|room| room.state.subscriptions.values());
+        let expired: Vec<_> = expired.filter(|found| now >= found.expires).map(|found| found.id).collect();
+        self.effects.extend(expired.into_iter().map(|subscription| Effect::Cut { subscription }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_fills_no_journal() {
+        let mut budget = RefusalBudget::default();
+        let taken = (0..1000).filter(|_| budget.take(UnixMillis(60_000))).count();
+        assert_eq!(taken, 30);
+        assert!(budget.take(UnixMillis(120_000)));
+    }
+}
