@@ -1,3 +1,7 @@
-//! The binary `cohortium`: everything is in the library, so that the test network can be the same program.
+//! The binary `cohortium`. Everything is in the library, so that the test network can run as the same program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cohortium_node::main()
+}

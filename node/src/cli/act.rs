@@ -1,0 +1,160 @@
+//! One act of the journal in the words of a person: what it was, about what, how many bytes, how it ended.
+
+use cohortium_protocol::key::signed::{Record, Signed};
+use cohortium_protocol::record::acceptance::Answer;
+use cohortium_protocol::record::journal_entry::{Act, Actor};
+use cohortium_protocol::record::order::{Command, OptOutChoice};
+use cohortium_protocol::record::receipt::Outcome;
+use cohortium_protocol::record::revocation::Change;
+
+use crate::cli::print::{short, word};
+
+/// An act in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The kind of act, one word.
+    pub(crate) what: &'static str,
+    /// About what.
+    pub(crate) about: String,
+    /// Bytes it moved or speaks of.
+    pub(crate) bytes: Option<u64>,
+    /// How it ended, where it could have ended otherwise.
+    pub(crate) outcome: String,
+}
+
+impl Told {
+    fn new(what: &'static str, about: impl Into<String>) -> Self {
+        Self { what, about: about.into(), ..Self::default() }
+    }
+
+    fn ended(self, outcome: impl Into<String>) -> Self {
+        Self { outcome: outcome.into(), ..self }
+    }
+
+    fn of(self, bytes: u64) -> Self {
+        Self { bytes: Some(bytes), ..self }
+    }
+}
+
+/// Who did it.
+pub(crate) fn who(actor: &Actor) -> String {
+    match actor {
+        Actor::Person(name) => name.to_string(),
+        Actor::Node => "this node".to_owned(),
+        Actor::Peer(name) => format!("party {name}"),
+    }
+}
+
+/// The act in words.
+pub(crate) fn tell(act: &Act) -> Told {
+    match act {
+        Act::Began { party } => Told::new("began", format!("as {party}")),
+        Act::Order(order) => Told::new("order", read(order, |order| command_word(&order.command).to_owned())),
+        Act::Person(person) => Told::new("person", read(person, |person| person.person.to_string())),
+        Act::Charter(charter) => Told::new("charter", read(charter, |charter| format!("version {}", charter.version))),
+        Act::NodeRecord(record) => {
+            Told::new("node-record", read(record, |record| format!("{} number {}", record.party, record.sequence)))
+        }
+        Act::JoinAsked { record, .. } => Told::new("join-asked", read(record, |record| record.party.to_string())),
+        Act::Invitation(signed) => Told::new(
+            "invitation",
+            read(signed, |invitation| format!("{} to {}", invitation.share.name, invitation.consumer)),
+        ),
+        Act::Acceptance(signed) => {
+            let outcome = read(signed, |answer| if answer.answer == Answer::Accept { "accepted" } else { "refused" }.to_owned());
+            Told::new("answer", read(signed, |answer| short(&answer.subscription))).ended(outcome)
+        }
+        Act::Standing(signed) => Told::new("standing", read(signed, |standing| short(&standing.subscription)))
+            .ended(read(signed, |standing| word(&standing.state))),
+        Act::Revocation(signed) => Told::new("change", read(signed, |change| short(&change.subscription)))
+            .ended(read(signed, |change| change_word(&change.change).to_owned())),
+        Act::Manifest(signed) => {
+            let told = Told::new(
+                "manifest",
+                read(signed, |manifest| format!("{} number {}", short(&manifest.share), manifest.sequence)),
+            );
+            told.ended(read(signed, |manifest| word(&manifest.base))).of(number(signed, |manifest| manifest.bytes.0))
+        }
+        Act::SnapshotTaken { share, snapshot, .. } => {
+            Told::new("snapshot-taken", format!("{} {}", short(share), short(snapshot)))
+        }
+        Act::SnapshotFailed { share, fault } => Told::new("snapshot-failed", short(share)).ended(word(fault)),
+        Act::Receipt(signed) => receipt(signed),
+        Act::LinkageWrap(signed) => {
+            Told::new("linkage-wrap", read(signed, |wrap| format!("epoch {} for {}", wrap.epoch, wrap.recipient)))
+        }
+        Act::LinkageKeyHeld { epoch, .. } => Told::new("linkage-key-held", format!("epoch {epoch}")),
+        Act::Served { subscription, bytes } => Told::new("served", short(subscription)).of(bytes.0),
+        Act::PeerRefused { peer, code } => {
+            let peer = peer.as_ref().map_or_else(|| "a stranger".to_owned(), ToString::to_string);
+            Told::new("peer-refused", peer).ended(code.to_string())
+        }
+        Act::DocumentRefused { code } => Told::new("document-refused", "").ended(code.to_string()),
+        Act::Erased { subscription, snapshot } => {
+            Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
+        }
+    }
+}
+
+fn receipt(signed: &Signed<cohortium_protocol::record::receipt::Receipt>) -> Told {
+    let about = read(signed, |receipt| format!("{} {}", short(&receipt.subscription), short(&receipt.snapshot)));
+    let told = Told::new("receipt", about);
+    match signed.claimed().map(|receipt| receipt.outcome) {
+        Ok(Outcome::Landed { bytes }) => told.ended("landed").of(bytes.0),
+        Ok(Outcome::Refused(code)) => told.ended(format!("refused: {code}")),
+        Ok(Outcome::Erased) => told.ended("erased"),
+        Err(_) => told.ended("unreadable"),
+    }
+}
+
+fn read<T: Record>(signed: &Signed<T>, tell: impl Fn(&T) -> String) -> String {
+    signed.claimed().map_or_else(|_| "unreadable".to_owned(), |document| tell(&document))
+}
+
+fn number<T: Record>(signed: &Signed<T>, tell: impl Fn(&T) -> u64) -> u64 {
+    signed.claimed().map_or(0, |document| tell(&document))
+}
+
+/// What a change of a subscription is called.
+pub(crate) const fn change_word(change: &Change) -> &'static str {
+    match change {
+        Change::Revoke => "revoke",
+        Change::Reinstate => "reinstate",
+        Change::Expires(_) => "expires",
+        Change::Schedule(_) => "schedule",
+    }
+}
+
+const fn command_word(command: &Command) -> &'static str {
+    match command {
+        Command::EnrolPerson(_) => "enrol-person",
+        Command::IssueJoinToken { .. } => "issue-join-token",
+        Command::ProposeCharter(_) => "propose-charter",
+        Command::SignCharter(_) => "sign-charter",
+        Command::ConfirmRoot { .. } => "confirm-root",
+        Command::MakeLinkageKey { .. } => "make-linkage-key",
+        Command::WrapLinkageKey { .. } => "wrap-linkage-key",
+        Command::DefineDataset(_) => "define-dataset",
+        Command::DefineShare(_) => "define-share",
+        Command::ApproveShare { .. } => "approve-share",
+        Command::Invite { .. } => "invite",
+        Command::AnswerInvitation { answer: Answer::Accept, .. } => "accept-invitation",
+        Command::AnswerInvitation { answer: Answer::Refuse, .. } => "refuse-invitation",
+        Command::SetStanding { .. } => "set-standing",
+        Command::ChangeSubscription { change, .. } => match change {
+            Change::Revoke => "revoke",
+            Change::Reinstate => "reinstate",
+            Change::Expires(_) => "change-expiry",
+            Change::Schedule(_) => "change-schedule",
+        },
+        Command::TakeSnapshot { .. } => "take-snapshot",
+        Command::OptOut { choice: OptOutChoice::Out, .. } => "opt-out",
+        Command::OptOut { choice: OptOutChoice::In, .. } => "opt-in",
+        Command::RollBack { .. } => "roll-back",
+        Command::Prune { .. } => "prune",
+        Command::Preview { .. } => "preview",
+        Command::ReadLanded { .. } => "read-landed",
+        Command::Stop => "stop",
+        Command::Start => "start",
+    }
+}

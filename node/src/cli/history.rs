@@ -1,0 +1,122 @@
+//! `cohortium history`: the journal as a table of who did what and when, and as it grows.
+
+use std::time::Duration;
+
+use cohortium_protocol::quantity::Bytes;
+use cohortium_protocol::record::journal_entry::JournalEntry;
+use serde_json::{Value, json};
+
+use crate::cli::act::{tell, who};
+use crate::cli::call::Cx;
+use crate::cli::exit::CliFault;
+use crate::cli::print::{Shown, Table, visible, write_line};
+use crate::control::{Reply, Request, View};
+
+/// Entries that one call gives at most.
+const CALL_ENTRIES: u32 = 1000;
+/// How often `--follow` asks.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+
+/// Which entries.
+#[derive(Debug, clap::Args)]
+pub(crate) struct History {
+    /// The first entry
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How many entries at most
+    #[arg(long, default_value_t = 10_000)]
+    limit: u64,
+    /// Go on as the journal grows, until interrupted; with --json one object a line
+    #[arg(long)]
+    follow: bool,
+}
+
+pub(crate) fn run(cx: &Cx, history: &History) -> Result<Shown, CliFault> {
+    let view = cx.view()?;
+    if history.follow {
+        return follow(cx, &view, history.from);
+    }
+    let found = entries(cx, &view, history.from, history.limit)?;
+    Ok(shown(&found))
+}
+
+/// Journal entries from one on.
+pub(crate) fn entries(cx: &Cx, view: &View, from: u64, limit: u64) -> Result<Vec<(u64, JournalEntry)>, CliFault> {
+    let (mut found, mut next) = (Vec::new(), from);
+    loop {
+        let left = limit.saturating_sub(found.len() as u64);
+        let wanted = u32::try_from(left).unwrap_or(u32::MAX).min(CALL_ENTRIES);
+        if wanted == 0 {
+            return Ok(found);
+        }
+        let request = Request::History { consortium: view.consortium, from: next, limit: wanted };
+        let Reply::History(some) = cx.call(request)? else { return Err(CliFault::other_reply()) };
+        let Some((last, _)) = some.last() else { return Ok(found) };
+        next = last.saturating_add(1);
+        found.extend(some);
+    }
+}
+
+fn follow(cx: &Cx, view: &View, from: u64) -> Result<Shown, CliFault> {
+    let mut next = from;
+    loop {
+        for (index, entry) in entries(cx, view, next, u64::MAX)? {
+            next = index.saturating_add(1);
+            let line = if cx.json { as_json(index, &entry).to_string() } else { cells(index, &entry).join("  ") };
+            write_line(&visible(&line));
+        }
+        std::thread::sleep(FOLLOW_EVERY);
+    }
+}
+
+fn shown(found: &[(u64, JournalEntry)]) -> Shown {
+    let mut table = Table::new(["ENTRY", "WHEN", "WHO", "WHAT", "ABOUT", "BYTES", "OUTCOME"]);
+    for (index, entry) in found {
+        table.row(cells(*index, entry));
+    }
+    let json: Vec<Value> = found.iter().map(|(index, entry)| as_json(*index, entry)).collect();
+    Shown::new(json!(json), table.or("Nothing has happened yet.\n"))
+}
+
+fn cells(index: u64, entry: &JournalEntry) -> Vec<String> {
+    let told = tell(&entry.act);
+    vec![
+        index.to_string(),
+        entry.at.to_string(),
+        who(&entry.actor),
+        told.what.to_owned(),
+        told.about,
+        told.bytes.map(|bytes| Bytes(bytes).to_string()).unwrap_or_default(),
+        told.outcome,
+    ]
+}
+
+fn as_json(index: u64, entry: &JournalEntry) -> Value {
+    let told = tell(&entry.act);
+    json!({
+        "entry": index, "at": entry.at.to_string(), "actor": entry.actor, "what": told.what, "about": told.about,
+        "bytes": told.bytes, "outcome": told.outcome, "act": entry.act,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use cohortium_protocol::ident::SubscriptionId;
+    use cohortium_protocol::record::journal_entry::{Act, Actor};
+    use cohortium_protocol::time::UnixMillis;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_told_in_both_forms() {
+        let act = Act::Served { subscription: SubscriptionId([10; 16]), bytes: Bytes(2048) };
+        let entry = JournalEntry { at: UnixMillis(0), actor: Actor::Peer("op".parse().unwrap()), act };
+        let shown = shown(&[(7, entry)]);
+        let golden = concat!(
+            r#"[{"about":"0a0a0a0a","act":{"served":{"bytes":2048,"subscription":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}},"#,
+            r#""actor":{"peer":"op"},"at":"1970-01-01T00:00:00.000Z","bytes":2048,"entry":7,"outcome":"","what":"served"}]"#
+        );
+        assert_eq!(shown.json.to_string(), golden);
+        assert!(shown.text.contains("party op  served  0a0a0a0a  2.0 KiB"), "{}", shown.text);
+    }
+}

@@ -1,0 +1,104 @@
+//! `cohortium show`: a signed document of any kind as JSON, for a person or a script to read. Verifies nothing but its form.
+
+use std::path::PathBuf;
+
+use cohortium_protocol::key::signed::{Record, Signed, SignedFault};
+use cohortium_protocol::limits::DOCUMENT_BYTES_MAX;
+use cohortium_protocol::record::acceptance::{Acceptance, Standing};
+use cohortium_protocol::record::charter::Charter;
+use cohortium_protocol::record::invitation::Invitation;
+use cohortium_protocol::record::linkage_wrap::LinkageWrap;
+use cohortium_protocol::record::manifest::Manifest;
+use cohortium_protocol::record::node_record::NodeRecord;
+use cohortium_protocol::record::order::Order;
+use cohortium_protocol::record::person::Person;
+use cohortium_protocol::record::receipt::Receipt;
+use cohortium_protocol::record::revocation::Revocation;
+use cohortium_protocol::record::share::Share;
+use serde_json::{Value, json};
+
+use crate::cli::exit::CliFault;
+use crate::cli::print::Shown;
+use crate::home;
+
+/// Which document.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// The document's file
+    file: PathBuf,
+}
+
+pub(crate) fn run(show: &Show) -> Result<Shown, CliFault> {
+    let bytes = home::read_bounded(&show.file, DOCUMENT_BYTES_MAX as u64)?;
+    let json = read(&bytes).map_err(|fault| CliFault::wrong(format!("{} {fault}", show.file.display())))?;
+    let text = serde_json::to_string_pretty(&json).map_err(|_| CliFault::local("the document has no JSON form"))?;
+    Ok(Shown::new(json, text))
+}
+
+type Reader = fn(&[u8]) -> Result<Value, SignedFault>;
+
+/// One reader for each kind of signed document.
+const READERS: [Reader; 12] = [
+    read_as::<Charter>,
+    read_as::<NodeRecord>,
+    read_as::<Person>,
+    read_as::<Order>,
+    read_as::<Share>,
+    read_as::<Invitation>,
+    read_as::<Acceptance>,
+    read_as::<Standing>,
+    read_as::<Revocation>,
+    read_as::<Manifest>,
+    read_as::<Receipt>,
+    read_as::<LinkageWrap>,
+];
+
+fn read(bytes: &[u8]) -> Result<Value, SignedFault> {
+    let of_kind = READERS.iter().map(|read| read(bytes)).find(|read| !matches!(read, Err(SignedFault::WrongType)));
+    of_kind.unwrap_or(Err(SignedFault::WrongType))
+}
+
+fn read_as<T: Record>(bytes: &[u8]) -> Result<Value, SignedFault> {
+    let signed = Signed::<T>::from_bytes(bytes)?;
+    let document = signed.claimed()?;
+    let envelope = serde_json::to_value(&signed).unwrap_or_default();
+    let signers: Vec<Value> = envelope["signatures"].as_array().into_iter().flatten().map(|line| line["key"].clone()).collect();
+    Ok(json!({
+        "type": T::LABEL, "title": T::TITLE, "digest": signed.digest(), "claimed_signers": signers, "document": document,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use cohortium_protocol::ident::{ConsortiumId, SubscriptionId};
+    use cohortium_protocol::key::pair::KeyPair;
+    use cohortium_protocol::record::acceptance::StandingState;
+    use cohortium_protocol::record::extension::Extensions;
+    use cohortium_protocol::time::UnixMillis;
+
+    use super::*;
+
+    #[test]
+    fn a_document_of_any_kind_is_shown_by_its_own_reader() {
+        let standing = Standing {
+            consortium: ConsortiumId([1; 32]),
+            subscription: SubscriptionId([2; 16]),
+            consumer: "op".parse().unwrap(),
+            sequence: 3,
+            state: StandingState::Paused,
+            at: UnixMillis(4),
+            ext: Extensions::default(),
+        };
+        let pair = KeyPair::from_seed(&[1; 32]);
+        let signed = Signed::sign(&standing, &pair);
+        let shown = read(&signed.to_bytes()).unwrap();
+        assert_eq!(shown["title"], "standing");
+        assert_eq!(shown["document"]["state"], "paused");
+        assert_eq!(shown["claimed_signers"], json!([pair.public()]));
+        assert_eq!(shown["digest"], json!(signed.digest()));
+        let mut bytes = signed.to_bytes();
+        assert!(read(&bytes[1..]).is_err());
+        bytes.push(0);
+        assert!(read(&bytes).is_err());
+    }
+}
