@@ -1,0 +1,140 @@
+//! The journals of all consortia: batches in, durable numbers out, on blocking threads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cohortium_protocol::ident::ConsortiumId;
+use cohortium_protocol::limits::JOURNAL_ENTRY_BYTES_MAX;
+use cohortium_protocol::record::journal_entry::JournalEntry;
+use cohortium_protocol::wire::codec::{self, CodecFault};
+use cohortium_store::journal::{Journal, JournalFault};
+use cohortium_store::seal::DataKey;
+use tokio::sync::watch;
+
+/// Why a journal cannot be used.
+#[derive(Debug)]
+pub enum BookFault {
+    /// The journal itself.
+    Journal(JournalFault),
+    /// An entry that this program cannot read: written by a later version.
+    Entry {
+        /// Its number.
+        seq: u64,
+        /// What is wrong.
+        source: CodecFault,
+    },
+}
+
+impl fmt::Display for BookFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journal(fault) => fault.fmt(f),
+            Self::Entry { seq, source } => write!(f, "journal entry {seq} {source}"),
+        }
+    }
+}
+
+impl std::error::Error for BookFault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Journal(fault) => fault.source(),
+            Self::Entry { source, .. } => Some(source),
+        }
+    }
+}
+
+impl From<JournalFault> for BookFault {
+    fn from(fault: JournalFault) -> Self {
+        Self::Journal(fault)
+    }
+}
+
+/// One consortium's journal. Clones share it; whoever waits for the lock waits for a sync at most.
+#[derive(Clone)]
+pub(crate) struct Book {
+    journal: Arc<Mutex<Journal>>,
+    durable: Arc<watch::Sender<u64>>,
+}
+
+impl Book {
+    /// Opens the journal in `dir` and decodes every entry. Blocks.
+    pub(crate) fn open(dir: &Path, key: &DataKey) -> Result<(Self, Vec<JournalEntry>), BookFault> {
+        let (mut entries, mut refused) = (Vec::new(), None);
+        let (journal, _) = Journal::open(dir, key, |seq, bytes| {
+            match codec::decode::<JournalEntry>(bytes, JOURNAL_ENTRY_BYTES_MAX) {
+                Ok(entry) => entries.push(entry),
+                Err(source) => refused = refused.take().or(Some(BookFault::Entry { seq, source })),
+            }
+        })?;
+        if let Some(fault) = refused {
+            return Err(fault);
+        }
+        let (durable, _) = watch::channel(journal.entries());
+        Ok((Self { journal: Arc::new(Mutex::new(journal)), durable: Arc::new(durable) }, entries))
+    }
+
+    /// The journal, for reading. Blocks while a batch is synced.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Journal> {
+        // A holder that panicked leaves a journal that is sound or poisoned by itself.
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many entries are durable, now and later.
+    pub(crate) fn durable(&self) -> watch::Receiver<u64> {
+        self.durable.subscribe()
+    }
+
+    /// Entries from `from` on, at most `limit`, as they were written. Blocks.
+    pub(crate) fn read(&self, from: u64, limit: u64) -> Result<Vec<(u64, Vec<u8>)>, JournalFault> {
+        let journal = self.lock();
+        let end = from.saturating_add(limit).min(journal.entries());
+        (from..end).map(|seq| Ok((seq, journal.read(seq)?))).collect()
+    }
+
+    fn append(&self, first: u64, batch: &[Vec<u8>]) -> Result<u64, JournalFault> {
+        let mut journal = self.lock();
+        // The endpoint counts what the journal counts; anything else would file an entry under another's number.
+        assert_eq!(journal.entries(), first, "the endpoint and its journal agree on the next entry");
+        journal.append(batch)?;
+        Ok(journal.entries())
+    }
+}
+
+/// A batch that is being collected: the number of its first entry, and the entries as they will be written.
+pub(crate) struct Batch {
+    pub(crate) first: u64,
+    pub(crate) entries: Vec<Vec<u8>>,
+}
+
+/// Every consortium's journal.
+#[derive(Default)]
+pub(crate) struct Books(BTreeMap<ConsortiumId, Book>);
+
+impl Books {
+    pub(crate) fn insert(&mut self, consortium: ConsortiumId, book: Book) {
+        self.0.insert(consortium, book);
+    }
+
+    /// Appends and syncs; one past the last durable entry, or `None` when nothing can be written any more.
+    pub(crate) async fn append(&self, consortium: ConsortiumId, batch: Batch) -> Option<u64> {
+        let book = self.0.get(&consortium)?.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let upto = book.append(batch.first, &batch.entries)?;
+            book.durable.send_replace(upto);
+            Ok::<u64, JournalFault>(upto)
+        });
+        match written.await {
+            Ok(Ok(upto)) => Some(upto),
+            Ok(Err(fault)) => {
+                tracing::error!(event = "journal-failed", %consortium, %fault);
+                None
+            }
+            Err(_) => {
+                tracing::error!(event = "journal-failed", %consortium, fault = "the writer panicked");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The keystore as the driver uses it: the node's own keys, and the keys of each consortium.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cohortium_protocol::endpoint::NodeKeys;
+use cohortium_protocol::ident::ConsortiumId;
+use cohortium_protocol::key::pair::{KeyPair, SealingSecret};
+use cohortium_protocol::key::wrap::Secret32;
+use cohortium_protocol::record::charter::CharterKind;
+use cohortium_store::keystore::{Keystore, KeystoreFault};
+use cohortium_store::seal::{DataKey, random};
+use cohortium_transport::TlsIdentity;
+use zeroize::Zeroizing;
+
+use crate::daemon::DaemonFault;
+use crate::home;
+
+/// The open keystore. Writing to it blocks for a sync.
+pub(crate) struct Keys(Mutex<Keystore>);
+
+impl Keys {
+    /// Takes the keystore over, when it holds what every node has.
+    pub(crate) fn new(keystore: Keystore) -> Result<Self, DaemonFault> {
+        let keys = Self(Mutex::new(keystore));
+        for name in ["tls", "signing", "sealing", "log-salt"] {
+            keys.needed(name)?;
+        }
+        Ok(keys)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Keystore> {
+        // Every change of a keystore is whole or undone, so a holder that panicked leaves a sound one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seed(&self, name: &str) -> Option<Zeroizing<[u8; 32]>> {
+        let bytes = self.lock().secret(name)?;
+        Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
+    }
+
+    fn needed(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, DaemonFault> {
+        self.seed(name).ok_or_else(|| DaemonFault::SecretMissing { name: name.to_owned() })
+    }
+
+    pub(crate) fn tls_identity(&self) -> Result<TlsIdentity, DaemonFault> {
+        Ok(TlsIdentity::from_seed(&*self.needed("tls")?))
+    }
+
+    pub(crate) fn node_keys(&self) -> Result<NodeKeys, DaemonFault> {
+        Ok(NodeKeys {
+            root: self.seed("root").map(|seed| KeyPair::from_seed(&seed)),
+            signing: self.signing()?,
+            tls: KeyPair::from_seed(&*self.needed("tls")?).public(),
+            sealing: self.sealing()?.public(),
+        })
+    }
+
+    pub(crate) fn signing(&self) -> Result<KeyPair, DaemonFault> {
+        Ok(KeyPair::from_seed(&*self.needed("signing")?))
+    }
+
+    pub(crate) fn sealing(&self) -> Result<SealingSecret, DaemonFault> {
+        Ok(SealingSecret::from_seed(&*self.needed("sealing")?))
+    }
+
+    pub(crate) fn log_salt(&self) -> Result<Zeroizing<[u8; 32]>, DaemonFault> {
+        self.needed("log-salt")
+    }
+
+    pub(crate) fn journal_key(&self, consortium: &ConsortiumId) -> DataKey {
+        home::journal_key(&self.lock(), consortium)
+    }
+
+    /// The key of a consortium's local row ids, made when first needed. Blocks.
+    pub(crate) fn rows(&self, kind: CharterKind, consortium: &ConsortiumId) -> Result<Secret32, KeystoreFault> {
+        let name = home::rows_secret(kind, consortium);
+        let mut keystore = self.lock();
+        let kept = keystore.secret(&name).and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+        if let Some(bytes) = kept {
+            return Ok(Secret32::new(bytes));
+        }
+        let fresh = Zeroizing::new(random::<32>());
+        keystore.put_secret(&name, fresh.as_slice())?;
+        Ok(Secret32::new(*fresh))
+    }
+
+    /// The linkage key of one epoch, if this node holds it.
+    pub(crate) fn linkage(&self, kind: CharterKind, consortium: &ConsortiumId, epoch: u32) -> Option<Secret32> {
+        self.seed(&home::linkage_secret(kind, consortium, epoch)).map(|seed| Secret32::new(*seed))
+    }
+
+    /// Keeps the linkage key of one epoch. Blocks.
+    pub(crate) fn keep_linkage(
+        &self,
+        kind: CharterKind,
+        consortium: &ConsortiumId,
+        epoch: u32,
+        key: &Secret32,
+    ) -> Result<(), KeystoreFault> {
+        self.lock().put_secret(&home::linkage_secret(kind, consortium, epoch), key.as_bytes())
+    }
+}

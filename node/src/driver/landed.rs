@@ -1,0 +1,269 @@
+//! Landed versions: looked at in a worker, counted, and written to plain files for people.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cohortium_protocol::endpoint::io::LandedVersion;
+use cohortium_protocol::quantity::Rows;
+use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::record::listing::{BlobRef, BlobRole, Listing, ListingEntry};
+use cohortium_store::blob::{BlobFault, BlobStore};
+use tokio::task::spawn_blocking;
+
+use crate::driver::hands::{Hands, listing};
+use crate::driver::run::rows_stated;
+use crate::worker::job::{Job, Key32, Part, Report, ReportFault, SealedFile, Shape};
+use crate::worker::pass::FILES_MAX;
+
+/// Bytes copied at once.
+const PIECE_BYTES: usize = 1024 * 1024;
+
+/// A landed version as its listings show it, before anything of it is opened.
+pub(crate) enum Kind {
+    /// A table: the listings from the full one on.
+    Table(Vec<Listing>),
+    /// A set of files nobody looks into: the last listing, which is whole.
+    Files(Listing),
+}
+
+/// What the listings make of a version; `None` when they do not fit together.
+pub(crate) fn kind_of(listings: Vec<Listing>) -> Option<Kind> {
+    let all = |listing: &Listing, role: BlobRole| listing.entries().iter().all(|entry| entry.role == role);
+    let table = |listing: &Listing| {
+        let count = |role| listing.entries().iter().filter(|entry| entry.role == role).count();
+        count(BlobRole::Rows) == 1 && count(BlobRole::Deletes) <= 1 && count(BlobRole::File) == 0
+    };
+    match listings.as_slice() {
+        [] => None,
+        [.., last] if all(last, BlobRole::File) && listings.len() == 1 => Some(Kind::Files(last.clone())),
+        [full, ..] if full.entries().len() == 1 && listings.iter().all(table) => Some(Kind::Table(listings)),
+        _ => None,
+    }
+}
+
+/// Looks at a version that has just landed; `None`: it is refused. Files of a set are only copied: nothing is parsed.
+pub(crate) async fn check(hands: &Arc<Hands>, version: &LandedVersion) -> Option<Rows> {
+    match open(hands, version.listings.clone()).await {
+        Ok(Kind::Files(_)) => Some(Rows(0)),
+        Ok(Kind::Table(listings)) => {
+            let (chain, files) = chain(hands, listings).await.ok()?;
+            match hands.pool.run(Job::Check { chain }, files).await {
+                Ok(Report::Rows(rows)) => Some(rows),
+                Ok(_) => None,
+                Err(fault) => {
+                    tracing::warn!(event = "landing-refused", fault = ?fault.fault);
+                    None
+                }
+            }
+        }
+        Err(_) => None,
+    }
+}
+
+async fn open(hands: &Arc<Hands>, listings: Vec<BlobRef>) -> Result<Kind, ReportFault> {
+    let blobs = hands.blobs.clone();
+    let read = spawn_blocking(move || listings.into_iter().map(|blob| listing(&blobs, blob)).collect::<Option<Vec<_>>>());
+    let listings = read.await.ok().flatten();
+    listings.and_then(kind_of).ok_or(ReportFault::of(RunFault::Malformed))
+}
+
+/// The chain with its open files.
+async fn chain(hands: &Arc<Hands>, listings: Vec<Listing>) -> Result<(Vec<Part>, Vec<OwnedFd>), ReportFault> {
+    let blobs = hands.blobs.clone();
+    let opened = spawn_blocking(move || {
+        let (mut parts, mut files) = (Vec::new(), Vec::new());
+        for listing in &listings {
+            let part = part(&blobs, listing, &mut files).map_err(|fault| {
+                tracing::error!(event = "blob-unreadable", %fault);
+                ReportFault::of(RunFault::Unreadable)
+            })?;
+            parts.push(part.ok_or(ReportFault::of(RunFault::Malformed))?);
+        }
+        // One file more may come: what is written.
+        if files.len() < FILES_MAX { Ok((parts, files)) } else { Err(ReportFault::of(RunFault::Limit)) }
+    });
+    opened.await.unwrap_or(Err(ReportFault::LOST))
+}
+
+fn part(blobs: &BlobStore, listing: &Listing, files: &mut Vec<OwnedFd>) -> Result<Option<Part>, BlobFault> {
+    let mut sealed = |role: BlobRole| -> Result<Option<SealedFile>, BlobFault> {
+        let Some(entry) = listing.entries().iter().find(|entry| entry.role == role) else { return Ok(None) };
+        let (file, key, bytes) = blobs.open_for_worker(entry.blob.digest)?;
+        files.push(file.into());
+        Ok(Some(SealedFile { key: Key32(*key.expose()), bytes }))
+    };
+    let Some(rows) = sealed(BlobRole::Rows)? else { return Ok(None) };
+    let deletes = sealed(BlobRole::Deletes)?;
+    Ok(Some(Part {
+        rows,
+        rows_stated: rows_stated(listing, BlobRole::Rows),
+        deletes,
+        deletes_stated: rows_stated(listing, BlobRole::Deletes),
+    }))
+}
+
+/// Counts the distinct rows of a version in its landed files; files of a set have none.
+pub(crate) async fn count(hands: &Arc<Hands>, listings: Vec<BlobRef>) -> Result<Rows, ReportFault> {
+    let Kind::Table(listings) = open(hands, listings).await? else { return Ok(Rows(0)) };
+    let (chain, files) = chain(hands, listings).await?;
+    rows_of(hands.pool.run(Job::Count { chain }, files).await)
+}
+
+fn rows_of(report: Result<Report, ReportFault>) -> Result<Rows, ReportFault> {
+    match report? {
+        Report::Rows(rows) => Ok(rows),
+        _ => Err(ReportFault::LOST),
+    }
+}
+
+/// Why a version was not written to a file.
+#[derive(Debug)]
+pub(crate) enum CheckoutFault {
+    /// The version or its worker.
+    Worker(ReportFault),
+    /// The path's ending fits no form of this version.
+    Ending,
+    /// The file or folder could not be made or written.
+    Io(io::Error),
+    /// A stored blob could not be read.
+    Blob(BlobFault),
+}
+
+impl std::fmt::Display for CheckoutFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Worker(ReportFault { detail: Some(detail), .. }) => f.write_str(detail),
+            Self::Worker(ReportFault { fault, .. }) => write!(f, "the worker could not do it: {fault:?}"),
+            Self::Ending => f.write_str("a table is written to a path that ends in .parquet or .csv, files to a folder"),
+            Self::Io(source) => write!(f, "{source} while writing the landed version"),
+            Self::Blob(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl From<ReportFault> for CheckoutFault {
+    fn from(fault: ReportFault) -> Self {
+        Self::Worker(fault)
+    }
+}
+
+impl From<io::Error> for CheckoutFault {
+    fn from(fault: io::Error) -> Self {
+        Self::Io(fault)
+    }
+}
+
+/// Writes a version to a new file or folder, which appears whole or not at all.
+pub(crate) async fn checkout(hands: &Arc<Hands>, listings: Vec<BlobRef>, path: PathBuf) -> Result<Rows, CheckoutFault> {
+    if path.symlink_metadata().is_ok() {
+        return Err(CheckoutFault::Io(io::ErrorKind::AlreadyExists.into()));
+    }
+    let mut temp = path.as_os_str().to_owned();
+    temp.push(".part");
+    let temp = PathBuf::from(temp);
+    let written = match open(hands, listings).await? {
+        Kind::Table(listings) => checkout_table(hands, listings, &path, &temp).await,
+        Kind::Files(listing) => checkout_files(hands, listing, &temp).await,
+    };
+    // What has not taken its name is of no use.
+    let placed = written.and_then(|rows| fs::rename(&temp, &path).map(|()| rows).map_err(CheckoutFault::Io));
+    if placed.is_err() && temp.is_dir() {
+        let _ = fs::remove_dir_all(&temp);
+    } else if placed.is_err() {
+        let _ = fs::remove_file(&temp);
+    }
+    placed
+}
+
+async fn checkout_table(
+    hands: &Arc<Hands>,
+    listings: Vec<Listing>,
+    path: &Path,
+    temp: &Path,
+) -> Result<Rows, CheckoutFault> {
+    let shape = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("parquet") => Shape::Parquet,
+        Some("csv") => Shape::Csv,
+        _ => return Err(CheckoutFault::Ending),
+    };
+    let (chain, mut files) = chain(hands, listings).await?;
+    files.push(create(temp)?.into());
+    Ok(rows_of(hands.pool.run(Job::Merge { chain, shape }, files).await)?)
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+async fn checkout_files(hands: &Arc<Hands>, listing: Listing, temp: &Path) -> Result<Rows, CheckoutFault> {
+    let (blobs, temp) = (hands.blobs.clone(), temp.to_owned());
+    let copied = spawn_blocking(move || {
+        fs::create_dir(&temp)?;
+        for entry in listing.entries() {
+            copy_out(&blobs, entry, &temp)?;
+        }
+        Ok(Rows(0))
+    });
+    copied.await.unwrap_or(Err(CheckoutFault::Worker(ReportFault::LOST)))
+}
+
+/// The path was checked to lie below its folder when the listing was decoded; the folder is new, so nothing is in it but
+/// what was put there.
+fn copy_out(blobs: &BlobStore, entry: &ListingEntry, folder: &Path) -> Result<(), CheckoutFault> {
+    let path = folder.join(entry.path.as_str());
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = create(&path)?;
+    let reader = blobs.reader(entry.blob.digest).map_err(CheckoutFault::Blob)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut at = 0;
+    loop {
+        let read = reader.read_at(at, &mut piece).map_err(CheckoutFault::Blob)?;
+        if read == 0 {
+            break;
+        }
+        file.write_all(&piece[..read])?;
+        at += read as u64;
+    }
+    file.sync_all()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use cohortium_protocol::digest::blob_digest;
+    use cohortium_protocol::quantity::Bytes;
+
+    use super::*;
+
+    fn listing_of(entries: &[(&str, BlobRole)]) -> Listing {
+        let blob = BlobRef { digest: blob_digest(b"x"), bytes: Bytes(1) };
+        let entry = |(path, role): &(&str, BlobRole)| ListingEntry {
+            path: path.parse().unwrap(),
+            role: *role,
+            blob,
+            rows: Rows(0),
+        };
+        Listing::try_from(entries.iter().map(entry).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_version_is_a_table_with_its_deltas_or_one_set_of_files_and_nothing_between() {
+        let full = listing_of(&[("r", BlobRole::Rows)]);
+        let delta = listing_of(&[("d", BlobRole::Deletes), ("r", BlobRole::Rows)]);
+        let set = listing_of(&[("a", BlobRole::File), ("b", BlobRole::File)]);
+        let mixed = listing_of(&[("a", BlobRole::File), ("r", BlobRole::Rows)]);
+        let two = listing_of(&[("q", BlobRole::Rows), ("r", BlobRole::Rows)]);
+        assert!(matches!(kind_of(vec![full.clone(), delta.clone()]), Some(Kind::Table(all)) if all.len() == 2));
+        assert!(matches!(kind_of(vec![set.clone()]), Some(Kind::Files(_))));
+        assert!(matches!(kind_of(vec![listing_of(&[])]), Some(Kind::Files(_))), "a set may be empty");
+        for wrong in [vec![], vec![mixed], vec![two], vec![delta.clone()], vec![full, set.clone()], vec![set, delta]] {
+            assert!(kind_of(wrong).is_none());
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The driver: feeds every input to the endpoint in the order it happened, and carries out every effect.
+//!
+//! It decides nothing: what may be said, served and stored is the endpoint's. Read `core` for the turn, `queue` for what
+//! comes in, `hands` for what effects are carried out with.
+
+pub(crate) mod clock;
+pub(crate) mod queue;
+pub(crate) mod books;
+pub(crate) mod wires;
+pub(crate) mod keys;
+pub(crate) mod cuts;
+pub(crate) mod landings;
+pub(crate) mod bulk;
+pub(crate) mod linkage;
+pub(crate) mod files;
+pub(crate) mod run;
+pub(crate) mod landed;
+pub(crate) mod sweep;
+pub(crate) mod audit;
+pub(crate) mod shown;
+pub(crate) mod hands;
+pub(crate) mod entry;
+pub(crate) mod core;

@@ -1,0 +1,100 @@
+//! What the core shows to the other parts after each turn: who may connect, and when shares are due.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use cohortium_protocol::endpoint::Endpoint;
+use cohortium_protocol::endpoint::io::Notice;
+use cohortium_protocol::ident::{ConsortiumId, ShareId};
+use cohortium_protocol::key::pair::PublicKey;
+use cohortium_protocol::record::schedule::Schedule;
+use cohortium_transport::{Admission, Alpn};
+use tokio::sync::watch;
+
+/// A share and when it is due.
+pub(crate) type Due = (ConsortiumId, ShareId, Schedule);
+
+/// The latest state, shared.
+#[derive(Clone, Default)]
+pub(crate) struct Shown(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    admitted: RwLock<BTreeSet<PublicKey>>,
+    joins: AtomicBool,
+    schedules: watch::Sender<Vec<Due>>,
+}
+
+impl Shown {
+    /// Takes over what the endpoint says now.
+    pub(crate) fn refresh(&self, endpoint: &Endpoint) {
+        let admitted: BTreeSet<PublicKey> = endpoint.admitted().into_iter().collect();
+        let known = self.0.admitted.read().is_ok_and(|known| *known == admitted);
+        if !known {
+            *self.0.admitted.write().unwrap_or_else(PoisonError::into_inner) = admitted;
+        }
+        self.0.joins.store(endpoint.expects_joins(), Ordering::Release);
+        let due = endpoint.consortia().flat_map(|consortium| {
+            let schedules = endpoint.schedules(consortium).into_iter();
+            schedules.map(move |(share, schedule)| (consortium, share, schedule))
+        });
+        let due: Vec<Due> = due.collect();
+        self.0.schedules.send_if_modified(|have| {
+            let differs = *have != due;
+            if differs {
+                *have = due;
+            }
+            differs
+        });
+    }
+
+    /// Nobody may connect any more.
+    pub(crate) fn clear(&self) {
+        self.0.admitted.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn schedules(&self) -> watch::Receiver<Vec<Due>> {
+        self.0.schedules.subscribe()
+    }
+
+    pub(crate) fn admission(&self) -> Roster {
+        Roster(self.clone())
+    }
+}
+
+/// Who may connect, for the transport.
+pub(crate) struct Roster(Shown);
+
+impl Admission for Roster {
+    /// A joining hospital is known to nobody yet: while a token is out, whoever speaks the join protocol is heard briefly.
+    fn admits(&self, alpn: Alpn, key: &PublicKey) -> bool {
+        match alpn {
+            Alpn::Join => self.0.0.joins.load(Ordering::Acquire),
+            Alpn::Member => self.0.0.admitted.read().unwrap_or_else(PoisonError::into_inner).contains(key),
+        }
+    }
+}
+
+/// A notice as a line of the log: names of parties, ids, codes and counts.
+pub(crate) fn log(notice: &Notice) {
+    match notice {
+        Notice::PeerUp(peer) => tracing::info!(event = "peer-up", %peer),
+        Notice::PeerDown(peer) => tracing::info!(event = "peer-down", %peer),
+        Notice::Refused { peer, code } => {
+            let peer = peer.as_ref().map(tracing::field::display);
+            tracing::warn!(event = "refused", peer, code = code.code(), name = code.name());
+        }
+        Notice::CharterInForce(version) => tracing::info!(event = "charter-in-force", version),
+        Notice::Stated(share, snapshot) => tracing::info!(event = "stated", %share, %snapshot),
+        Notice::RunFailed(share, fault) => tracing::warn!(event = "run-failed", %share, ?fault),
+        Notice::Unchanged(share) => tracing::info!(event = "unchanged", %share),
+        // How many rows landed is for the person who asks, not for a log file (law 8).
+        Notice::Landed(subscription, snapshot, _) => tracing::info!(event = "landed", %subscription, %snapshot),
+        Notice::LandingRefused(subscription, snapshot, code) => {
+            tracing::warn!(event = "landing-refused", %subscription, %snapshot, code = code.code());
+        }
+        Notice::Revoked(subscription) => tracing::info!(event = "revoked", %subscription),
+        Notice::Lied(peer, digest) => tracing::error!(event = "lied", %peer, %digest),
+    }
+}

@@ -1,0 +1,204 @@
+//! Connections and the streams on them that wait for an answer, by the numbers that the endpoint knows them by.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cohortium_protocol::code::{ErrorCode, MessageType};
+use cohortium_protocol::endpoint::io::{Answer, ConnId, Message, Protocol, StreamId};
+use cohortium_protocol::limits::{ANSWER_DEADLINE, CONTROL_FRAME_BYTES_MAX, HEADER_DEADLINE, HELLO_DEADLINE};
+use cohortium_protocol::message::hello::Refused;
+use cohortium_protocol::time::Seconds;
+use cohortium_protocol::wire::codec;
+use cohortium_protocol::wire::frame::{FrameHeader, HEADER_BYTES};
+use cohortium_transport::frame::{read_frame, write_frame};
+use cohortium_transport::{Connection, RecvHalf, SendHalf};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::driver::queue::{Event, Queue};
+use crate::offline::folder::Folder;
+
+/// First frames of one connection that are read at the same time.
+const FRAMES_READ_MAX: usize = 8;
+/// How long a connection that is told to close may still deliver the answers before it.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
+/// How long after the last answer the close comes, so that the peer reads the answer first.
+const CLOSE_AFTER: Duration = Duration::from_millis(150);
+
+/// A duration of the protocol as the clock takes it.
+pub(crate) const fn duration(seconds: Seconds) -> Duration {
+    Duration::from_secs(seconds.0)
+}
+
+/// A way to a peer.
+#[derive(Clone)]
+pub(crate) enum Wire {
+    /// A connection.
+    Network {
+        /// The connection.
+        connection: Connection,
+        /// The answers that are being written on it.
+        replies: TaskTracker,
+    },
+    /// A folder that the peer exported.
+    Folder(Arc<Folder>),
+}
+
+impl Wire {
+    pub(crate) fn network(connection: Connection) -> Self {
+        Self::Network { connection, replies: TaskTracker::new() }
+    }
+}
+
+/// Where an answer goes.
+pub(crate) enum ReplyTo {
+    /// To the stream that the request came on.
+    Stream(SendHalf, RecvHalf),
+    /// To a task of this process.
+    Here(oneshot::Sender<Message>),
+}
+
+/// All connections and streams.
+#[derive(Default)]
+pub(crate) struct Wires {
+    wires: BTreeMap<ConnId, Wire>,
+    waiting: BTreeMap<StreamId, (ConnId, ReplyTo)>,
+    last: u64,
+}
+
+impl Wires {
+    /// Numbers a new connection.
+    pub(crate) fn add(&mut self, wire: Wire) -> ConnId {
+        self.last += 1;
+        let conn = ConnId(self.last);
+        self.wires.insert(conn, wire);
+        conn
+    }
+
+    /// Numbers a stream whose request is about to be told. `None`: its connection is gone.
+    pub(crate) fn ask(&mut self, conn: ConnId, reply: ReplyTo) -> Option<StreamId> {
+        self.wires.get(&conn)?;
+        self.last += 1;
+        let stream = StreamId(self.last);
+        self.waiting.insert(stream, (conn, reply));
+        Some(stream)
+    }
+
+    pub(crate) fn get(&self, conn: ConnId) -> Option<&Wire> {
+        self.wires.get(&conn)
+    }
+
+    /// The stream to answer on, which is answered once.
+    pub(crate) fn take(&mut self, stream: StreamId) -> Option<(Wire, ReplyTo)> {
+        let (conn, reply) = self.waiting.remove(&stream)?;
+        Some((self.wires.get(&conn)?.clone(), reply))
+    }
+
+    /// Forgets a connection and every stream on it. `None`: it was forgotten before.
+    pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Wire> {
+        self.waiting.retain(|_, (on, _)| *on != conn);
+        self.wires.remove(&conn)
+    }
+
+    /// Closes everything with code 0.
+    pub(crate) fn close_all(&mut self) {
+        self.waiting.clear();
+        for wire in std::mem::take(&mut self.wires).into_values() {
+            if let Wire::Network { connection, .. } = wire {
+                connection.close(0, "the node stops");
+            }
+        }
+    }
+}
+
+/// Sends one answer.
+pub(crate) fn reply(wire: &Wire, to: ReplyTo, message: Message) {
+    match (to, wire) {
+        (ReplyTo::Here(answer), _) => drop(answer.send(message)),
+        (ReplyTo::Stream(mut send, recv), Wire::Network { replies, .. }) => {
+            replies.spawn(async move {
+                let deadline = duration(ANSWER_DEADLINE);
+                let written = write_frame(&mut send, message.kind, &message.payload, deadline).await;
+                if written.is_ok() {
+                    // The peer may have gone meanwhile; its own deadline tells it.
+                    let _ = send.finish().await;
+                }
+                drop(recv);
+            });
+        }
+        // A folder has no streams.
+        (ReplyTo::Stream(..), Wire::Folder(_)) => {}
+    }
+}
+
+/// Closes a connection once the answers under way are out, and tells the peer why.
+pub(crate) fn close(wire: Wire, code: ErrorCode) {
+    let Wire::Network { connection, replies } = wire else { return };
+    tokio::spawn(async move {
+        replies.close();
+        let _ = timeout(LAST_WORDS, replies.wait()).await;
+        tokio::time::sleep(CLOSE_AFTER).await;
+        connection.close(u32::from(code.code()), code.name());
+    });
+}
+
+/// Opens a stream, sends one frame, reads one frame.
+pub(crate) async fn ask(connection: &Connection, message: &Message) -> Answer {
+    let hello = matches!(message.kind, MessageType::Hello | MessageType::Join);
+    let deadline = duration(if hello { HELLO_DEADLINE } else { ANSWER_DEADLINE });
+    let exchange = async {
+        let (mut send, mut recv) = connection.open().await.ok()?;
+        write_frame(&mut send, message.kind, &message.payload, deadline).await.ok()?;
+        // A peer that has read the whole frame may have stopped the stream: the answer comes all the same.
+        let _ = send.finish().await;
+        read_frame(&mut recv, deadline).await.ok()
+    };
+    match timeout(deadline, exchange).await.ok().flatten() {
+        Some((kind, payload)) => answer(kind, payload),
+        None => Answer::Lost,
+    }
+}
+
+/// What an answering frame means.
+pub(crate) fn answer(kind: MessageType, payload: Vec<u8>) -> Answer {
+    if kind != MessageType::Refused {
+        return Answer::Message(Message { kind, payload });
+    }
+    // A code of a later version, or none at all, is still a refusal.
+    let code = codec::decode::<Refused>(&payload, CONTROL_FRAME_BYTES_MAX).ok();
+    Answer::Refused(code.and_then(|refused| ErrorCode::from_code(refused.code)).unwrap_or(ErrorCode::Unavailable))
+}
+
+/// Hands every first frame that the peer sends to the core, until the connection ends.
+pub(crate) async fn listen(conn: ConnId, connection: Connection, protocol: Protocol, queue: Queue) {
+    let slots = Arc::new(Semaphore::new(FRAMES_READ_MAX));
+    while let Ok((send, recv)) = connection.accept().await {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+        let (queue, protocol) = (queue.clone(), protocol.clone());
+        tokio::spawn(async move {
+            let mut recv = recv;
+            // A frame that is late, malformed or not of this protocol ends its stream and nothing else.
+            if let Ok(Some(message)) = timeout(duration(HEADER_DEADLINE), first_frame(&mut recv, &protocol)).await {
+                queue.send(Event::Request { conn, message, reply: ReplyTo::Stream(send, recv) }).await;
+            }
+            drop(slot);
+        });
+    }
+    queue.send(Event::Closed(conn)).await;
+}
+
+/// Reads a frame, refusing its header before anything is allocated for it.
+async fn first_frame(recv: &mut RecvHalf, protocol: &Protocol) -> Option<Message> {
+    let mut header = [0; HEADER_BYTES];
+    recv.read_exact(&mut header).await.ok()?;
+    let header = FrameHeader::parse(header).ok()?;
+    let joining = header.kind == MessageType::Join;
+    if joining != (*protocol == Protocol::Join) {
+        return None;
+    }
+    let mut payload = vec![0; header.payload_bytes];
+    recv.read_exact(&mut payload).await.ok()?;
+    Some(Message { kind: header.kind, payload })
+}

@@ -1,0 +1,160 @@
+//! Writing what a consumer lacks into a new folder, under the rules of serving.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cohortium_protocol::code::ErrorCode;
+use cohortium_protocol::endpoint::io::Input;
+use cohortium_protocol::ident::{ConsortiumId, SubscriptionId};
+use cohortium_protocol::message::document::Numbered;
+use cohortium_protocol::outboard::ranges;
+use cohortium_protocol::quantity::Bytes;
+use cohortium_protocol::record::listing::BlobRef;
+use cohortium_protocol::wire::codec;
+use cohortium_store::blob::BlobStore;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::control::{ErrorKind, Reply};
+use crate::driver::clock;
+use crate::driver::hands::{Hands, listing};
+use crate::offline::folder::{BLOBS, DOCUMENTS, Heading, OUTBOARDS, framed};
+use crate::service::control::Out;
+use crate::service::office::{Answered, broken, error, no_consortium, stopping};
+
+/// What is exported, and where to.
+pub(crate) struct Export {
+    pub(crate) consortium: ConsortiumId,
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) folder: PathBuf,
+}
+
+/// What the rules let into it.
+struct Plan {
+    documents: Vec<Numbered>,
+    listings: Vec<BlobRef>,
+}
+
+/// Writes the folder. It has its name only when it is whole.
+pub(crate) async fn run(hands: &Arc<Hands>, export: Export, out: &mut Out) -> Answered {
+    let Export { consortium, subscription, folder } = export;
+    if !folder.is_absolute() || folder.symlink_metadata().is_ok() {
+        return Err(error(ErrorKind::Usage, "the folder must have an absolute path and may not be there yet"));
+    }
+    let place = hands.place(&consortium).ok_or_else(no_consortium)?;
+    // Taken before the rules are asked: a revocation from here on ends the export.
+    let token = hands.cuts.token(subscription);
+    let now = clock::wall();
+    let plan = hands.queue.look(move |endpoint| {
+        let plan = endpoint.export(consortium, subscription, now)?;
+        Ok(Plan { documents: plan.documents, listings: plan.listings })
+    });
+    let plan: Option<Result<Plan, ErrorCode>> = plan.await;
+    let plan = plan.ok_or_else(stopping)?.map_err(|code| error(kind_of(code), format_args!("nothing may leave: {code}")))?;
+    let heading = Heading { consortium, provider: place.party, subscription };
+    let snapshots = plan.listings.len() as u64;
+    let mut temp = folder.as_os_str().to_owned();
+    temp.push(".part");
+    let temp = PathBuf::from(temp);
+    let written = write(hands, &temp, heading, plan, token.clone(), out).await;
+    let placed = written.and_then(|bytes| {
+        fs::rename(&temp, &folder).map_err(|fault| error(ErrorKind::Local, fault))?;
+        Ok(bytes)
+    });
+    match placed {
+        Ok(bytes) if !token.is_cancelled() => {
+            hands.queue.input(Input::Served { subscription, bytes: Bytes(bytes) }).await;
+            Ok(Reply::Exported { bytes, snapshots })
+        }
+        Ok(_) => {
+            // Cut between the last byte and the rename.
+            let _ = fs::remove_dir_all(&folder);
+            Err(revoked())
+        }
+        Err(reply) => {
+            let _ = fs::remove_dir_all(&temp);
+            Err(reply)
+        }
+    }
+}
+
+const fn kind_of(code: ErrorCode) -> ErrorKind {
+    match code {
+        ErrorCode::NotFound | ErrorCode::ConsortiumUnknown => ErrorKind::NotFound,
+        _ => ErrorKind::Refused,
+    }
+}
+
+fn revoked() -> Reply {
+    error(ErrorKind::Refused, "the subscription was cut while the folder was written; nothing of it stays")
+}
+
+async fn write(
+    hands: &Arc<Hands>,
+    temp: &Path,
+    heading: Heading,
+    plan: Plan,
+    token: CancellationToken,
+    out: &mut Out,
+) -> Result<u64, Reply> {
+    let (blobs, folder) = (hands.blobs.clone(), temp.to_owned());
+    let begun = spawn_blocking(move || begin(&blobs, &folder, &heading, &plan)).await.map_err(|_| broken())?;
+    let wanted = begun.map_err(|fault| error(ErrorKind::Local, fault))?;
+    let total: u64 = wanted.iter().map(|blob| blob.bytes.0).sum();
+    let mut done = 0;
+    for blob in wanted {
+        let (blobs, folder, token) = (hands.blobs.clone(), temp.to_owned(), token.clone());
+        let copied = spawn_blocking(move || copy(&blobs, &folder, blob, &token)).await.map_err(|_| broken())?;
+        copied.map_err(|fault| if fault.kind() == io::ErrorKind::Interrupted { revoked() } else { error(ErrorKind::Local, fault) })?;
+        done += blob.bytes.0;
+        out.say(&Reply::Progress { done, total: Some(total), unit: "bytes".to_owned() }).await;
+    }
+    Ok(done)
+}
+
+/// Makes the folder with its documents; gives the blobs that belong into it, each once.
+fn begin(blobs: &BlobStore, folder: &Path, heading: &Heading, plan: &Plan) -> io::Result<Vec<BlobRef>> {
+    for part in [folder.to_owned(), folder.join(BLOBS), folder.join(OUTBOARDS)] {
+        DirBuilder::new().mode(0o700).create(part)?;
+    }
+    let mut documents = create(&folder.join(DOCUMENTS))?;
+    documents.write_all(&framed(&codec::encode(heading)))?;
+    for numbered in &plan.documents {
+        documents.write_all(&framed(&codec::encode(numbered)))?;
+    }
+    documents.sync_all()?;
+    let mut wanted = std::collections::BTreeSet::new();
+    for blob in &plan.listings {
+        let listing = listing(blobs, *blob).ok_or_else(|| io::Error::other(format!("listing {} cannot be read", blob.digest)))?;
+        wanted.insert(*blob);
+        wanted.extend(listing.entries().iter().map(|entry| entry.blob));
+    }
+    Ok(wanted.into_iter().collect())
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Copies one blob and its outboard, range by range, until the token says stop.
+fn copy(blobs: &BlobStore, folder: &Path, blob: BlobRef, token: &CancellationToken) -> io::Result<()> {
+    let name = blob.digest.to_string();
+    let outboard = blobs.outboard(blob.digest).map_err(io::Error::other)?;
+    let mut file = create(&folder.join(OUTBOARDS).join(&name))?;
+    file.write_all(&outboard.to_bytes())?;
+    file.sync_all()?;
+    let reader = blobs.reader(blob.digest).map_err(io::Error::other)?;
+    let mut file = create(&folder.join(BLOBS).join(&name))?;
+    let mut buffer = Vec::new();
+    for range in ranges(reader.bytes()) {
+        if token.is_cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        reader.read_range(range, &mut buffer).map_err(io::Error::other)?;
+        file.write_all(&buffer)?;
+    }
+    file.sync_all()
+}

@@ -1,0 +1,11 @@
+//! Snapshots carried by hand: a provider writes a folder, a consumer takes it in with the same checks as from the network.
+//!
+//! ```text
+//! documents.bin      heading, then every document in order; each with its length as u32, little endian
+//! blobs/<digest>     the blobs of the snapshots, not sealed
+//! outboards/<digest> their outboards
+//! ```
+
+pub(crate) mod folder;
+pub(crate) mod export;
+pub(crate) mod import;

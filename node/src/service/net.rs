@@ -1,0 +1,192 @@
+//! The network: connections that come, and connections that are dialled until they stand, again and again.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cohortium_protocol::endpoint::io::{Protocol, Side};
+use cohortium_protocol::ident::ConsortiumId;
+use cohortium_protocol::key::pair::PublicKey;
+use cohortium_store::seal::random;
+use cohortium_transport::{Alpn, Connection, DialError, DialTarget, HostPort, Route, Transport};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+
+use crate::config::file::RouteKind;
+use crate::config::resolve::Config;
+use crate::driver::queue::{Event, NewWire, Queue};
+use crate::driver::wires::Wire;
+use crate::home::MembershipFile;
+
+/// The first pause after a failed dial; it doubles.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// A connection that stood this long was a good one: the pauses begin anew.
+const GOOD: Duration = Duration::from_secs(5);
+/// How long one route is tried while there are others.
+const ROUTE_TRY: Duration = Duration::from_secs(4);
+/// Hospitals that speak the join protocol at the same time.
+const JOINS_MAX: usize = 8;
+/// How long one of them is heard.
+const JOIN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Takes connections until the transport is closed.
+pub(crate) async fn accept(transport: Transport, queue: Queue) {
+    let joins = Arc::new(Semaphore::new(JOINS_MAX));
+    while let Some(connection) = transport.accept().await {
+        match connection.alpn() {
+            Alpn::Member => {
+                introduce(&queue, connection, Side::Listener, Protocol::Main, None).await;
+            }
+            Alpn::Join => {
+                let Ok(place) = Arc::clone(&joins).try_acquire_owned() else {
+                    connection.close(0, "too many are joining");
+                    continue;
+                };
+                introduce(&queue, connection.clone(), Side::Listener, Protocol::Join, None).await;
+                tokio::spawn(async move {
+                    if timeout(JOIN_DEADLINE, connection.closed()).await.is_err() {
+                        connection.close(0, "joining took too long");
+                    }
+                    drop(place);
+                });
+            }
+        }
+    }
+}
+
+/// Tells the core of a connection. `false`: the core has ended.
+async fn introduce(
+    queue: &Queue,
+    connection: Connection,
+    side: Side,
+    protocol: Protocol,
+    consortium: Option<ConsortiumId>,
+) -> bool {
+    let tls = connection.peer_key();
+    let (number, numbered) = oneshot::channel();
+    let wire = Wire::network(connection);
+    let new = NewWire { wire, side, protocol, consortium, tls, number };
+    queue.send(Event::Wire(Box::new(new))).await && numbered.await.is_ok()
+}
+
+/// Dials the operators of this node's consortia.
+#[derive(Clone)]
+pub(crate) struct Dialler(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    queue: Queue,
+    routes: Vec<Route>,
+    dialled: Mutex<BTreeSet<ConsortiumId>>,
+}
+
+impl Dialler {
+    pub(crate) fn new(transport: Transport, queue: Queue, config: &Config) -> Self {
+        let route = |kind: &RouteKind| match kind {
+            RouteKind::Quic => Some(Route::Quic),
+            RouteKind::Tcp => Some(Route::Tcp),
+            RouteKind::Proxy => config.proxy.clone().map(|addr| Route::Proxy { addr }),
+        };
+        let routes = config.routes.iter().filter_map(route).collect();
+        Self(Arc::new(Inner { transport, queue, routes, dialled: Mutex::default() }))
+    }
+
+    /// Dials from now on, unless this node is the operator or dials already.
+    pub(crate) fn dial(&self, membership: &MembershipFile) {
+        let Some(address) = membership.dial_address() else { return };
+        let consortium = membership.consortium;
+        if self.0.dialled.lock().unwrap_or_else(PoisonError::into_inner).insert(consortium) {
+            let (dialler, first_key) = (self.clone(), membership.operator_tls);
+            tokio::spawn(async move { dialler.keep_dialling(consortium, address, first_key).await });
+        }
+    }
+
+    async fn keep_dialling(self, consortium: ConsortiumId, address: HostPort, first_key: PublicKey) {
+        let mut pause = PAUSE_MIN;
+        let mut other_key = false;
+        loop {
+            // A node record that came later names a later key; after a refusal the other one is tried.
+            let Some(known) = self.operator_key(consortium).await else { return };
+            let key = if other_key { first_key } else { known.unwrap_or(first_key) };
+            match self.reach(&address, key).await {
+                Ok(connection) => {
+                    let since = Instant::now();
+                    let told =
+                        introduce(&self.0.queue, connection.clone(), Side::Dialler, Protocol::Main, Some(consortium));
+                    if !told.await {
+                        return;
+                    }
+                    let closed = connection.closed().await;
+                    tracing::info!(event = "connection-ended", %consortium, %closed);
+                    if since.elapsed() >= GOOD {
+                        pause = PAUSE_MIN;
+                    }
+                }
+                Err(DialError::Stopped) => return,
+                Err(fault) => {
+                    other_key = matches!(fault, DialError::WrongKey) && !other_key;
+                    tracing::info!(event = "dial-failed", %consortium, %fault);
+                }
+            }
+            sleep(jittered(pause)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// The operator's TLS key as its newest node record names it; outer `None`: the core has ended.
+    async fn operator_key(&self, consortium: ConsortiumId) -> Option<Option<PublicKey>> {
+        let look = self.0.queue.look(move |endpoint| {
+            let state = endpoint.state(consortium)?;
+            let operator = state.charters.head()?.charter.operator().0.clone();
+            Some(state.records.get(&operator)?.record.tls)
+        });
+        look.await
+    }
+
+    async fn reach(&self, address: &HostPort, key: PublicKey) -> Result<Connection, DialError> {
+        let mut last = DialError::Stopped;
+        for (at, route) in self.0.routes.iter().enumerate() {
+            let alpn = Alpn::Member;
+            let target = DialTarget { addr: address.clone(), peer_key: key, alpn, route: route.clone() };
+            let dialling = self.0.transport.dial(&target);
+            let more = at + 1 < self.0.routes.len();
+            let dialled = match more {
+                true => timeout(ROUTE_TRY, dialling).await.unwrap_or(Err(DialError::TimedOut { deadline: ROUTE_TRY })),
+                false => dialling.await,
+            };
+            match dialled {
+                Ok(connection) => return Ok(connection),
+                Err(fault) => {
+                    // A network behind a proxy often resolves no outside names itself.
+                    let go_on = fault.another_route_may_help() || matches!(fault, DialError::Unresolved { .. });
+                    last = fault;
+                    if !go_on {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Between half and one and a half of a pause, so that 200 members do not come back at the same moment.
+fn jittered(pause: Duration) -> Duration {
+    let [share] = random::<1>();
+    pause / 2 + pause * u32::from(share) / 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_spread_around_their_length() {
+        for _ in 0..1000 {
+            let pause = jittered(Duration::from_millis(1000));
+            assert!((Duration::from_millis(500)..=Duration::from_millis(1500)).contains(&pause));
+        }
+    }
+}

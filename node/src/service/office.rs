@@ -1,0 +1,325 @@
+//! The office: what each request on the control socket comes to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cohortium_engine::policy::opt_out_id;
+use cohortium_protocol::endpoint::io::OrderFault;
+use cohortium_protocol::ident::{ConsortiumId, DatasetId, ShareId};
+use cohortium_protocol::key::signed::Signed;
+use cohortium_protocol::limits::JOURNAL_ENTRY_BYTES_MAX;
+use cohortium_protocol::record::dataset::Source;
+use cohortium_protocol::record::listing::BlobRef;
+use cohortium_protocol::record::order::{Command, OptOutEntry, Order};
+use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
+use cohortium_protocol::record::share::Content;
+use cohortium_protocol::wire::codec;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::control::{ErrorKind, Reply, Request};
+use crate::driver::hands::Hands;
+use crate::driver::queue::Queue;
+use crate::driver::run::{self, What};
+use crate::driver::{entry, files, landed};
+use crate::home::Home;
+use crate::offline::{export, import};
+use crate::service::control::Out;
+use crate::service::net::Dialler;
+use crate::service::verify;
+use crate::view;
+use crate::worker::job::{Job, Report, ReportFault};
+
+/// Journal entries of one answer.
+const HISTORY_ENTRIES_MAX: u32 = 1000;
+
+/// What requests are answered with.
+pub(crate) struct Office {
+    pub(crate) home: Home,
+    pub(crate) queue: Queue,
+    pub(crate) hands: Arc<Hands>,
+    pub(crate) dialler: Dialler,
+    pub(crate) preview_rows_max: u32,
+    pub(crate) shutdown: watch::Sender<bool>,
+}
+
+/// An answer or the error that stands in its place.
+pub(crate) type Answered = Result<Reply, Reply>;
+
+/// An error for a person.
+pub(crate) fn error(kind: ErrorKind, message: impl std::fmt::Display) -> Reply {
+    Reply::Error { kind, message: message.to_string() }
+}
+
+/// The core has ended under the request.
+pub(crate) fn stopping() -> Reply {
+    error(ErrorKind::Local, "the daemon is stopping")
+}
+
+/// A blocking part of an answer panicked: our bug.
+pub(crate) fn broken() -> Reply {
+    error(ErrorKind::Local, "the daemon failed within this request; it goes on")
+}
+
+impl Office {
+    /// Ends the daemon.
+    pub(crate) fn end(&self) {
+        self.shutdown.send_replace(true);
+    }
+
+    /// The last line of an answer; lines of progress may go to `out` before.
+    pub(crate) async fn answer(&self, request: Request, out: &mut Out) -> Reply {
+        let answered = match request {
+            Request::Ping => {
+                Ok(Reply::Pong { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() })
+            }
+            Request::View => self.queue.look(view::views).await.map(Reply::View).ok_or_else(stopping),
+            Request::Order(order) => self.order(order).await.map(|()| Reply::Done),
+            Request::Preview { order, rows } => self.preview(order, rows).await,
+            Request::Checkout { order, path } => self.checkout(order, &path).await,
+            Request::Count { order } => self.count(order).await,
+            Request::Profile { source } => self.profile(source).await,
+            Request::OptOutEntry { consortium, dataset, patient } => {
+                self.opt_out_entry(consortium, dataset, patient).await
+            }
+            Request::History { consortium, from, limit } => self.history(consortium, from, limit).await,
+            Request::Export { consortium, subscription, folder } => {
+                let what = export::Export { consortium, subscription, folder: PathBuf::from(folder) };
+                export::run(&self.hands, what, out).await
+            }
+            Request::Import { consortium, folder } => {
+                import::run(&self.hands, consortium, Path::new(&folder)).await
+            }
+            Request::Enter { consortium } => self.enter(consortium).await,
+            Request::Verify => verify::run(&self.hands, &self.home, out).await,
+            Request::Shutdown => Ok(Reply::Done),
+        };
+        answered.unwrap_or_else(|reply| reply)
+    }
+
+    async fn order(&self, order: Box<Signed<Order>>) -> Result<(), Reply> {
+        let result = self.queue.order(order).await.ok_or_else(stopping)?;
+        result.map_err(|fault| error(kind_of(&fault), fault))
+    }
+
+    async fn preview(&self, order: Box<Signed<Order>>, rows: u32) -> Answered {
+        let (consortium, command) = claimed(&order)?;
+        let Command::Preview { share } = command else { return Err(other_command()) };
+        self.order(order).await?;
+        let found = self.previewed(consortium, share).await?;
+        let rows = rows.min(self.preview_rows_max);
+        let recipients = found.share.consumers.iter().cloned().collect();
+        if found.share.content == Content::UncheckedFiles {
+            return preview_files(&found.dataset.source, rows, recipients).await;
+        }
+        let hands = Arc::clone(&self.hands);
+        let opened = spawn_blocking(move || {
+            let (source, _) = open(&found.dataset.source)?;
+            let what = What {
+                consortium,
+                share: &found.share,
+                dataset: &found.dataset,
+                opted_out: &found.opted_out,
+                epoch: found.epoch,
+            };
+            let terms = run::terms(&hands, &what).map_err(|fault| refused(&ReportFault::of(fault)))?;
+            Ok::<_, Reply>((source, terms))
+        });
+        let (source, terms) = opened.await.unwrap_or_else(|_| Err(broken()))?;
+        let job = Job::Preview { terms: Box::new(terms), rows };
+        match self.hands.pool.run(job, vec![source.into()]).await {
+            Ok(Report::Previewed(seen)) => {
+                let dropped = seen.dropped.into_iter().map(String::from).collect();
+                Ok(Reply::Rows { header: seen.header, rows: seen.rows, dropped, recipients })
+            }
+            Ok(_) => Err(broken()),
+            Err(fault) => Err(refused(&fault)),
+        }
+    }
+
+    async fn previewed(&self, consortium: ConsortiumId, share: ShareId) -> Result<Previewed, Reply> {
+        let looked = self.queue.look(move |endpoint| {
+            let (dataset, share) = endpoint.preview(consortium, share)?;
+            let state = endpoint.state(consortium)?;
+            let binding = state.charters.binding(&state.party);
+            Some(Previewed {
+                dataset: dataset.clone(),
+                share: share.clone(),
+                opted_out: endpoint.opted_out(consortium, dataset.dataset),
+                epoch: binding.and_then(|version| version.charter.linkage.as_ref()).map(|linkage| linkage.epoch),
+            })
+        });
+        looked.await.ok_or_else(stopping)?.ok_or_else(|| error(ErrorKind::NotFound, "there is no such share"))
+    }
+
+    async fn landed(&self, order: Box<Signed<Order>>) -> Result<Vec<BlobRef>, Reply> {
+        let (consortium, command) = claimed(&order)?;
+        let Command::ReadLanded { subscription } = command else { return Err(other_command()) };
+        self.order(order).await?;
+        let looked = self.queue.look(move |endpoint| endpoint.landed(consortium, subscription));
+        let version = looked.await.ok_or_else(stopping)?;
+        let version = version.ok_or_else(|| error(ErrorKind::NotFound, "no version of this subscription has landed"))?;
+        Ok(version.listings)
+    }
+
+    async fn checkout(&self, order: Box<Signed<Order>>, path: &str) -> Answered {
+        let path = absolute(path)?;
+        let listings = self.landed(order).await?;
+        match landed::checkout(&self.hands, listings, path).await {
+            Ok(_) => Ok(Reply::Done),
+            Err(fault @ (landed::CheckoutFault::Ending | landed::CheckoutFault::Io(_))) => {
+                Err(error(ErrorKind::Usage, fault))
+            }
+            Err(fault @ (landed::CheckoutFault::Worker(_) | landed::CheckoutFault::Blob(_))) => {
+                Err(error(ErrorKind::Local, fault))
+            }
+        }
+    }
+
+    async fn count(&self, order: Box<Signed<Order>>) -> Answered {
+        let listings = self.landed(order).await?;
+        let rows = landed::count(&self.hands, listings).await.map_err(|fault| refused(&fault))?;
+        Ok(Reply::Count { rows: rows.0 })
+    }
+
+    async fn profile(&self, source: Source) -> Answered {
+        if let Source::Files { folder } = &source {
+            let folder = PathBuf::from(folder.as_str());
+            let looked = spawn_blocking(move || files::look(&folder, 0)).await.map_err(|_| broken())?;
+            return looked.map(|_| Reply::Columns(Vec::new())).map_err(|fault| error(ErrorKind::Refused, fault));
+        }
+        let opened = source.clone();
+        let opened = spawn_blocking(move || open(&opened)).await.unwrap_or_else(|_| Err(broken()))?;
+        match self.hands.pool.run(Job::Profile { source }, vec![opened.0.into()]).await {
+            Ok(Report::Profiled(columns)) => Ok(Reply::Columns(columns.into_iter().map(proposed).collect())),
+            Ok(_) => Err(broken()),
+            Err(fault) => Err(refused(&fault)),
+        }
+    }
+
+    async fn opt_out_entry(&self, consortium: ConsortiumId, dataset: DatasetId, patient: String) -> Answered {
+        let looked = self.queue.look(move |endpoint| {
+            endpoint.state(consortium).is_some_and(|state| state.datasets.contains_key(&dataset))
+        });
+        if !looked.await.ok_or_else(stopping)? {
+            return Err(error(ErrorKind::NotFound, "there is no such dataset"));
+        }
+        let place = self.hands.place(&consortium).ok_or_else(no_consortium)?;
+        let hands = Arc::clone(&self.hands);
+        let key = spawn_blocking(move || hands.keys.rows(place.kind, &consortium)).await.map_err(|_| broken())?;
+        let key = key.map_err(|fault| error(ErrorKind::Local, fault))?;
+        Ok(Reply::OptOutEntry(OptOutEntry(opt_out_id(&key, &patient))))
+    }
+
+    async fn history(&self, consortium: ConsortiumId, from: u64, limit: u32) -> Answered {
+        let place = self.hands.place(&consortium).ok_or_else(no_consortium)?;
+        let limit = u64::from(limit.min(HISTORY_ENTRIES_MAX));
+        let read = spawn_blocking(move || place.book.read(from, limit)).await.map_err(|_| broken())?;
+        let read = read.map_err(|fault| error(ErrorKind::Local, fault))?;
+        let entries = read.into_iter().map(|(seq, bytes)| Some((seq, codec::decode(&bytes, JOURNAL_ENTRY_BYTES_MAX).ok()?)));
+        let entries: Option<Vec<_>> = entries.collect();
+        entries.map(Reply::History).ok_or_else(|| error(ErrorKind::Local, "a journal entry cannot be read by this version"))
+    }
+
+    async fn enter(&self, consortium: ConsortiumId) -> Answered {
+        if self.hands.place(&consortium).is_some() {
+            return Ok(Reply::Done);
+        }
+        let memberships = self.home.memberships().map_err(|fault| error(ErrorKind::Local, fault))?;
+        let membership = memberships.into_iter().find(|found| found.consortium == consortium);
+        let membership = membership.ok_or_else(no_consortium)?;
+        let (hands, home, file) = (Arc::clone(&self.hands), self.home.clone(), membership.clone());
+        let opened = spawn_blocking(move || entry::open(&home, &hands.keys, &file)).await.map_err(|_| broken())?;
+        let opened = opened.map_err(|fault| error(ErrorKind::Local, fault))?;
+        entry::announce(&self.queue, &self.hands, opened).await;
+        self.dialler.dial(&membership);
+        Ok(Reply::Done)
+    }
+}
+
+/// A share as a preview needs it.
+struct Previewed {
+    dataset: cohortium_protocol::record::dataset::Dataset,
+    share: cohortium_protocol::record::share::Share,
+    opted_out: Vec<OptOutEntry>,
+    epoch: Option<u32>,
+}
+
+fn claimed(order: &Signed<Order>) -> Result<(ConsortiumId, Command), Reply> {
+    let order = order.claimed().map_err(|fault| error(ErrorKind::Usage, fault))?;
+    Ok((order.consortium, order.command))
+}
+
+fn other_command() -> Reply {
+    error(ErrorKind::Usage, "the order is for something else than the request")
+}
+
+pub(crate) fn no_consortium() -> Reply {
+    error(ErrorKind::NotFound, "this node is in no such consortium")
+}
+
+/// Which exit code an order's refusal ends with.
+const fn kind_of(fault: &OrderFault) -> ErrorKind {
+    match fault {
+        OrderFault::NotFound { .. } => ErrorKind::NotFound,
+        OrderFault::Unavailable => ErrorKind::Local,
+        OrderFault::NotEnrolled
+        | OrderFault::RoleMissing { .. }
+        | OrderFault::NotForNow
+        | OrderFault::CharterNotInForce
+        | OrderFault::OutOfOrder { .. }
+        | OrderFault::NotApproved
+        | OrderFault::Stopped
+        | OrderFault::Document => ErrorKind::Refused,
+    }
+}
+
+/// A worker's fault for the person who asked: columns and places, never cells.
+fn refused(fault: &ReportFault) -> Reply {
+    use cohortium_protocol::record::journal_entry::RunFault;
+    let kind = match fault.fault {
+        RunFault::WorkerLost | RunFault::Limit => ErrorKind::Local,
+        RunFault::Unreadable => ErrorKind::NotFound,
+        RunFault::Changed
+        | RunFault::Malformed
+        | RunFault::ColumnsDiffer
+        | RunFault::KeyTwice
+        | RunFault::NoLinkageKey => ErrorKind::Refused,
+    };
+    match &fault.detail {
+        Some(detail) => error(kind, detail),
+        None => error(kind, format_args!("the worker could not do it: {:?}", fault.fault)),
+    }
+}
+
+fn open(source: &Source) -> Result<(std::fs::File, files::FileStamp), Reply> {
+    let path = source.path().as_str();
+    files::open_plain(Path::new(path)).map_err(|errno| {
+        let why = std::io::Error::from(errno);
+        error(ErrorKind::NotFound, format_args!("{path:?} is no plain file that this node can read: {why}"))
+    })
+}
+
+pub(crate) fn absolute(path: &str) -> Result<PathBuf, Reply> {
+    let path = PathBuf::from(path);
+    if path.is_absolute() { Ok(path) } else { Err(error(ErrorKind::Usage, "the path is not absolute")) }
+}
+
+async fn preview_files(
+    source: &Source,
+    rows: u32,
+    recipients: Vec<cohortium_protocol::ident::Name>,
+) -> Answered {
+    let (folder, rows) = (PathBuf::from(source.path().as_str()), usize::try_from(rows).unwrap_or(usize::MAX));
+    let looked = spawn_blocking(move || files::look(&folder, rows)).await.map_err(|_| broken())?;
+    let names = looked.map_err(|fault| error(ErrorKind::Refused, fault))?;
+    let rows = names.into_iter().map(|path| vec![Some(path)]).collect();
+    Ok(Reply::Rows { header: vec!["path".to_owned()], rows, dropped: Vec::new(), recipients })
+}
+
+/// A profiled column as a person finds it in a new share: identifiers and free text stay until somebody says otherwise.
+fn proposed(column: cohortium_engine::profile::ProfiledColumn) -> Column {
+    let stays = matches!(column.role, ColumnRole::DirectIdentifier | ColumnRole::FreeText) || column.kind.is_none();
+    let treatment = if stays { Treatment::Drop } else { Treatment::Keep };
+    Column { name: column.name, kind: column.kind.unwrap_or(ColumnType::Other), role: column.role, treatment }
+}

@@ -1,0 +1,150 @@
+//! What people see of a node's state: the endpoint's state as [`View`]s. No row, no secret.
+
+use std::collections::BTreeMap;
+
+use cohortium_protocol::endpoint::Endpoint;
+use cohortium_protocol::ident::{ConsortiumId, Name};
+use cohortium_protocol::state::State;
+use cohortium_protocol::state::charters::Version;
+use cohortium_protocol::state::share::Offer;
+use cohortium_protocol::state::subscription::{Fate, Phase, Side, Snapshot, Subscription};
+use cohortium_protocol::time::UnixMillis;
+
+use crate::control::{Joining, PartyView, PersonView, Proposal, ShareView, SnapshotView, SubscriptionView, View};
+use crate::driver::clock;
+
+/// Everything the node knows of its consortia.
+pub(crate) fn views(endpoint: &Endpoint) -> Vec<View> {
+    endpoint.consortia().filter_map(|consortium| view(endpoint, consortium)).collect()
+}
+
+fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
+    let state = endpoint.state(consortium)?;
+    let binding = state.charters.binding(&state.party);
+    Some(View {
+        consortium,
+        party: state.party.clone(),
+        journal_entries: state.entries,
+        stopped: state.stopped,
+        charter: binding.map(|version| version.charter.clone()),
+        proposals: proposals(state),
+        joining: joining(state),
+        persons: persons(state),
+        parties: parties(endpoint, state),
+        datasets: state.datasets.values().cloned().collect(),
+        shares: state.offers.values().map(share).collect(),
+        subscriptions: state.subscriptions.values().map(|found| subscription(found, clock::wall())).collect(),
+        linkage_epoch: state.linkage.held.keys().next_back().copied(),
+    })
+}
+
+/// Versions that wait for signatures, and those in force that this node is not bound by yet.
+fn proposals(state: &State) -> Vec<Proposal> {
+    let bound = state.charters.binding(&state.party).map_or(0, |version| version.charter.version);
+    let unsigned = state.charters.chain().iter().filter(|version| version.charter.version > bound);
+    unsigned.chain(state.charters.proposals()).map(|version| proposal(state, version)).collect()
+}
+
+fn proposal(state: &State, version: &Version) -> Proposal {
+    let requirement = state.charters.requirement_of(version);
+    let named = |roots: &std::collections::BTreeSet<cohortium_protocol::key::pair::PublicKey>| {
+        let roster = version.charter.roster.iter();
+        roster.filter(|(_, party)| roots.contains(&party.root)).map(|(name, _)| name.clone()).collect::<Vec<Name>>()
+    };
+    Proposal {
+        digest: version.digest.to_string(),
+        charter: version.charter.clone(),
+        signed: named(&version.signers),
+        eligible: requirement.as_ref().map(|needed| named(&needed.eligible)).unwrap_or_default(),
+        needed: requirement.map_or(0, |needed| needed.needed),
+    }
+}
+
+fn joining(state: &State) -> BTreeMap<Name, Joining> {
+    let view = |record: &cohortium_protocol::record::node_record::NodeRecord| Joining {
+        root: record.root.to_string(),
+        fingerprint: record.root.fingerprint(),
+    };
+    state.joining.iter().map(|(name, record)| (name.clone(), view(record))).collect()
+}
+
+fn persons(state: &State) -> Vec<PersonView> {
+    let view = |person: &cohortium_protocol::record::person::Person| PersonView {
+        person: person.person.clone(),
+        roles: person.roles.iter().copied().collect(),
+        key: person.key.to_string(),
+    };
+    state.persons.values().map(view).collect()
+}
+
+fn parties(endpoint: &Endpoint, state: &State) -> BTreeMap<Name, PartyView> {
+    let Some(head) = state.charters.head() else { return BTreeMap::new() };
+    let connected = endpoint.connected_parties(state.consortium);
+    let roster = head.charter.roster.iter();
+    let view = |name: &Name, party: &cohortium_protocol::record::charter::Party| PartyView {
+        kind: party.kind,
+        title: party.title.to_string(),
+        fingerprint: party.root.fingerprint(),
+        confirmed: state.confirmed.get(name) == Some(&party.root),
+        connected: connected.contains(name),
+    };
+    roster.map(|(name, party)| (name.clone(), view(name, party))).collect()
+}
+
+fn share(offer: &Offer) -> ShareView {
+    ShareView {
+        share: offer.share.clone(),
+        terms: offer.terms.to_string(),
+        approved: offer.approved_now().is_some(),
+        last: offer.snapshots.last().map(|stated| stated.id),
+        snapshots: offer.snapshots.len() as u64,
+    }
+}
+
+fn subscription(found: &Subscription, now: UnixMillis) -> SubscriptionView {
+    SubscriptionView {
+        subscription: found.id,
+        invitation_digest: found.invitation_digest.to_string(),
+        invitation: found.invitation.clone(),
+        side: match found.side {
+            Side::Provider => "provider",
+            Side::Consumer => "consumer",
+        }
+        .to_owned(),
+        state: phase(found.phase(now)).to_owned(),
+        share: found.invitation.share.share,
+        expires: found.expires.to_string(),
+        snapshots: found.snapshots.iter().map(|snapshot| snapshot_view(found.side, snapshot)).collect(),
+        current: found.current,
+        bytes_served: found.served.0,
+    }
+}
+
+const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Invited => "invited",
+        Phase::Active => "active",
+        Phase::Paused => "paused",
+        Phase::Revoked => "revoked",
+        Phase::Refused => "refused",
+        Phase::Ended => "ended",
+        Phase::Expired => "expired",
+    }
+}
+
+fn snapshot_view(side: Side, snapshot: &Snapshot) -> SnapshotView {
+    SnapshotView {
+        snapshot: snapshot.id,
+        sequence: snapshot.manifest.sequence,
+        base: snapshot.manifest.base,
+        bytes: snapshot.manifest.bytes.0,
+        state: match (snapshot.fate, side) {
+            (Fate::Stated, Side::Provider) => "stated",
+            (Fate::Stated, Side::Consumer) => "landing",
+            (Fate::Landed, _) => "landed",
+            (Fate::Refused, _) => "refused",
+            (Fate::Erased, _) => "erased",
+        }
+        .to_owned(),
+    }
+}

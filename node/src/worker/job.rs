@@ -1,0 +1,150 @@
+//! What a worker is told to do and what it reports, in our codec. Jobs hold secrets and are never printed.
+
+use std::collections::BTreeSet;
+
+use cohortium_engine::delta::TakeReport;
+use cohortium_engine::profile::ProfiledColumn;
+use cohortium_protocol::digest::BlobDigest;
+use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::quantity::Rows;
+use cohortium_protocol::record::dataset::{Dataset, Source};
+use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::record::order::OptOutEntry;
+use cohortium_protocol::record::schema::Column;
+use cohortium_protocol::record::share::Linkage;
+use cohortium_protocol::wire::codec::Blob;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
+
+/// The longest job: a long list of opt-outs.
+pub(crate) const JOB_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The longest report: three outboards of the largest blobs.
+pub(crate) const REPORT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A 32-byte secret on its way to a worker. Wiped when dropped.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Key32(pub(crate) [u8; 32]);
+
+impl Drop for Key32 {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A sealed blob that comes as an open file: for reading, with its plain length, or for writing.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SealedFile {
+    pub(crate) key: Key32,
+    pub(crate) bytes: u64,
+}
+
+/// What a run applies.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Terms {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) linkage: Linkage,
+    pub(crate) dataset: Dataset,
+    pub(crate) row_key: Key32,
+    pub(crate) linkage_key: Option<Key32>,
+    pub(crate) opt_outs: BTreeSet<OptOutEntry>,
+}
+
+/// One landed snapshot of a table: a file of rows and perhaps one of deletes, and how many the provider says are in them.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) rows: SealedFile,
+    pub(crate) rows_stated: Rows,
+    pub(crate) deletes: Option<SealedFile>,
+    pub(crate) deletes_stated: Rows,
+}
+
+/// How a landed table is written for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Shape {
+    Parquet,
+    Csv,
+}
+
+/// One job. The files come in the order in which they are named here.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Job {
+    /// Files: source, the row index before if any, rows, deletes, row index.
+    Take { terms: Box<Terms>, previous: Option<SealedFile>, rows: SealedFile, deletes: SealedFile, index: SealedFile },
+    /// File: source.
+    Preview { terms: Box<Terms>, rows: u32 },
+    /// File: source.
+    Profile { source: Source },
+    /// Reads the last part to its end and counts the chain. Files: rows and deletes of each part, the full one first.
+    Check { chain: Vec<Part> },
+    /// Counts the chain. Files as with `Check`.
+    Count { chain: Vec<Part> },
+    /// Writes the chain as one table. Files as with `Check`, then the plain file to write.
+    Merge { chain: Vec<Part>, shape: Shape },
+    /// Misbehaves, so that tests can see what becomes of it. Not reachable from any request.
+    Probe(Probe),
+}
+
+/// Ways to misbehave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Probe {
+    Panic,
+    Allocate { bytes: u64 },
+    OpenPath { path: String },
+    OpenSocket,
+    Spin,
+    /// File: one to write.
+    Write { bytes: u64 },
+    Environment,
+}
+
+/// What a worker wrote to one of its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    pub(crate) digest: BlobDigest,
+    pub(crate) bytes: u64,
+    pub(crate) outboard: Blob,
+}
+
+/// The first rows of a share as they would leave: for one person's screen.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Previewed {
+    pub(crate) header: Vec<String>,
+    pub(crate) rows: Vec<Vec<Option<String>>>,
+    pub(crate) dropped: Vec<ColumnName>,
+}
+
+/// What became of a job.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Report {
+    Taken { report: Box<TakeReport>, rows: Made, deletes: Option<Made>, index: Option<Made> },
+    Previewed(Previewed),
+    Profiled(Vec<ProfiledColumn>),
+    Rows(Rows),
+    Probed(String),
+}
+
+/// Why a job was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReportFault {
+    /// The fault's code.
+    pub(crate) fault: RunFault,
+    /// Columns and places, never cells: for the person who asked, never for a log or peer.
+    pub(crate) detail: Option<String>,
+}
+
+impl ReportFault {
+    /// The worker ended without a word.
+    pub(crate) const LOST: Self = Self::of(RunFault::WorkerLost);
+
+    pub(crate) const fn of(fault: RunFault) -> Self {
+        Self { fault, detail: None }
+    }
+
+    /// A fault of the engine, which says columns and places.
+    pub(crate) fn told<'a, F: std::fmt::Display>(fault: &'a F) -> Self
+    where
+        RunFault: From<&'a F>,
+    {
+        Self { fault: RunFault::from(fault), detail: Some(fault.to_string()) }
+    }
+}

@@ -1,0 +1,201 @@
+//! One job, done by the engine. Everything here runs under the worker's limits.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+
+use cohortium_engine::delta::{Sinks, take};
+use cohortium_engine::handle::{Handle, RandomRead};
+use cohortium_engine::land::{self, LandedChain, LandedPart};
+use cohortium_engine::limits::Limits;
+use cohortium_engine::preview::preview;
+use cohortium_engine::profile::profile;
+use cohortium_engine::source::Format;
+use cohortium_engine::policy;
+use cohortium_protocol::key::wrap::Secret32;
+use cohortium_protocol::quantity::Rows;
+use cohortium_protocol::record::dataset::Source;
+use cohortium_protocol::record::journal_entry::RunFault;
+
+use crate::worker::job::{Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
+use crate::worker::sealed;
+
+/// The files of a job, taken in order.
+struct Files(std::vec::IntoIter<File>);
+
+impl Files {
+    fn next(&mut self) -> Result<File, ReportFault> {
+        self.0.next().ok_or(ReportFault::LOST)
+    }
+
+    fn plain(&mut self) -> Result<Handle, ReportFault> {
+        Ok(Arc::new(self.next()?))
+    }
+
+    fn sealed(&mut self, file: &SealedFile) -> Result<Handle, ReportFault> {
+        sealed::open(self.next()?, file).map_err(|_| ReportFault::of(RunFault::Unreadable))
+    }
+}
+
+pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
+    let mut files = Files(files.into_iter());
+    match job {
+        Job::Take { terms, previous, rows, deletes, index } => {
+            taken(&terms, previous.as_ref(), [&rows, &deletes, &index], &mut files)
+        }
+        Job::Preview { terms, rows } => previewed(&terms, rows, &mut files),
+        Job::Profile { source } => profiled(&source, &mut files),
+        Job::Check { chain } => checked(&chain, &mut files),
+        Job::Count { chain } => {
+            let chain = chain_of(&chain, &mut files)?;
+            counted(&chain)
+        }
+        Job::Merge { chain, shape } => merged(&chain, shape, &mut files),
+        Job::Probe(probe) => probed(probe, &mut files),
+    }
+}
+
+/// The secrets of a run, as the engine borrows them.
+struct Borrowed {
+    row_key: Secret32,
+    linkage_key: Option<Secret32>,
+    opt_outs: BTreeSet<[u8; 16]>,
+}
+
+impl Borrowed {
+    fn of(terms: &Terms) -> Self {
+        Self {
+            row_key: Secret32::new(terms.row_key.0),
+            linkage_key: terms.linkage_key.as_ref().map(|key| Secret32::new(key.0)),
+            opt_outs: terms.opt_outs.iter().map(|entry| entry.0).collect(),
+        }
+    }
+
+    fn job<'a>(&'a self, terms: &'a Terms) -> policy::Job<'a> {
+        policy::Job {
+            columns: &terms.columns,
+            linkage: terms.linkage,
+            dataset: &terms.dataset,
+            row_key: &self.row_key,
+            linkage_key: self.linkage_key.as_ref(),
+            opt_outs: &self.opt_outs,
+            limits: Limits::default(),
+        }
+    }
+}
+
+fn disk_full(_: std::io::Error) -> ReportFault {
+    ReportFault::of(RunFault::Limit)
+}
+
+fn taken(
+    terms: &Terms,
+    previous: Option<&SealedFile>,
+    [rows, deletes, index]: [&SealedFile; 3],
+    files: &mut Files,
+) -> Result<Report, ReportFault> {
+    let source = files.plain()?;
+    let previous = previous.map(|file| files.sealed(file)).transpose()?;
+    let mut rows = sealed::create(files.next()?, rows).map_err(disk_full)?;
+    let mut deletes = sealed::create(files.next()?, deletes).map_err(disk_full)?;
+    let mut index = sealed::create(files.next()?, index).map_err(disk_full)?;
+    let secrets = Borrowed::of(terms);
+    let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
+    let previous = previous.as_deref().map(|handle| handle as &dyn RandomRead);
+    let report = take(&secrets.job(terms), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
+    let (has_deletes, has_index) = (report.deletes > Rows(0), report.has_index);
+    Ok(Report::Taken {
+        report: Box::new(report),
+        rows: sealed::finish(rows).map_err(disk_full)?,
+        deletes: has_deletes.then(|| sealed::finish(deletes)).transpose().map_err(disk_full)?,
+        index: has_index.then(|| sealed::finish(index)).transpose().map_err(disk_full)?,
+    })
+}
+
+fn previewed(terms: &Terms, rows: u32, files: &mut Files) -> Result<Report, ReportFault> {
+    let source = files.plain()?;
+    let secrets = Borrowed::of(terms);
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    let seen = preview(&secrets.job(terms), &source, rows).map_err(|fault| ReportFault::told(&fault))?;
+    Ok(Report::Previewed(Previewed { header: seen.header, rows: seen.rows, dropped: seen.dropped }))
+}
+
+fn profiled(source: &Source, files: &mut Files) -> Result<Report, ReportFault> {
+    let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
+    let columns = profile(&files.plain()?, format, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+    Ok(Report::Profiled(columns))
+}
+
+fn chain_of(parts: &[Part], files: &mut Files) -> Result<LandedChain, ReportFault> {
+    let mut landed = Vec::with_capacity(parts.len());
+    for part in parts {
+        let rows = files.sealed(&part.rows)?;
+        let deletes = part.deletes.as_ref().map(|file| files.sealed(file)).transpose()?;
+        landed.push(LandedPart { rows, deletes });
+    }
+    let mut landed = landed.into_iter();
+    let full = landed.next().ok_or(ReportFault::of(RunFault::Malformed))?;
+    Ok(LandedChain { full, deltas: landed.collect() })
+}
+
+/// The parts before the last one were checked when they landed.
+fn checked(parts: &[Part], files: &mut Files) -> Result<Report, ReportFault> {
+    let chain = chain_of(parts, files)?;
+    let (landed, stated) = (chain.deltas.last().unwrap_or(&chain.full), parts.last().ok_or(ReportFault::LOST)?);
+    let limits = Limits::default();
+    let rows = land::check(&landed.rows, &limits).map_err(|fault| ReportFault::told(&fault))?;
+    let deletes = landed.deletes.as_ref().map(|deletes| land::check(deletes, &limits)).transpose();
+    let deletes = deletes.map_err(|fault| ReportFault::told(&fault))?.map_or(Rows(0), |table| table.rows);
+    if rows.rows != stated.rows_stated || deletes != stated.deletes_stated {
+        return Err(ReportFault::of(RunFault::Malformed));
+    }
+    counted(&chain)
+}
+
+fn counted(chain: &LandedChain) -> Result<Report, ReportFault> {
+    let count = land::count(chain, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+    Ok(Report::Rows(count.rows))
+}
+
+fn merged(parts: &[Part], shape: Shape, files: &mut Files) -> Result<Report, ReportFault> {
+    let chain = chain_of(parts, files)?;
+    let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
+    let written = match shape {
+        Shape::Parquet => land::merge(&chain, &mut out, &Limits::default()),
+        Shape::Csv => land::to_csv(&chain, &mut out, &Limits::default()),
+    };
+    let rows = written.map_err(|fault| ReportFault::told(&fault))?;
+    out.flush().map_err(disk_full)?;
+    out.get_ref().sync_all().map_err(disk_full)?;
+    Ok(Report::Rows(rows))
+}
+
+#[expect(clippy::panic, reason = "a probe misbehaves on purpose")]
+fn probed(probe: Probe, files: &mut Files) -> Result<Report, ReportFault> {
+    let said = match probe {
+        Probe::Panic => panic!("a probe panics"),
+        Probe::Allocate { bytes } => {
+            let bytes = vec![1_u8; usize::try_from(bytes).unwrap_or(usize::MAX)];
+            format!("{} bytes", std::hint::black_box(bytes).len())
+        }
+        Probe::OpenPath { path } => format!("{:?}", File::open(path).map(|_| ()).map_err(|error| error.kind())),
+        Probe::OpenSocket => {
+            let bound = std::net::UdpSocket::bind("127.0.0.1:0");
+            format!("{:?}", bound.map(|_| ()).map_err(|error| error.raw_os_error()))
+        }
+        Probe::Spin => loop {
+            std::hint::black_box(());
+        },
+        Probe::Write { bytes } => {
+            let mut file = files.next()?;
+            let piece = [0_u8; 65_536];
+            for _ in 0..bytes.div_ceil(piece.len() as u64) {
+                file.write_all(&piece).map_err(disk_full)?;
+            }
+            String::new()
+        }
+        Probe::Environment => std::env::vars_os().count().to_string(),
+    };
+    Ok(Report::Probed(said))
+}
