@@ -116,6 +116,8 @@ def add_checkpoints(book):
     one("bent-size", f"{text.replace(chr(10) + '13' + chr(10), chr(10) + '14' + chr(10))}\n{own}", "another size under the signature")
     one("bent-cosignature", f"{text}\n{own}" + note.cosign(text + "x\n", cosigner, other_seed, 1), "a cosignature over another text")
     one("lent-time", f"{text}\n{own}" + _restamped(text, cosigner, other_seed), "a cosignature with another time")
+    one("latest-time", f"{text}\n{own}" + note.cosign(text, cosigner, other_seed, 2**63 - 1), "the latest time that there is")
+    one("beyond-time", f"{text}\n{own}" + note.cosign(text, cosigner, other_seed, 2**63), "a time that does not fit 63 bits")
     one("own-as-cosigner", f"{text}\n{own}" + note.sign(text, cosigner, other_seed), "a cosigner's key used as a log's: a stranger")
     one("leading-zero", again(text.replace("\n13\n", "\n013\n")), "signed, but the size is not canonical")
     one("sign", again(text.replace("\n13\n", "\n+13\n")), "signed, but the size has a sign")
