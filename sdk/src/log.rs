@@ -145,7 +145,7 @@ mod tests {
         assert_eq!((report.head.size, report.tiles), (300, 5));
         for path in paths {
             let whole = fs::read(dir.path().join(&path)).unwrap();
-            for bit in (0..whole.len() * 8).step_by(101) {
+            for bit in (0..whole.len() * 8).step_by(331) {
                 let mut bent = whole.clone();
                 bent[bit / 8] ^= 1 << (bit % 8);
                 put(dir.path(), &path, &bent);

@@ -180,7 +180,9 @@ fn a_journal_that_disagrees_with_the_log_is_a_fork_and_changes_nothing() {
     assert!(matches!(log.catch_up(401, leaves(401..500)), Err(TilesFault::Gap { size: 400, from: 401 })));
     let scan = |wrong: Vec<LeafEntry>| {
         move |each: &mut dyn FnMut(LeafEntry)| {
-            wrong.iter().for_each(|leaf| each(*leaf));
+            for leaf in &wrong {
+                each(*leaf);
+            }
             Ok(())
         }
     };
