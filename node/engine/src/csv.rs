@@ -193,7 +193,7 @@ impl CsvReader {
 }
 
 fn line_ends(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
 /// Splits the first record of `bytes` into cells. `None`: it goes on behind what is at hand.
@@ -326,7 +326,10 @@ mod tests {
 
     use super::*;
 
-    fn read_with(bytes: &[u8], limits: &Limits) -> Result<(Vec<String>, Vec<Vec<String>>, Vec<u64>), SourceFault> {
+    /// Names, rows, places.
+    type Read = (Vec<String>, Vec<Vec<String>>, Vec<u64>);
+
+    fn read_with(bytes: &[u8], limits: &Limits) -> Result<Read, SourceFault> {
         let handle: Handle = Arc::new(bytes.to_vec());
         let mut reader = CsvReader::open(&handle, b',', limits)?;
         let names = reader.columns().iter().map(|column| column.name.to_string()).collect();
@@ -343,7 +346,7 @@ mod tests {
         Ok((names, rows, places))
     }
 
-    fn read(bytes: &[u8]) -> Result<(Vec<String>, Vec<Vec<String>>, Vec<u64>), SourceFault> {
+    fn read(bytes: &[u8]) -> Result<Read, SourceFault> {
         read_with(bytes, &Limits::default())
     }
 

@@ -380,7 +380,9 @@ pub fn scan(source: &Handle, format: Format, key: &Secret32, limits: &Limits) ->
         }
         for row in 0..batch.places.len() {
             encoded.clear();
-            cells.iter().for_each(|cells| cells.encode(row, &mut encoded));
+            for cells in &cells {
+                cells.encode(row, &mut encoded);
+            }
             content.add(&[0; 16], &keyed_id(key.as_bytes(), [b"cells".as_slice(), &encoded]));
         }
         Ok::<(), TakeFault>(())

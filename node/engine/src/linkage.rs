@@ -83,12 +83,15 @@ fn append_fields(message: &mut Vec<u8>, fields: &[String; 3]) {
 
 /// A name by the rules of version 1.
 ///
-/// 1. Compatibility decomposition (NFKD). 2. Marks above, below and through letters go: the combining diacritical marks,
-/// Hebrew points, Arabic vowel signs. Marks that are letters of their script (Indic vowel signs, Thai tones, Japanese
-/// voicing) stay. 3. Latin letters that do not decompose are folded: ß to SS, ø to O, æ to AE, and so on. 4. Upper
-/// case. 5. Everything that is no letter goes: spaces, hyphens, apostrophes, digits. 6. What is left beyond A to Z,
-/// letters and marks of other scripts, is composed (NFKC). Nothing is transliterated between scripts, and ü is U and
-/// not UE: `Müller` and `Muller` meet, `Mueller` does not.
+/// 1. Compatibility decomposition (NFKD).
+/// 2. Marks above, below and through letters go: the combining diacritical marks, Hebrew points, Arabic vowel signs.
+///    Marks that are letters of their script (Indic vowel signs, Thai tones, Japanese voicing) stay.
+/// 3. Latin letters that do not decompose are folded: ß to SS, ø to O, æ to AE, and so on.
+/// 4. Upper case.
+/// 5. Everything that is no letter goes: spaces, hyphens, apostrophes, digits.
+/// 6. What is left beyond A to Z, letters and marks of other scripts, is composed (NFKC).
+///
+/// Nothing is transliterated between scripts, and ü is U and not UE: `Müller` and `Muller` meet, `Mueller` does not.
 pub fn name(raw: &str) -> String {
     if raw.is_ascii() {
         return raw.bytes().filter(u8::is_ascii_alphabetic).map(|byte| char::from(byte.to_ascii_uppercase())).collect();

@@ -442,7 +442,9 @@ impl Prepared {
         let mut encoded = Vec::with_capacity(1024);
         for row in self.staying() {
             encoded.clear();
-            cells.iter().for_each(|cells| cells.encode(row as usize, &mut encoded));
+            for cells in &cells {
+                cells.encode(row as usize, &mut encoded);
+            }
             see(row, keyed_id(policy.row_key.as_bytes(), [b"cells".as_slice(), &encoded]))?;
         }
         Ok(())

@@ -28,6 +28,9 @@ pub struct Preview {
 ///
 /// # Errors
 /// [`TakeFault`].
+///
+/// # Panics
+/// Never: the schema's names are column names.
 pub fn preview(job: &Job<'_>, source: &Handle, rows_max: usize) -> Result<Preview, TakeFault> {
     let format = Format::of(&job.dataset.source).ok_or(SourceFault::NotATable)?;
     let mut reader = SourceReader::open(source, format, &job.limits)?;

@@ -193,7 +193,7 @@ pub struct SourceBatch {
 pub struct SourceReader(Kind);
 
 enum Kind {
-    Csv(CsvReader),
+    Csv(Box<CsvReader>),
     Parquet(Box<ParquetReader>),
 }
 
@@ -204,7 +204,7 @@ impl SourceReader {
     /// [`SourceFault`].
     pub fn open(handle: &Handle, format: Format, limits: &Limits) -> Result<Self, SourceFault> {
         Ok(Self(match format {
-            Format::Csv { delimiter } => Kind::Csv(CsvReader::open(handle, delimiter, limits)?),
+            Format::Csv { delimiter } => Kind::Csv(Box::new(CsvReader::open(handle, delimiter, limits)?)),
             Format::Parquet => Kind::Parquet(Box::new(ParquetReader::open(handle, limits)?)),
         }))
     }

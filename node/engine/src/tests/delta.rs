@@ -170,10 +170,10 @@ fn types_of_a_parquet_source_leave_and_land_as_they_are() {
     assert_eq!((landed.rows.0, landed.tokens, &landed.columns), (2, true, &taken.report.columns));
     let kinds: Vec<ColumnType> = landed.columns.iter().map(|column| column.kind).collect();
     assert_eq!(kinds, [ColumnType::Integer, ColumnType::Float, ColumnType::Date]);
-    let token = crate::linkage::TokenMaker::new(&Secret32::new([6; 32]), DateFormat::Iso).token("A", "C", "1984-02-29");
+    let made = crate::linkage::TokenMaker::new(&Secret32::new([6; 32]), DateFormat::Iso).token("A", "C", "1984-02-29");
     let lines = table(&chain(&[&taken]));
     assert!(
-        lines.iter().any(|line| line.ends_with(&format!(",{},1,0.1,2024-02-29", crate::cells::hex(&token.unwrap()))))
+        lines.iter().any(|line| line.ends_with(&format!(",{},1,0.1,2024-02-29", crate::cells::hex(&made.unwrap()))))
     );
     assert!(lines.iter().any(|line| line.ends_with(",,2,,")));
 }
