@@ -79,7 +79,9 @@ pub enum HomeFault {
 impl fmt::Display for HomeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exists { path } => write!(f, "{} is there already; a node is only made in a new folder", path.display()),
+            Self::Exists { path } => {
+                write!(f, "{} is there already; a node is only made in a new folder", path.display())
+            }
             Self::Missing { path } => write!(f, "there is no node in {}; `cohortium init` makes one", path.display()),
             Self::Open { path, mode } => {
                 write!(f, "{} can be used by other users (mode {mode:04o}); fix: chmod go-rwx", path.display())
@@ -97,9 +99,11 @@ impl std::error::Error for HomeFault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::Exists { .. } | Self::Missing { .. } | Self::Open { .. } | Self::Owner { .. } | Self::Membership { .. } => {
-                None
-            }
+            Self::Exists { .. }
+            | Self::Missing { .. }
+            | Self::Open { .. }
+            | Self::Owner { .. }
+            | Self::Membership { .. } => None,
         }
     }
 }

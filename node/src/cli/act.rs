@@ -61,7 +61,8 @@ pub(crate) fn tell(act: &Act) -> Told {
             read(signed, |invitation| format!("{} to {}", invitation.share.name, invitation.consumer)),
         ),
         Act::Acceptance(signed) => {
-            let outcome = read(signed, |answer| if answer.answer == Answer::Accept { "accepted" } else { "refused" }.to_owned());
+            let outcome =
+                read(signed, |answer| if answer.answer == Answer::Accept { "accepted" } else { "refused" }.to_owned());
             Told::new("answer", read(signed, |answer| short(&answer.subscription))).ended(outcome)
         }
         Act::Standing(signed) => Told::new("standing", read(signed, |standing| short(&standing.subscription)))

@@ -119,12 +119,13 @@ impl Cx {
     }
 
     fn person_file(&self) -> Result<(Name, PathBuf), CliFault> {
-        let written = match &self.person {
-            Some(text) => text.clone(),
-            None => self.config()?.person.map(String::from).ok_or_else(|| {
-                CliFault::usage("whose order is this: give --as NAME, or set `person` in node.toml")
-            })?,
-        };
+        let written =
+            match &self.person {
+                Some(text) => text.clone(),
+                None => self.config()?.person.map(String::from).ok_or_else(|| {
+                    CliFault::usage("whose order is this: give --as NAME, or set `person` in node.toml")
+                })?,
+            };
         let (name, path) = written.split_once('=').map_or((written.as_str(), None), |(name, path)| (name, Some(path)));
         let name: Name = name.parse().map_err(|fault| CliFault::usage(format!("--as: the person's name {fault}")))?;
         let path = path.map_or_else(|| person::key_path(&self.home, &name), PathBuf::from);
@@ -157,7 +158,9 @@ fn exchange(socket: &Path, request: Request, bar: Option<&ProgressBar>) -> Resul
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             CliFault::unreachable("the daemon does not run; start it: cohortium run")
         }
-        io::ErrorKind::InvalidInput => CliFault::local(format!("the path {} is too long for a socket", socket.display())),
+        io::ErrorKind::InvalidInput => {
+            CliFault::local(format!("the path {} is too long for a socket", socket.display()))
+        }
         _ => CliFault::unreachable(format!("{fault} while connecting to {}", socket.display())),
     })?;
     let lost = |fault: io::Error| CliFault::unreachable(format!("{fault} while talking to the daemon"));

@@ -120,14 +120,18 @@ fn describe(charter: &Charter) -> String {
         table.row([name.to_string(), word(&party.kind), party.title.to_string(), party.root.fingerprint()]);
     }
     let mut facts = Table::new(["Charter", charter.title.as_str()]);
-    facts.row(["version".to_owned(), format!("{} ({}, {})", charter.version, word(&charter.kind), short(&digest(charter)))]);
+    facts.row([
+        "version".to_owned(),
+        format!("{} ({}, {})", charter.version, word(&charter.kind), short(&digest(charter))),
+    ]);
     facts.row(["written".to_owned(), charter.at.to_string()]);
     facts.row(["threshold".to_owned(), charter.threshold.to_string()]);
     facts.row(["least k".to_owned(), charter.policy.anonymity_k_min.0.to_string()]);
     facts.row(["least cell".to_owned(), charter.policy.small_cell_min.to_string()]);
     facts.row(["landed rows".to_owned(), word(&charter.terms.landed_rows)]);
     facts.row(["share at most".to_owned(), format!("{} days", charter.terms.share_validity_max.0 / (24 * 3600))]);
-    let linkage = charter.linkage.as_ref().map(|linkage| format!("epoch {}, made by {}", linkage.epoch, linkage.key_maker));
+    let linkage =
+        charter.linkage.as_ref().map(|linkage| format!("epoch {}, made by {}", linkage.epoch, linkage.key_maker));
     facts.row(["linkage".to_owned(), linkage.unwrap_or_else(|| "none".to_owned())]);
     format!("{}\n{}", facts.to_text(), table.to_text())
 }
@@ -224,7 +228,8 @@ fn roster(
             CliFault::not_found(format!("{name} has not joined; `cohortium consortium parties` lists who has"))
         })?;
         let root = joining.root.parse().map_err(|_| CliFault::other_reply())?;
-        let title = titles.get(name).cloned().or_else(|| name.as_str().parse().ok()).ok_or_else(CliFault::other_reply)?;
+        let title =
+            titles.get(name).cloned().or_else(|| name.as_str().parse().ok()).ok_or_else(CliFault::other_reply)?;
         fields.roster.insert(name.clone(), Party { kind: PartyKind::Member, title, root, succeeds: None });
     }
     for name in &changes.remove {
@@ -301,7 +306,9 @@ fn version<'a>(versions: &'a [Charter], text: &str) -> Result<&'a Charter, CliFa
     let found: Vec<&Charter> = versions.iter().filter(fits).collect();
     match found.as_slice() {
         [one] => Ok(one),
-        [] => Err(CliFault::not_found(format!("there is no charter version {text}; `cohortium charter history` lists them"))),
+        [] => Err(CliFault::not_found(format!(
+            "there is no charter version {text}; `cohortium charter history` lists them"
+        ))),
         _ => Err(CliFault::usage(format!("there are several versions {text}; give the digest"))),
     }
 }
@@ -365,7 +372,10 @@ mod tests {
         assert_eq!(epoch(&Propose { next_epoch: true, ..changes() }), Ok(5));
         assert_eq!(epoch(&Propose { remove: vec!["south".parse().unwrap()], ..changes() }), Ok(5));
         assert_eq!(epoch(&Propose { key_maker: Some("south".parse().unwrap()), ..changes() }), Ok(5));
-        assert!(epoch(&Propose { remove: vec!["north".parse().unwrap()], ..changes() }).is_err(), "the key maker leaves");
+        assert!(
+            epoch(&Propose { remove: vec!["north".parse().unwrap()], ..changes() }).is_err(),
+            "the key maker leaves"
+        );
     }
 
     #[test]
@@ -374,7 +384,8 @@ mod tests {
         let last = view.charter.clone().unwrap();
         let next = propose(&Propose { threshold: Some(2), ..changes() }).unwrap();
         let shown = diff(&[last, next], "2", "3").unwrap();
-        let fields: Vec<&str> = shown.json.as_array().unwrap().iter().map(|each| each["field"].as_str().unwrap()).collect();
+        let fields: Vec<&str> =
+            shown.json.as_array().unwrap().iter().map(|each| each["field"].as_str().unwrap()).collect();
         assert_eq!(fields, ["at", "previous", "threshold", "version"]);
     }
 }

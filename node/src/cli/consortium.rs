@@ -300,7 +300,9 @@ fn root_of(view: &View, name: &Name) -> Result<PublicKey, CliFault> {
     let party = view.charter.iter().chain(waiting).find_map(|charter| charter.roster.get(name));
     let joining = || view.joining.get(name).and_then(|joining| joining.root.parse().ok());
     let root = party.map(|party| party.root).or_else(joining);
-    root.ok_or_else(|| CliFault::not_found(format!("there is no party {name}; `cohortium consortium parties` lists them")))
+    root.ok_or_else(|| {
+        CliFault::not_found(format!("there is no party {name}; `cohortium consortium parties` lists them"))
+    })
 }
 
 /// Compares what was read out, whatever stands between the groups.

@@ -62,7 +62,10 @@ fn standing(version: &str, pid: u32, views: &[View]) -> Shown {
         let mut facts = Table::new(["Consortium", &short(&view.consortium)]);
         let mut fact = |name: &str, value: String| facts.row([name.to_owned(), value]);
         fact("this node", view.party.to_string());
-        let charter = view.charter.as_ref().map(|charter| format!("{} version {} ({})", charter.title, charter.version, word(&charter.kind)));
+        let charter = view
+            .charter
+            .as_ref()
+            .map(|charter| format!("{} version {} ({})", charter.title, charter.version, word(&charter.kind)));
         fact("charter", charter.unwrap_or_else(|| "none in force here yet".to_owned()));
         fact("proposals", view.proposals.len().to_string());
         fact("parties connected", format!("{connected} of {others}"));

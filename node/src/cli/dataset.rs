@@ -104,12 +104,7 @@ fn define(cx: &Cx, add: Add) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"dataset": id, "name": name}), format!("Dataset {name} ({})\n", short(&id))))
 }
 
-fn source(
-    csv: Option<&Path>,
-    delimiter: u8,
-    parquet: Option<&Path>,
-    files: Option<&Path>,
-) -> Result<Source, CliFault> {
+fn source(csv: Option<&Path>, delimiter: u8, parquet: Option<&Path>, files: Option<&Path>) -> Result<Source, CliFault> {
     match (csv, parquet, files) {
         (Some(path), None, None) => Ok(Source::Csv { path: absolute(path)?, delimiter }),
         (None, Some(path), None) => Ok(Source::Parquet { path: absolute(path)? }),
@@ -172,9 +167,10 @@ mod tests {
 
     #[test]
     fn a_delimiter_is_one_character() {
-        assert_eq!([",", ";", "\t", "tab", "\\t", "|"].map(delimiter).map(Result::ok), [
-            Some(b','), Some(b';'), Some(b'\t'), Some(b'\t'), Some(b'\t'), Some(b'|')
-        ]);
+        assert_eq!(
+            [",", ";", "\t", "tab", "\\t", "|"].map(delimiter).map(Result::ok),
+            [Some(b','), Some(b';'), Some(b'\t'), Some(b'\t'), Some(b'\t'), Some(b'|')]
+        );
         for bad in ["", ",,", "é", "\"", "\n"] {
             assert!(delimiter(bad).is_err(), "{bad:?}");
         }

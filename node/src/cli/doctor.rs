@@ -136,7 +136,8 @@ fn person_keys(home: &Home) -> Finding {
     let Ok(files) = std::fs::read_dir(home.persons()) else {
         return finding("person keys", State::Warning, "there is no folder of person keys");
     };
-    let keys: Vec<_> = files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "key")).collect();
+    let keys: Vec<_> =
+        files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "key")).collect();
     let open = keys.iter().find_map(|path| home::check_private(path).err());
     match open {
         Some(fault) => finding("person keys", State::Fault, chain(&fault)),
@@ -165,10 +166,16 @@ fn free(bytes: Bytes) -> Finding {
 fn consortia(home: &Home, memberships: &[MembershipFile]) -> Finding {
     let lacking = memberships.iter().find(|each| !home.journal(&each.consortium).is_dir());
     match lacking {
-        Some(each) => {
-            finding("journals", State::Fault, format!("consortium {} has no journal; restore it", short(&each.consortium)))
-        }
-        None => finding("journals", State::Ok, format!("{} consortia; `cohortium verify` reads them whole", memberships.len())),
+        Some(each) => finding(
+            "journals",
+            State::Fault,
+            format!("consortium {} has no journal; restore it", short(&each.consortium)),
+        ),
+        None => finding(
+            "journals",
+            State::Ok,
+            format!("{} consortia; `cohortium verify` reads them whole", memberships.len()),
+        ),
     }
 }
 
@@ -180,8 +187,7 @@ fn daemon(cx: &Cx, found: &mut Vec<Finding>) {
     found.push(finding("daemon", State::Ok, format!("runs, in {} consortia", views.len())));
     for view in &views {
         let others = view.parties.iter().filter(|(name, _)| **name != view.party);
-        let connected: Vec<&str> =
-            others.filter(|(_, party)| party.connected).map(|(name, _)| name.as_str()).collect();
+        let connected: Vec<&str> = others.filter(|(_, party)| party.connected).map(|(name, _)| name.as_str()).collect();
         let detail = if connected.is_empty() { "nobody is connected".to_owned() } else { connected.join(", ") };
         let state = if connected.is_empty() { State::Warning } else { State::Ok };
         found.push(finding(&format!("peers in {}", short(&view.consortium)), state, detail));
@@ -196,10 +202,14 @@ fn clock(cx: &Cx, view: &View, connected: usize) -> Finding {
     let newest = entries(cx, view, from, ENTRIES_LOOKED_AT).unwrap_or_default();
     let skewed = |act: &Act| matches!(act, Act::PeerRefused { code: ErrorCode::ClockSkew, .. });
     match newest.iter().rev().find(|(_, entry)| skewed(&entry.act)) {
-        Some((_, entry)) if connected == 0 => {
-            finding(&check, State::Fault, format!("a peer's clock and this one differed by over 10 minutes at {}", entry.at))
+        Some((_, entry)) if connected == 0 => finding(
+            &check,
+            State::Fault,
+            format!("a peer's clock and this one differed by over 10 minutes at {}", entry.at),
+        ),
+        Some((_, entry)) => {
+            finding(&check, State::Warning, format!("one peer's clock differed by over 10 minutes at {}", entry.at))
         }
-        Some((_, entry)) => finding(&check, State::Warning, format!("one peer's clock differed by over 10 minutes at {}", entry.at)),
         None if connected > 0 => finding(&check, State::Ok, format!("agrees with {connected} peers within 10 minutes")),
         None => finding(&check, State::Warning, "nobody to compare it with"),
     }

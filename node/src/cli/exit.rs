@@ -87,7 +87,9 @@ impl CliFault {
 
     /// The daemon sent a reply that the request does not have: two versions at one socket.
     pub(crate) fn other_reply() -> Self {
-        Self::local("the daemon answered something else than was asked; run the same version of daemon and command line")
+        Self::local(
+            "the daemon answered something else than was asked; run the same version of daemon and command line",
+        )
     }
 
     pub(crate) fn to_json(&self) -> Value {

@@ -27,7 +27,9 @@ fn pick<'a, T>(
     };
     match found.as_slice() {
         [one] => Ok(one),
-        [] => Err(CliFault::not_found(format!("there is no {what} {text}; `cohortium {what} list` shows what there is"))),
+        [] => {
+            Err(CliFault::not_found(format!("there is no {what} {text}; `cohortium {what} list` shows what there is")))
+        }
         several => {
             let ids: Vec<String> = several.iter().map(|item| id(item).chars().take(12).collect()).collect();
             Err(CliFault::usage(format!("{what} {text} could be any of {}; give more of the id", ids.join(", "))))
@@ -41,11 +43,16 @@ pub(crate) fn membership<'a>(
     text: Option<&str>,
 ) -> Result<&'a MembershipFile, CliFault> {
     match (text, memberships) {
-        (_, []) => Err(CliFault::not_found("this node is in no consortium; `cohortium consortium create` or `join` first")),
+        (_, []) => {
+            Err(CliFault::not_found("this node is in no consortium; `cohortium consortium create` or `join` first"))
+        }
         (None, [one]) => Ok(one),
         (None, several) => {
             let names: Vec<String> = several.iter().map(|each| each.consortium.to_string()[..8].to_owned()).collect();
-            Err(CliFault::usage(format!("this node is in several consortia; give --consortium, one of {}", names.join(", "))))
+            Err(CliFault::usage(format!(
+                "this node is in several consortia; give --consortium, one of {}",
+                names.join(", ")
+            )))
         }
         (Some(text), _) => pick(
             "consortium",

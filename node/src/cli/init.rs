@@ -70,7 +70,8 @@ pub(crate) fn run(cx: &Cx, init: &Init) -> Result<Shown, CliFault> {
     };
     let key = person::create(&person::key_path(&home, &init.admin), &protection)?;
     let roles: BTreeSet<Role> = init.roles.iter().copied().chain([Role::SiteAdministrator]).collect();
-    file.first_person = Some(FirstPersonSection { name: init.admin.clone(), roles: roles.clone(), key: key.to_string() });
+    file.first_person =
+        Some(FirstPersonSection { name: init.admin.clone(), roles: roles.clone(), key: key.to_string() });
     file.person = Some(init.admin.to_string());
     // The configuration makes the folder a node's: written last, so that a broken init is no node.
     home::create_private(&home.config_file(), file.to_text().as_bytes())?;

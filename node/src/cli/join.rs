@@ -14,7 +14,9 @@ use cohortium_protocol::record::journal_entry::Act;
 use cohortium_protocol::record::node_record::NodeRecord;
 use cohortium_protocol::wire::codec;
 use cohortium_transport::frame::{read_frame, write_frame};
-use cohortium_transport::{Admission, Alpn, Connection, DialTarget, HostPort, Route, TlsIdentity, Transport, TransportConfig};
+use cohortium_transport::{
+    Admission, Alpn, Connection, DialTarget, HostPort, Route, TlsIdentity, Transport, TransportConfig,
+};
 use serde_json::json;
 
 use crate::cli::call::{Cx, now};
@@ -111,7 +113,12 @@ async fn ask(config: &Config, token: &JoinToken, identity: TlsIdentity, join: &J
     answer
 }
 
-async fn dial(transport: &Transport, config: &Config, addr: &HostPort, peer_key: PublicKey) -> Result<Connection, CliFault> {
+async fn dial(
+    transport: &Transport,
+    config: &Config,
+    addr: &HostPort,
+    peer_key: PublicKey,
+) -> Result<Connection, CliFault> {
     let mut faults = Vec::new();
     for kind in &config.routes {
         let route = match (kind, &config.proxy) {
@@ -136,7 +143,8 @@ async fn dial(transport: &Transport, config: &Config, addr: &HostPort, peer_key:
 }
 
 async fn exchange(connection: &Connection, join: &Join) -> Result<JoinAck, CliFault> {
-    let lost = |fault: &dyn std::error::Error| CliFault::unreachable(format!("the operator did not answer: {}", chain(fault)));
+    let lost =
+        |fault: &dyn std::error::Error| CliFault::unreachable(format!("the operator did not answer: {}", chain(fault)));
     let deadline = std::time::Duration::from_millis(ANSWER_DEADLINE.millis());
     let (mut send, mut recv) = connection.open().await.map_err(|fault| lost(&fault))?;
     write_frame(&mut send, MessageType::Join, &codec::encode(join), deadline).await.map_err(|fault| lost(&fault))?;
@@ -154,8 +162,12 @@ async fn exchange(connection: &Connection, join: &Join) -> Result<JoinAck, CliFa
 
 fn refusal(code: Option<ErrorCode>) -> CliFault {
     match code {
-        Some(ErrorCode::TokenRefused) => CliFault::refused("the token is used, ended or unknown; ask the operator for a new one"),
-        Some(ErrorCode::ClockSkew) => CliFault::refused("the clocks of the two nodes lie too far apart; set this machine's"),
+        Some(ErrorCode::TokenRefused) => {
+            CliFault::refused("the token is used, ended or unknown; ask the operator for a new one")
+        }
+        Some(ErrorCode::ClockSkew) => {
+            CliFault::refused("the clocks of the two nodes lie too far apart; set this machine's")
+        }
         Some(code) => CliFault::refused(format!("the operator refused: {code}")),
         None => CliFault::refused("the operator refused with a code of a later version"),
     }
@@ -222,7 +234,8 @@ mod tests {
     fn charter(root: u8, signer: u8) -> Signed<Charter> {
         let operator: Name = "op".parse().unwrap();
         let title: Text = "T".parse().unwrap();
-        let party = Party { kind: PartyKind::Operator, title: title.clone(), root: pair(root).public(), succeeds: None };
+        let party =
+            Party { kind: PartyKind::Operator, title: title.clone(), root: pair(root).public(), succeeds: None };
         let fields = CharterFields {
             consortium: None,
             version: 1,

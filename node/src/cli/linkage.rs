@@ -38,7 +38,8 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
 
 fn epoch(view: &View) -> Result<u32, CliFault> {
     let terms = view.charter.as_ref().and_then(|charter| charter.linkage.as_ref());
-    let none = || CliFault::refused("the charter names no key maker; the operator proposes one: charter propose --key-maker");
+    let none =
+        || CliFault::refused("the charter names no key maker; the operator proposes one: charter propose --key-maker");
     terms.map(|terms| terms.epoch).ok_or_else(none)
 }
 

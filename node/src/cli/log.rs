@@ -193,7 +193,8 @@ fn reported(origin: &str, report: &Report) -> Shown {
     facts.row(["tiles".to_owned(), report.tiles.to_string()]);
     facts.row(["checkpoints".to_owned(), report.checkpoints.to_string()]);
     let cosigners: Vec<&str> = report.cosigners.iter().map(String::as_str).collect();
-    facts.row(["cosigned by".to_owned(), if cosigners.is_empty() { "nobody".to_owned() } else { cosigners.join(", ") }]);
+    facts
+        .row(["cosigned by".to_owned(), if cosigners.is_empty() { "nobody".to_owned() } else { cosigners.join(", ") }]);
     facts.row(["unknown signatures".to_owned(), report.strangers.to_string()]);
     let json = json!({
         "origin": origin, "entries": report.head.size, "root": report.head.root, "tiles": report.tiles,
@@ -219,7 +220,8 @@ fn prove(cx: &Cx, entry: Option<u64>, since: Option<u64>, output: &Path) -> Resu
             ConsistencyBundle { origin, old: read(&history_path(old))?, new: checkpoint, path }.encode()
         }
         (Some(index), None) => {
-            let beyond = || CliFault::not_found(format!("the log has {size} entries, the last is {}", size.saturating_sub(1)));
+            let beyond =
+                || CliFault::not_found(format!("the log has {size} entries, the last is {}", size.saturating_sub(1)));
             let path = reader.inclusion(index).map_err(faulty)?.ok_or_else(beyond)?;
             let width = u64::from(TILE_WIDTH);
             let bundle = Tile::at(TileKind::Entries, index / width, size).ok_or_else(beyond)?;
@@ -231,7 +233,10 @@ fn prove(cx: &Cx, entry: Option<u64>, since: Option<u64>, output: &Path) -> Resu
     };
     home::create_private(output, &bytes)?;
     let file = output.display().to_string();
-    Ok(Shown::new(json!({"file": file, "entry": entry, "since": since, "size": size}), format!("The proof is in {file}\n")))
+    Ok(Shown::new(
+        json!({"file": file, "entry": entry, "since": since, "size": size}),
+        format!("The proof is in {file}\n"),
+    ))
 }
 
 fn check_proof(cx: &Cx, file: &Path, flags: &KeyFlags) -> Result<Shown, CliFault> {

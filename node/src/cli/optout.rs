@@ -57,7 +57,10 @@ fn identifier(given: String) -> Result<String, CliFault> {
         return Ok(given);
     }
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(|fault| CliFault::local(format!("{fault} while reading the patient")))?;
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|fault| CliFault::local(format!("{fault} while reading the patient")))?;
     let line = line.trim_end_matches(['\n', '\r']);
     if line.is_empty() { Err(CliFault::usage("no patient on standard input")) } else { Ok(line.to_owned()) }
 }

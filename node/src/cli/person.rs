@@ -136,8 +136,12 @@ mod tests {
     fn people_are_listed_in_both_forms() {
         let shown = list(&world::operator());
         let key = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
-        let golden = format!(r#"[{{"key":"{key}","person":"alice","roles":["site-administrator","privacy-officer"]}}]"#);
+        let golden =
+            format!(r#"[{{"key":"{key}","person":"alice","roles":["site-administrator","privacy-officer"]}}]"#);
         assert_eq!(shown.json.to_string(), golden);
-        assert_eq!(shown.text, "PERSON  ROLES                                KEY\nalice   site-administrator, privacy-officer  8a88e3dd\n");
+        assert_eq!(
+            shown.text,
+            "PERSON  ROLES                                KEY\nalice   site-administrator, privacy-officer  8a88e3dd\n"
+        );
     }
 }

@@ -83,10 +83,13 @@ impl ColumnFlags {
     /// A guessed direct identifier and free text do not leave unless a person says so.
     pub(crate) fn apply(&self, profiled: Vec<Column>) -> Result<Vec<Column>, CliFault> {
         let mut policy = self.policy()?.columns;
-        let columns = profiled.into_iter().map(|column| decide(policy.remove(&column.name).unwrap_or_default(), column));
+        let columns =
+            profiled.into_iter().map(|column| decide(policy.remove(&column.name).unwrap_or_default(), column));
         let columns: Vec<Column> = columns.collect();
         match policy.keys().next() {
-            Some(name) => Err(CliFault::not_found(format!("the source has no column {name}; `cohortium dataset profile` lists them"))),
+            Some(name) => Err(CliFault::not_found(format!(
+                "the source has no column {name}; `cohortium dataset profile` lists them"
+            ))),
             None => Ok(columns),
         }
     }
@@ -105,7 +108,8 @@ fn decide(said: Said, column: Column) -> Column {
 
 fn read(path: &Path) -> Result<Policy, CliFault> {
     let bytes = home::read_bounded(path, POLICY_BYTES_MAX)?;
-    let text = String::from_utf8(bytes).map_err(|_| CliFault::usage(format!("{} is not UTF-8 text", path.display())))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| CliFault::usage(format!("{} is not UTF-8 text", path.display())))?;
     toml::from_str(&text).map_err(|fault| {
         let line = fault.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         CliFault::usage(format!("{}, line {line}: {}", path.display(), fault.message().replace('\n', " ")))

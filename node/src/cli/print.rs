@@ -82,7 +82,9 @@ impl Table {
 
 /// The text with every control character written out, so that nothing a source or peer wrote can steer a terminal.
 pub(crate) fn visible(text: &str) -> String {
-    let steers = |c: char| c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) {
@@ -128,7 +130,7 @@ mod tests {
         assert_eq!(table.or("none"), "none");
         table.row(["wider".to_owned(), "x".to_owned()]);
         table.row(["\u{1b}[2J".to_owned(), String::new()]);
-        assert_eq!(table.or("none"), "A           LONG\nwider       x\n\\u{1b}[2J\n");
+        assert_eq!(table.or("none"), "A          LONG\nwider      x\n\\u{1b}[2J\n");
         assert_eq!(visible("a\tb\u{202e}c é"), "a\\tb\\u{202e}c é");
     }
 

@@ -216,7 +216,9 @@ fn share(
     let longest = charter.terms.share_validity_max.min(when::days(node_days));
     if expires <= now() || expires > now().plus(longest) {
         let days = longest.0 / (24 * 3600);
-        return Err(CliFault::refused(format!("a share ends in the future and within {days} days (charter and node.toml)")));
+        return Err(CliFault::refused(format!(
+            "a share ends in the future and within {days} days (charter and node.toml)"
+        )));
     }
     let fields = ShareFields {
         consortium: view.consortium,
@@ -303,7 +305,9 @@ fn approve(cx: &Cx, name: &str, unchecked: bool) -> Result<Shown, CliFault> {
     let found = find::share(&view, name)?;
     let files = found.share.content == Content::UncheckedFiles;
     if files && !unchecked {
-        return Err(CliFault::refused("nobody looks into these files; say so with --unchecked, or do not let them leave"));
+        return Err(CliFault::refused(
+            "nobody looks into these files; say so with --unchecked, or do not let them leave",
+        ));
     }
     if !files && unchecked {
         return Err(CliFault::usage("--unchecked is for files; this share is a table with a policy"));
@@ -326,9 +330,8 @@ fn take(cx: &Cx, name: &str) -> Result<Shown, CliFault> {
 }
 
 fn list(view: &View) -> Shown {
-    let mut table = Table::new([
-        "SHARE", "ID", "VERSION", "FORM", "COLUMNS", "TO", "APPROVED", "SCHEDULE", "UNTIL", "SNAPSHOTS",
-    ]);
+    let mut table =
+        Table::new(["SHARE", "ID", "VERSION", "FORM", "COLUMNS", "TO", "APPROVED", "SCHEDULE", "UNTIL", "SNAPSHOTS"]);
     for each in &view.shares {
         let share = &each.share;
         let columns = match &share.content {

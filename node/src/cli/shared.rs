@@ -26,13 +26,16 @@ pub(crate) fn invite(cx: &Cx, name: &str, consumer: Name, days: u32) -> Result<S
         )));
     }
     // A consumer that was invited before keeps its subscription and answers anew.
-    let known = view.subscriptions.iter().find(|each| each.share == share.share && each.invitation.consumer == consumer);
+    let known =
+        view.subscriptions.iter().find(|each| each.share == share.share && each.invitation.consumer == consumer);
     let subscription = known.map_or_else(|| SubscriptionId(seal::random()), |each| each.subscription);
     let answer_by = now().plus(when::days(days)).min(share.expires);
     let command = Command::Invite { share: share.share, consumer: consumer.clone(), subscription, answer_by };
     cx.give(&view, command)?;
-    let json = json!({"subscription": subscription, "share": share.share, "to": consumer, "answer_by": answer_by.to_string()});
-    let text = format!("{consumer} is invited to {} ({}), to answer by {answer_by}\n", share.name, short(&subscription));
+    let json =
+        json!({"subscription": subscription, "share": share.share, "to": consumer, "answer_by": answer_by.to_string()});
+    let text =
+        format!("{consumer} is invited to {} ({}), to answer by {answer_by}\n", share.name, short(&subscription));
     Ok(Shown::new(json, text))
 }
 

@@ -62,7 +62,8 @@ fn read_as<T: Record>(bytes: &[u8]) -> Result<Value, SignedFault> {
     let signed = Signed::<T>::from_bytes(bytes)?;
     let document = signed.claimed()?;
     let envelope = serde_json::to_value(&signed).unwrap_or_default();
-    let signers: Vec<Value> = envelope["signatures"].as_array().into_iter().flatten().map(|line| line["key"].clone()).collect();
+    let signers: Vec<Value> =
+        envelope["signatures"].as_array().into_iter().flatten().map(|line| line["key"].clone()).collect();
     Ok(json!({
         "type": T::LABEL, "title": T::TITLE, "digest": signed.digest(), "claimed_signers": signers, "document": document,
     }))

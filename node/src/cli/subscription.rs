@@ -133,7 +133,8 @@ fn shown(view: &View, found: &SubscriptionView) -> Shown {
     };
     let mut snapshots = Table::new(["NUMBER", "SNAPSHOT", "BASE", "BYTES", "STATE"]);
     for each in &found.snapshots {
-        let state = if found.current == Some(each.snapshot) { format!("{}, in use", each.state) } else { each.state.clone() };
+        let state =
+            if found.current == Some(each.snapshot) { format!("{}, in use", each.state) } else { each.state.clone() };
         snapshots.row([
             each.sequence.to_string(),
             short(&each.snapshot),
@@ -158,7 +159,10 @@ fn answer(cx: &Cx, view: &View, found: &SubscriptionView, answer: Answer) -> Res
 fn stand(cx: &Cx, view: &View, found: &SubscriptionView, state: StandingState) -> Result<Shown, CliFault> {
     cx.give(view, Command::SetStanding { subscription: found.subscription, state })?;
     let word = word(&state);
-    Ok(Shown::new(json!({"subscription": found.subscription, "state": word}), format!("{}: {word}\n", label(view, found))))
+    Ok(Shown::new(
+        json!({"subscription": found.subscription, "state": word}),
+        format!("{}: {word}\n", label(view, found)),
+    ))
 }
 
 fn roll_back(cx: &Cx, view: &View, found: &SubscriptionView, text: &str) -> Result<Shown, CliFault> {

@@ -34,7 +34,7 @@ fn every_noun_and_verb_stands_in_the_readme() {
 
 fn cli(home: &Path, args: &[&str]) -> Cli {
     let home = home.to_str().unwrap();
-    let args = ["cohortium", "--home", home].iter().chain(args).map(OsString::from);
+    let args = ["cohortium", "--home", home].into_iter().chain(args.iter().copied()).map(OsString::from);
     Cli::try_parse_from(args).unwrap()
 }
 
@@ -137,8 +137,17 @@ fn init_makes_a_node_with_its_keys_and_one_person() {
     crate::home::create_private(&passphrase, b"a long passphrase\n").unwrap();
     let file = passphrase.to_str().unwrap();
     let args = [
-        "--person-passphrase-file", file, "init", "--passphrase-file", file, "--admin", "bob", "--roles",
-        "privacy-officer,data-steward", "--listen-udp", "127.0.0.1:7411",
+        "--person-passphrase-file",
+        file,
+        "init",
+        "--passphrase-file",
+        file,
+        "--admin",
+        "bob",
+        "--roles",
+        "privacy-officer,data-steward",
+        "--listen-udp",
+        "127.0.0.1:7411",
     ];
     let shown = end(&home, &args).unwrap();
     let golden = serde_json::json!({"name": "bob", "roles": ["site-administrator", "data-steward", "privacy-officer"]});
@@ -177,7 +186,16 @@ fn a_consortium_begins_with_its_first_entries_in_the_journal() {
     let key = key.to_str().unwrap();
     end(&home, &["init", "--key-file", key, "--admin", "alice", "--no-person-passphrase"]).unwrap();
     let args = [
-        "consortium", "create", "--title", "Test", "--kind", "rehearsal", "--name", "op", "--address", "op.example:7411",
+        "consortium",
+        "create",
+        "--title",
+        "Test",
+        "--kind",
+        "rehearsal",
+        "--name",
+        "op",
+        "--address",
+        "op.example:7411",
     ];
     let shown = end(&home, &args).unwrap();
     let home = Home::open(&home).unwrap();
@@ -193,7 +211,8 @@ fn a_consortium_begins_with_its_first_entries_in_the_journal() {
         acts.push(codec::decode::<JournalEntry>(bytes, JOURNAL_ENTRY_BYTES_MAX).unwrap().act);
     })
     .unwrap();
-    let [Act::Began { party }, Act::Charter(charter), Act::NodeRecord(record), Act::Person(person)] = acts.as_slice() else {
+    let [Act::Began { party }, Act::Charter(charter), Act::NodeRecord(record), Act::Person(person)] = acts.as_slice()
+    else {
         panic!("{acts:?}");
     };
     let root = [membership.operator_root];

@@ -48,11 +48,7 @@ pub(crate) fn run(cx: &Cx) -> Result<Shown, CliFault> {
 }
 
 /// Checks the journal, then the log against its checkpoints and against the journal.
-fn check_consortium(
-    cx: &Cx,
-    keystore: &Keystore,
-    membership: &MembershipFile,
-) -> Result<(u64, u64), CliFault> {
+fn check_consortium(cx: &Cx, keystore: &Keystore, membership: &MembershipFile) -> Result<(u64, u64), CliFault> {
     let id = &membership.consortium;
     let salt = secret::seed(keystore, "log-salt")?;
     let mut leaves = Vec::new();

@@ -37,13 +37,17 @@ pub(crate) fn schedule(text: &str) -> Result<Schedule, String> {
         ["every", interval] => every(interval, "UTC")?,
         ["every", interval, zone_name] => every(interval, zone_name)?,
         ["daily", minute] => daily(minute, 0x7f, "UTC")?,
-        ["daily", minute, last] if days_of_week(last).is_some() => daily(minute, days_of_week(last).unwrap_or(0), "UTC")?,
+        ["daily", minute, last] if days_of_week(last).is_some() => {
+            daily(minute, days_of_week(last).unwrap_or(0), "UTC")?
+        }
         ["daily", minute, zone_name] => daily(minute, 0x7f, zone_name)?,
         ["daily", minute, days, zone_name] => {
             let days = days_of_week(days).ok_or_else(|| format!("{days} are no days; write mon-fri or mon,wed,fri"))?;
             daily(minute, days, zone_name)?
         }
-        _ => return Err("write manual, \"every 15m Europe/Berlin\" or \"daily 02:30 mon-fri Europe/Berlin\"".to_owned()),
+        _ => {
+            return Err("write manual, \"every 15m Europe/Berlin\" or \"daily 02:30 mon-fri Europe/Berlin\"".to_owned());
+        }
     };
     Schedule::try_from(fields).map_err(|fault| fault.to_string())
 }
@@ -135,9 +139,27 @@ mod tests {
             assert_eq!(schedule(shown).unwrap(), parsed, "{shown}");
         }
         let bad = [
-            "", "sometimes", "every", "every 0m", "every 25h", "every 1441m", "every 15", "every m", "every 15s",
-            "every +5m", "every 15m Berlin/Europe", "every 15m UTC x", "daily", "daily 24:00", "daily 02:60", "daily 2:30",
-            "daily 02:30 fri-mon UTC", "daily 02:30 someday UTC", "daily 02:30 mon, UTC", "every 5m ../etc", "every 15é",
+            "",
+            "sometimes",
+            "every",
+            "every 0m",
+            "every 25h",
+            "every 1441m",
+            "every 15",
+            "every m",
+            "every 15s",
+            "every +5m",
+            "every 15m Berlin/Europe",
+            "every 15m UTC x",
+            "daily",
+            "daily 24:00",
+            "daily 02:60",
+            "daily 2:30",
+            "daily 02:30 fri-mon UTC",
+            "daily 02:30 someday UTC",
+            "daily 02:30 mon, UTC",
+            "every 5m ../etc",
+            "every 15é",
         ];
         for text in bad {
             assert!(schedule(text).is_err(), "{text:?}");

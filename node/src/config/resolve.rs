@@ -155,7 +155,9 @@ impl fmt::Display for ConfigFault {
             Self::Name { key, source } => write!(f, "{key} {source}"),
             Self::Routes => f.write_str("routes are one or more of quic, tcp and, with a proxy, proxy; each once"),
             Self::KeyPath { needed: true } => f.write_str("key.path is missing: this key.source reads a file"),
-            Self::KeyPath { needed: false } => f.write_str("key.path is given, but key.source = \"prompt\" reads no file"),
+            Self::KeyPath { needed: false } => {
+                f.write_str("key.path is given, but key.source = \"prompt\" reads no file")
+            }
             Self::Range { key, min, max } => write!(f, "{key} is not {min} to {max}"),
             Self::LogLevel => f.write_str("log.level is not error, warn, info, debug or trace"),
             Self::FirstPerson => {
@@ -235,7 +237,11 @@ fn routes(written: Option<&[RouteKind]>, has_proxy: bool) -> Result<Vec<RouteKin
     sorted.sort();
     sorted.dedup();
     let once = sorted.len() == written.len() && !written.is_empty();
-    if once && (has_proxy || !written.contains(&RouteKind::Proxy)) { Ok(written.to_vec()) } else { Err(ConfigFault::Routes) }
+    if once && (has_proxy || !written.contains(&RouteKind::Proxy)) {
+        Ok(written.to_vec())
+    } else {
+        Err(ConfigFault::Routes)
+    }
 }
 
 fn key_place(file: &ConfigFile, base: &Path) -> Result<KeyPlace, ConfigFault> {
@@ -345,7 +351,10 @@ mod tests {
             (format!("{KEY}[worker]\nmemory_mib = 255\n"), "worker.memory_mib"),
             (format!("{KEY}[worker]\npool = 17\n"), "worker.pool"),
             (format!("{KEY}[log]\nlevel = \"all\"\n"), "log.level"),
-            (format!("{KEY}[first_person]\nname = \"a\"\nroles = [\"site-administrator\"]\nkey = \"00\"\n"), "first_person"),
+            (
+                format!("{KEY}[first_person]\nname = \"a\"\nroles = [\"site-administrator\"]\nkey = \"00\"\n"),
+                "first_person",
+            ),
         ];
         for (text, key) in cases {
             let shown = resolve(&text).unwrap_err().to_string();

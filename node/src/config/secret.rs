@@ -50,7 +50,10 @@ impl fmt::Display for SecretFault {
             Self::Home(fault) => fault.fmt(f),
             Self::NotPassphrase { path } => write!(f, "{} holds no passphrase in its first line", path.display()),
             Self::NoTerminal { what } => {
-                write!(f, "the passphrase of {what} is needed and there is no terminal to ask at; name a passphrase file")
+                write!(
+                    f,
+                    "the passphrase of {what} is needed and there is no terminal to ask at; name a passphrase file"
+                )
             }
             Self::Terminal { source } => write!(f, "{source} while asking for a passphrase"),
             Self::Differ => f.write_str("the two passphrases differ; nothing was made"),
@@ -175,9 +178,14 @@ mod tests {
     fn a_passphrase_file_is_private_and_its_first_line_counts() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p");
-        for (content, expected) in
-            [("a b\n", Some("a b")), ("a\r\nb", Some("a")), ("a", Some("a")), ("", None), ("\nb", None), ("\u{00e9}", Some("é"))]
-        {
+        for (content, expected) in [
+            ("a b\n", Some("a b")),
+            ("a\r\nb", Some("a")),
+            ("a", Some("a")),
+            ("", None),
+            ("\nb", None),
+            ("\u{00e9}", Some("é")),
+        ] {
             home::replace_private(&path, content.as_bytes()).unwrap();
             assert_eq!(read_passphrase(&path).ok().map(|text| text.to_string()).as_deref(), expected, "{content:?}");
         }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, ShareId, SnapshotId, SubscriptionId};
 use cohortium_protocol::key::pair::{KeyPair, PublicKey};
 use cohortium_protocol::key::signed::Signed;
-use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::quantity::AnonymityK;
 use cohortium_protocol::record::charter::{
     Charter, CharterFields, CharterKind, LandedRows, LinkageTerms, Party, PartyKind, ReleasePolicy, Terms,
@@ -37,7 +37,8 @@ fn key(seed: u8) -> PublicKey {
 }
 
 fn charter() -> Charter {
-    let party = |kind, title: &str, seed| Party { kind, title: title.parse().unwrap(), root: key(seed), succeeds: None };
+    let party =
+        |kind, title: &str, seed| Party { kind, title: title.parse().unwrap(), root: key(seed), succeeds: None };
     let fields = CharterFields {
         consortium: Some(ID),
         version: 2,
@@ -54,11 +55,7 @@ fn charter() -> Charter {
         schema: None,
         policy: ReleasePolicy { anonymity_k_min: AnonymityK(11), small_cell_min: 11 },
         accounts: BTreeMap::new(),
-        terms: Terms {
-            landed_rows: LandedRows::Exclude,
-            share_validity_max: when::days(100),
-            contract: None,
-        },
+        terms: Terms { landed_rows: LandedRows::Exclude, share_validity_max: when::days(100), contract: None },
         linkage: Some(LinkageTerms { key_maker: name("north"), epoch: 4 }),
         ext: Extensions::default(),
     };
@@ -66,12 +63,8 @@ fn charter() -> Charter {
 }
 
 fn share() -> Share {
-    let column = |text: &str, role, treatment| Column {
-        name: text.parse().unwrap(),
-        kind: ColumnType::Text,
-        role,
-        treatment,
-    };
+    let column =
+        |text: &str, role, treatment| Column { name: text.parse().unwrap(), kind: ColumnType::Text, role, treatment };
     let columns = vec![
         column("eid", ColumnRole::DirectIdentifier, Treatment::Drop),
         column("sodium", ColumnRole::Measure, Treatment::Keep),
