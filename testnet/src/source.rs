@@ -1,0 +1,183 @@
+//! What each member of a demo brings: its tables as files, and what its share policy says of each column.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::hospital::{self, Class, Column, Consortium, DateStyle, LinkageField, Plan, Site, public};
+
+/// One table of one member.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The name of its dataset and share.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Between two cells.
+    pub delimiter: char,
+    /// Its rows now.
+    pub rows: u64,
+    /// The column that makes a row unlike every other.
+    pub key: Option<String>,
+    /// The column that names the patient.
+    pub patient: Option<String>,
+    /// Given name, family name, date of birth and how it is written, where the table has all three.
+    pub linkage: Option<[String; 4]>,
+    /// The share policy, as the file that `share define --policy` reads.
+    pub policy: PathBuf,
+}
+
+/// One member's data.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name in the consortium.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// Its tables.
+    pub tables: Vec<Table>,
+    /// Values that must never leave it.
+    pub canaries: Vec<String>,
+    /// The generator, for a day of change.
+    pub site: Option<Site>,
+}
+
+/// Why there is no data.
+#[derive(Debug)]
+pub enum SourceFault {
+    /// A plan out of bounds.
+    Plan(hospital::PlanError),
+    /// A public set.
+    Public(public::PublicError),
+    /// A file cannot be written.
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl std::fmt::Display for SourceFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plan(fault) => fault.fmt(f),
+            Self::Public(fault) => fault.fmt(f),
+            Self::Io { path, source } => write!(f, "{source} while writing {}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for SourceFault {}
+
+/// Generated hospitals, written below `dir`, one folder each.
+///
+/// # Errors
+/// [`SourceFault`].
+pub fn generated(plan: &Plan, dir: &Path) -> Result<Vec<Member>, SourceFault> {
+    let Consortium { sites, truth } = hospital::generate(plan).map_err(SourceFault::Plan)?;
+    let truth_dir = dir.join("truth");
+    write(&truth_dir, || fs::create_dir_all(&truth_dir).and_then(|()| truth.write_to(&truth_dir)))?;
+    sites.into_iter().map(|site| generated_member(site, dir)).collect()
+}
+
+fn generated_member(site: Site, dir: &Path) -> Result<Member, SourceFault> {
+    let folder = dir.join(&site.name);
+    let written = write(&folder, || fs::create_dir_all(&folder).and_then(|()| site.write_to(&folder)))?;
+    let mut tables = Vec::new();
+    for table in site.tables() {
+        let name = table.file_name.trim_end_matches(".csv").to_owned();
+        let policy = write_policy(&folder, &name, &table.columns, Some(table.primary_key()))?;
+        tables.push(Table {
+            path: folder.join(table.file_name),
+            delimiter: site.dialect.delimiter,
+            rows: written.get(&table.kind).map_or(0, |written| written.rows),
+            key: Some(table.primary_key().to_owned()),
+            patient: column_of(&table.columns, Class::PatientKey).or_else(|| patient_key(&name, table.primary_key())),
+            linkage: linkage(&table.columns, site.dialect.date),
+            policy,
+            name,
+        });
+    }
+    let canaries = site.canaries().collect();
+    Ok(Member { name: site.name.clone(), title: site.title.clone(), folder, tables, canaries, site: Some(site) })
+}
+
+/// The patient table's own key names the patient.
+fn patient_key(table: &str, key: &str) -> Option<String> {
+    (table == "patients").then(|| key.to_owned())
+}
+
+fn column_of(columns: &[Column], class: Class) -> Option<String> {
+    columns.iter().find(|column| column.class == class).map(|column| column.name.clone())
+}
+
+fn linkage(columns: &[Column], style: DateStyle) -> Option<[String; 4]> {
+    let of = |field: LinkageField| {
+        columns.iter().find(|column| column.linkage == Some(field)).map(|column| column.name.clone())
+    };
+    let format = match style {
+        DateStyle::Iso => "iso",
+        DateStyle::DayDot => "day-month-year-dots",
+        DateStyle::MonthSlash => "month-day-year-slashes",
+        DateStyle::Digits => "compact",
+    };
+    Some([of(LinkageField::Given)?, of(LinkageField::Family)?, of(LinkageField::BirthDate)?, format.to_owned()])
+}
+
+/// A public set of `data`, one member a facility.
+///
+/// # Errors
+/// [`SourceFault`].
+pub fn public_set(sites: Vec<public::SiteFiles>, table: &str, dir: &Path) -> Result<Vec<Member>, SourceFault> {
+    sites.into_iter().map(|site| public_member(&site, table, dir)).collect()
+}
+
+fn public_member(site: &public::SiteFiles, table: &str, dir: &Path) -> Result<Member, SourceFault> {
+    let folder = dir.join(&site.name);
+    let path = write(&folder, || fs::create_dir_all(&folder).and_then(|()| site.write_to(&folder)))?;
+    let key = site.primary_key.clone();
+    let policy = write_policy(&folder, table, &site.columns, key.as_deref())?;
+    let table = Table {
+        name: table.to_owned(),
+        path,
+        delimiter: ',',
+        rows: site.rows,
+        patient: key.clone(),
+        key,
+        linkage: None,
+        policy,
+    };
+    let (name, title) = (site.name.clone(), site.title.clone());
+    Ok(Member { name, title, folder, tables: vec![table], canaries: Vec::new(), site: None })
+}
+
+/// Every column with its role and treatment, decided from what it is, never from what is in it.
+fn write_policy(folder: &Path, table: &str, columns: &[Column], key: Option<&str>) -> Result<PathBuf, SourceFault> {
+    let mut text = String::new();
+    for column in columns {
+        let is_key = key == Some(column.name.as_str());
+        let (role, treatment) = match column.class {
+            _ if column.linkage.is_some_and(|field| field != LinkageField::Sex) => ("direct-identifier", "drop"),
+            Class::DirectIdentifier if !is_key => ("direct-identifier", "drop"),
+            Class::DirectIdentifier | Class::PrimaryKey | Class::PatientKey | Class::EncounterKey => {
+                ("direct-identifier", "pseudonym")
+            }
+            Class::QuasiIdentifier => ("quasi-identifier", "keep"),
+            Class::FreeText => ("free-text", "drop"),
+            Class::Plain => ("measure", "keep"),
+        };
+        let name = serde_json::Value::from(column.name.as_str());
+        writeln!(text, "[columns.{name}]\nrole = \"{role}\"\ntreatment = \"{treatment}\"\n").expect("a String takes all");
+    }
+    let path = folder.join(format!("{table}.policy.toml"));
+    write(&path, || fs::write(&path, &text))?;
+    Ok(path)
+}
+
+fn write<T>(path: &Path, act: impl FnOnce() -> io::Result<T>) -> Result<T, SourceFault> {
+    act().map_err(|source| SourceFault::Io { path: path.to_owned(), source })
+}
