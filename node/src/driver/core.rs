@@ -98,6 +98,7 @@ impl Core {
 
     fn take(&mut self, event: Event) {
         match event {
+            Event::Input(Input::JournalFailed) => self.journal_failed(),
             Event::Input(input) => self.handle(input),
             Event::Wire(new) => self.connect(*new),
             Event::Request { conn, message, reply } => {
@@ -155,12 +156,19 @@ impl Core {
                 return;
             }
             for (consortium, batch) in batches {
-                let input = match self.books.append(consortium, batch).await {
-                    Some(upto) => Input::Persisted { consortium, upto },
-                    None => Input::JournalFailed,
-                };
-                self.handle(input);
+                match self.books.append(consortium, batch).await {
+                    Some(upto) => self.handle(Input::Persisted { consortium, upto }),
+                    None => self.journal_failed(),
+                }
             }
+        }
+    }
+
+    /// Orders whose entries could not be written are answered here: the endpoint has let go of everything.
+    fn journal_failed(&mut self) {
+        self.handle(Input::JournalFailed);
+        for done in std::mem::take(&mut self.orders).into_values() {
+            let _ = done.send(Err(OrderFault::Unavailable));
         }
     }
 

@@ -148,8 +148,8 @@ impl Hands {
 
     pub(crate) fn serve(&self, to: ReplyTo, subscription: SubscriptionId, blob: BlobRef, part: Part) {
         let ReplyTo::Stream(send, recv) = to else { return };
-        let (token, blobs, sent) = (self.cuts.token(subscription), self.blobs.clone(), Arc::new(AtomicU64::new(0)));
-        let outlet = Outlet { send, recv, sent: Arc::clone(&sent) };
+        let (token, blobs, counted) = (self.cuts.token(subscription), self.blobs.clone(), Arc::new(AtomicU64::new(0)));
+        let outlet = Outlet { send, recv, sent: Arc::clone(&counted) };
         self.report(async move {
             // When the token is cancelled the outlet is dropped, which resets the stream: no byte follows.
             let served = tokio::select! {
@@ -160,7 +160,7 @@ impl Hands {
             if let Err(Unserved::Store(fault)) = served {
                 tracing::error!(event = "blob-unreadable", digest = %blob.digest, %fault);
             }
-            Input::Served { subscription, bytes: Bytes(sent.load(Ordering::Relaxed)) }
+            Input::Served { subscription, bytes: Bytes(counted.load(Ordering::Relaxed)) }
         });
     }
 

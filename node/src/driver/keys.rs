@@ -100,3 +100,34 @@ impl Keys {
         self.lock().put_secret(&home::linkage_secret(kind, consortium, epoch), key.as_bytes())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use cohortium_store::keystore::{KeySource, create_key_file};
+
+    use super::*;
+
+    /// A new node's keys, in files that begin with `name`.
+    pub(crate) fn keys(dir: &Path, name: &str) -> Keys {
+        Keys::new(keystore(dir, name, &["tls", "signing", "sealing", "log-salt"])).unwrap()
+    }
+
+    fn keystore(dir: &Path, name: &str, secrets: &[&str]) -> Keystore {
+        let file = dir.join(format!("{name}.key"));
+        create_key_file(&file).unwrap();
+        let mut keystore = Keystore::create(&dir.join(name), &KeySource::KeyFile(file)).unwrap();
+        for secret in secrets {
+            keystore.put_secret(secret, &random::<32>()).unwrap();
+        }
+        keystore
+    }
+
+    #[test]
+    fn a_keystore_that_lacks_a_key_of_the_node_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let fault = Keys::new(keystore(dir.path(), "node", &["tls", "signing", "log-salt"])).err().unwrap();
+        assert!(matches!(fault, DaemonFault::SecretMissing { name } if name == "sealing"));
+    }
+}

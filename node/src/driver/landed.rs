@@ -38,8 +38,7 @@ pub(crate) fn kind_of(listings: Vec<Listing>) -> Option<Kind> {
         count(BlobRole::Rows) == 1 && count(BlobRole::Deletes) <= 1 && count(BlobRole::File) == 0
     };
     match listings.as_slice() {
-        [] => None,
-        [.., last] if all(last, BlobRole::File) && listings.len() == 1 => Some(Kind::Files(last.clone())),
+        [only] if all(only, BlobRole::File) => Some(Kind::Files(only.clone())),
         [full, ..] if full.entries().len() == 1 && listings.iter().all(table) => Some(Kind::Table(listings)),
         _ => None,
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use cohortium_protocol::digest::BlobDigest;
 use cohortium_protocol::endpoint::io::{Answer, LandingState};
@@ -11,6 +12,10 @@ use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::listing::BlobRef;
 use cohortium_store::blob::BlobStore;
 use cohortium_store::landing::{self, Landing, LandingFault};
+
+/// How long another task may take to open the same landing.
+const OPEN_DEADLINE: Duration = Duration::from_secs(2);
+const OPEN_AGAIN: Duration = Duration::from_millis(10);
 
 type Shared = Arc<RwLock<Landing>>;
 
@@ -42,24 +47,36 @@ impl Landings {
             let stored = self.blobs.reader(blob.digest).map_err(|fault| warn(blob.digest, &fault)).ok()?;
             return (stored.bytes() == blob.bytes.0).then_some(LandingState::Complete);
         }
-        let mut open = self.lock();
-        let shared = match open.get(&blob.digest) {
-            Some((bytes, _)) if *bytes != blob.bytes.0 => return None,
-            Some((_, shared)) => Arc::clone(shared),
-            None => {
-                let landing = Landing::open(&self.blobs, blob.digest, blob.bytes.0);
-                let landing = landing.map_err(|fault| warn(blob.digest, &fault)).ok()?;
-                let shared = Arc::new(RwLock::new(landing));
-                open.insert(blob.digest, (blob.bytes.0, Arc::clone(&shared)));
-                shared
-            }
-        };
-        drop(open);
+        let shared = self.share(blob)?;
         let landing = shared.read().unwrap_or_else(PoisonError::into_inner);
         Some(match landing.outboard() {
             None => LandingState::NeedsOutboard,
             Some(_) => LandingState::Missing(landing.missing().iter().map(|range| Bytes(range.offset)).collect()),
         })
+    }
+
+    /// The open landing of a blob; opened when there is none. Two subscriptions may want the same blob at the same moment.
+    fn share(&self, blob: BlobRef) -> Option<Shared> {
+        let started = Instant::now();
+        loop {
+            if let Some((bytes, shared)) = self.lock().get(&blob.digest) {
+                return (*bytes == blob.bytes.0).then(|| Arc::clone(shared));
+            }
+            match Landing::open(&self.blobs, blob.digest, blob.bytes.0) {
+                Ok(landing) => {
+                    let shared = Arc::new(RwLock::new(landing));
+                    self.lock().insert(blob.digest, (blob.bytes.0, Arc::clone(&shared)));
+                    return Some(shared);
+                }
+                Err(LandingFault::InProgress { .. }) if started.elapsed() < OPEN_DEADLINE => {
+                    std::thread::sleep(OPEN_AGAIN);
+                }
+                Err(fault) => {
+                    warn(blob.digest, &fault);
+                    return None;
+                }
+            }
+        }
     }
 
     /// Checks and keeps an outboard.

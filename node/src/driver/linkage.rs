@@ -82,19 +82,8 @@ pub(crate) fn open(keys: &Keys, which: Which, ticket: Ticket, recipient: &Name, 
 
 #[cfg(test)]
 mod tests {
-    use cohortium_store::keystore::{KeySource, Keystore, create_key_file};
-
     use super::*;
-
-    fn keys(dir: &std::path::Path, name: &str) -> Keys {
-        let file = dir.join(format!("{name}.key"));
-        create_key_file(&file).unwrap();
-        let mut keystore = Keystore::create(&dir.join(name), &KeySource::KeyFile(file)).unwrap();
-        for secret in ["tls", "signing", "sealing", "log-salt"] {
-            keystore.put_secret(secret, &random::<32>()).unwrap();
-        }
-        Keys::new(keystore).unwrap()
-    }
+    use crate::driver::keys::tests::keys;
 
     fn which(kind: CharterKind, epoch: u32) -> Which {
         Which { kind, consortium: ConsortiumId([7; 32]), epoch }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cohortium_protocol::digest::BlobDigest;
-use cohortium_protocol::record::listing::BlobRef;
+use cohortium_protocol::record::listing::{BlobRef, Listing};
 use cohortium_store::blob::{BlobFault, BlobStore};
 use tokio::task::spawn_blocking;
 
@@ -71,7 +71,7 @@ fn mark(blobs: &BlobStore, roots: &[BlobRef]) -> BTreeSet<BlobDigest> {
         named.insert(root.digest);
         // A row index is no listing and names nothing.
         let listing = listing(blobs, *root);
-        named.extend(listing.iter().flat_map(|listing| listing.entries()).map(|entry| entry.blob.digest));
+        named.extend(listing.iter().flat_map(Listing::entries).map(|entry| entry.blob.digest));
     }
     named
 }
@@ -90,7 +90,7 @@ fn remove_unnamed(blobs: &BlobStore, named: &BTreeSet<BlobDigest>) -> Result<usi
 #[cfg(test)]
 mod tests {
     use cohortium_protocol::quantity::{Bytes, Rows};
-    use cohortium_protocol::record::listing::{BlobRole, Listing, ListingEntry};
+    use cohortium_protocol::record::listing::{BlobRole, ListingEntry};
     use cohortium_protocol::wire::codec;
     use cohortium_store::seal::DataKey;
 

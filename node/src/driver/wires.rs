@@ -63,7 +63,7 @@ pub(crate) enum ReplyTo {
 /// All connections and streams.
 #[derive(Default)]
 pub(crate) struct Wires {
-    wires: BTreeMap<ConnId, Wire>,
+    open: BTreeMap<ConnId, Wire>,
     waiting: BTreeMap<StreamId, (ConnId, ReplyTo)>,
     last: u64,
 }
@@ -73,13 +73,13 @@ impl Wires {
     pub(crate) fn add(&mut self, wire: Wire) -> ConnId {
         self.last += 1;
         let conn = ConnId(self.last);
-        self.wires.insert(conn, wire);
+        self.open.insert(conn, wire);
         conn
     }
 
     /// Numbers a stream whose request is about to be told. `None`: its connection is gone.
     pub(crate) fn ask(&mut self, conn: ConnId, reply: ReplyTo) -> Option<StreamId> {
-        self.wires.get(&conn)?;
+        self.open.get(&conn)?;
         self.last += 1;
         let stream = StreamId(self.last);
         self.waiting.insert(stream, (conn, reply));
@@ -87,25 +87,25 @@ impl Wires {
     }
 
     pub(crate) fn get(&self, conn: ConnId) -> Option<&Wire> {
-        self.wires.get(&conn)
+        self.open.get(&conn)
     }
 
     /// The stream to answer on, which is answered once.
     pub(crate) fn take(&mut self, stream: StreamId) -> Option<(Wire, ReplyTo)> {
         let (conn, reply) = self.waiting.remove(&stream)?;
-        Some((self.wires.get(&conn)?.clone(), reply))
+        Some((self.open.get(&conn)?.clone(), reply))
     }
 
     /// Forgets a connection and every stream on it. `None`: it was forgotten before.
     pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Wire> {
         self.waiting.retain(|_, (on, _)| *on != conn);
-        self.wires.remove(&conn)
+        self.open.remove(&conn)
     }
 
     /// Closes everything with code 0.
     pub(crate) fn close_all(&mut self) {
         self.waiting.clear();
-        for wire in std::mem::take(&mut self.wires).into_values() {
+        for wire in std::mem::take(&mut self.open).into_values() {
             if let Wire::Network { connection, .. } = wire {
                 connection.close(0, "the node stops");
             }

@@ -55,7 +55,8 @@ impl Folder {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
     }
 
-    /// Reads a part of a blob, and verifies and stores it exactly as from the network.
+    /// Reads a part of a blob, and verifies and stores it exactly as from the network. A folder that is damaged is not its
+    /// provider's lie: what is wrong is named to the person who brought it, and a good copy lands later.
     pub(crate) async fn fetch(self: Arc<Self>, wanted: &Wanted, landings: &Arc<Landings>) -> Answer {
         let name = match wanted.part {
             Part::Outboard => format!("{OUTBOARDS}/{}", wanted.blob.digest),
@@ -70,12 +71,13 @@ impl Folder {
             Ok(Ok(bytes)) => bulk::keep(wanted, bytes, landings).await,
             Ok(Err(fault)) => {
                 self.note(format!("{name}: {fault}"));
-                return Answer::Wrong;
+                return Answer::Lost;
             }
             Err(_) => Answer::LocalFault,
         };
         if answer == Answer::Wrong {
             self.note(format!("{name} is not what its digest says"));
+            return Answer::Lost;
         }
         answer
     }

@@ -28,7 +28,7 @@ const DOCUMENT_DEADLINE: Duration = Duration::from_secs(30);
 /// How often is looked whether everything has landed.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long nothing may land before the import gives up. Far longer than the rest after a fault that may pass.
-const STILL_MAX: Duration = Duration::from_secs(60);
+const STILL_MAX: Duration = Duration::from_mins(1);
 
 /// Takes the folder in. Ends when every snapshot in it has landed or was refused.
 pub(crate) async fn run(hands: &Arc<Hands>, consortium: ConsortiumId, path: &Path) -> Answered {

@@ -176,15 +176,16 @@ async fn converse(stream: UnixStream, office: &Office) {
     }
 }
 
+/// The version is read first: the rest may be of another one.
+#[derive(serde::Deserialize)]
+struct Version {
+    version: u32,
+}
+
 fn understand(line: &[u8]) -> Result<Request, Reply> {
     let usage = |message: &str| Reply::Error { kind: ErrorKind::Usage, message: message.to_owned() };
     if line.len() as u64 > LINE_BYTES_MAX {
         return Err(usage("the request is longer than 4 MiB"));
-    }
-    /// The version is read first: the rest may be of another one.
-    #[derive(serde::Deserialize)]
-    struct Version {
-        version: u32,
     }
     let version: Version = serde_json::from_slice(line).map_err(|_| usage("the request is not understood"))?;
     if version.version != CONTROL_VERSION {

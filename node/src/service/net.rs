@@ -152,9 +152,10 @@ impl Dialler {
             let target = DialTarget { addr: address.clone(), peer_key: key, alpn, route: route.clone() };
             let dialling = self.0.transport.dial(&target);
             let more = at + 1 < self.0.routes.len();
-            let dialled = match more {
-                true => timeout(ROUTE_TRY, dialling).await.unwrap_or(Err(DialError::TimedOut { deadline: ROUTE_TRY })),
-                false => dialling.await,
+            let dialled = if more {
+                timeout(ROUTE_TRY, dialling).await.unwrap_or(Err(DialError::TimedOut { deadline: ROUTE_TRY }))
+            } else {
+                dialling.await
             };
             match dialled {
                 Ok(connection) => return Ok(connection),
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn pauses_are_spread_around_their_length() {
         for _ in 0..1000 {
-            let pause = jittered(Duration::from_millis(1000));
+            let pause = jittered(Duration::from_secs(1));
             assert!((Duration::from_millis(500)..=Duration::from_millis(1500)).contains(&pause));
         }
     }

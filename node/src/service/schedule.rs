@@ -1,6 +1,6 @@
 //! Schedules: when each share is due, to the minute of its time zone.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cohortium_protocol::endpoint::io::Input;
@@ -35,36 +35,32 @@ pub(crate) async fn run(queue: Queue, mut schedules: watch::Receiver<Vec<Due>>) 
     }
 }
 
-/// The next time of every share.
+/// Every schedule of a share with its next time. A share may have several: one of its terms, others by later changes.
 #[derive(Default)]
-struct Plan(BTreeMap<(ConsortiumId, ShareId), (Schedule, Option<Timestamp>)>);
+struct Plan(Vec<(Due, Option<Timestamp>)>);
 
 impl Plan {
-    /// A share whose schedule is new or has changed is planned anew.
+    /// A schedule that is new or has changed is planned anew.
     fn update(&mut self, schedules: &[Due], now: Timestamp) {
-        let mut kept = BTreeMap::new();
-        for (consortium, share, schedule) in schedules {
-            let key = (*consortium, *share);
-            let known = self.0.remove(&key).filter(|(have, _)| have == schedule);
-            kept.insert(key, known.unwrap_or_else(|| (schedule.clone(), next(schedule, now))));
-        }
-        self.0 = kept;
+        let known = std::mem::take(&mut self.0);
+        let kept = |due: &Due| known.iter().find(|(have, _)| have == due).map(|(_, at)| *at);
+        self.0 = schedules.iter().map(|due| (due.clone(), kept(due).unwrap_or_else(|| next(&due.2, now)))).collect();
     }
 
-    /// The shares that are due, which are planned anew.
-    fn due(&mut self, now: Timestamp) -> Vec<(ConsortiumId, ShareId)> {
-        let mut due = Vec::new();
-        for (key, (schedule, at)) in &mut self.0 {
+    /// The shares that are due, each once; their schedules are planned anew.
+    fn due(&mut self, now: Timestamp) -> BTreeSet<(ConsortiumId, ShareId)> {
+        let mut due = BTreeSet::new();
+        for ((consortium, share, schedule), at) in &mut self.0 {
             if at.is_some_and(|at| at <= now) {
                 *at = next(schedule, now);
-                due.push(*key);
+                due.insert((*consortium, *share));
             }
         }
         due
     }
 
     fn sleep(&self, now: Timestamp) -> Duration {
-        let first = self.0.values().filter_map(|(_, at)| *at).min();
+        let first = self.0.iter().filter_map(|(_, at)| *at).min();
         let until = first.map(|at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
         until.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
     }
@@ -80,13 +76,11 @@ pub(crate) fn next(schedule: &Schedule, now: Timestamp) -> Option<Timestamp> {
 }
 
 fn local(zone: &str, now: Timestamp) -> Option<Zoned> {
-    match TimeZone::get(zone) {
-        Ok(zone) => Some(now.to_zoned(zone)),
-        Err(_) => {
-            tracing::warn!(event = "zone-unknown", zone);
-            None
-        }
+    let found = TimeZone::get(zone).ok();
+    if found.is_none() {
+        tracing::warn!(event = "zone-unknown", zone);
     }
+    found.map(|zone| now.to_zoned(zone))
 }
 
 /// Counted in real minutes from the last midnight; each midnight begins anew.
@@ -191,10 +185,13 @@ mod tests {
         let mut plan = Plan::default();
         plan.update(&[(consortium, share, every("UTC", 10))], at("2026-01-10T00:05:00Z"));
         assert!(plan.due(at("2026-01-10T00:09:59Z")).is_empty());
-        assert_eq!(plan.due(at("2026-01-10T00:10:00Z")), [(consortium, share)]);
+        assert_eq!(plan.due(at("2026-01-10T00:10:00Z")), BTreeSet::from([(consortium, share)]));
         assert!(plan.due(at("2026-01-10T00:10:01Z")).is_empty());
         plan.update(&[(consortium, share, every("UTC", 11))], at("2026-01-10T00:10:30Z"));
-        assert_eq!(plan.due(at("2026-01-10T00:11:00Z")), [(consortium, share)]);
+        assert_eq!(plan.due(at("2026-01-10T00:11:00Z")), BTreeSet::from([(consortium, share)]));
+        let twice = [(consortium, share, every("UTC", 10)), (consortium, share, every("UTC", 20))];
+        plan.update(&twice, at("2026-01-10T00:15:00Z"));
+        assert_eq!(plan.due(at("2026-01-10T00:20:00Z")).len(), 1, "two schedules that meet are one run");
         plan.update(&[], at("2026-01-10T00:11:00Z"));
         assert!(plan.due(at("2026-01-11T00:00:00Z")).is_empty());
     }

@@ -10,14 +10,15 @@ use crate::worker::pass::Order;
 pub(crate) fn confine(order: &Order) -> Result<(), Errno> {
     set_no_new_privs(true)?;
     let limits = [
-        (Resource::Core, 0),
-        (Resource::As, order.memory_bytes),
-        (Resource::Cpu, order.cpu_seconds),
-        (Resource::Fsize, order.output_bytes),
+        (Resource::Core, 0, 0),
+        (Resource::As, order.memory_bytes, order.memory_bytes),
+        // At the first the kernel says why it ends the process, at the second it no longer asks.
+        (Resource::Cpu, order.cpu_seconds, order.cpu_seconds.saturating_add(2)),
+        (Resource::Fsize, order.output_bytes, order.output_bytes),
         // The files it has stay open; every new one, by path or socket, is refused.
-        (Resource::Nofile, 0),
+        (Resource::Nofile, 0, 0),
     ];
-    limits.into_iter().try_for_each(|(resource, most)| {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+    limits.into_iter().try_for_each(|(resource, soft, hard)| {
+        setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })
     })
 }

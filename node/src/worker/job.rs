@@ -84,16 +84,34 @@ pub(crate) enum Job {
     Probe(Probe),
 }
 
-/// Ways to misbehave.
+/// Ways to misbehave, for tests.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Probe {
+pub enum Probe {
+    /// A panic.
     Panic,
-    Allocate { bytes: u64 },
-    OpenPath { path: String },
+    /// Takes memory.
+    Allocate {
+        /// How much.
+        bytes: u64,
+    },
+    /// Opens a file by its path.
+    OpenPath {
+        /// The path.
+        path: String,
+    },
+    /// Opens a socket.
     OpenSocket,
+    /// Never ends, and needs the processor for it.
     Spin,
-    /// File: one to write.
-    Write { bytes: u64 },
+    /// Never ends, and needs nothing for it.
+    Sleep,
+    /// Writes to the file that it was given.
+    Write {
+        /// How much.
+        bytes: u64,
+    },
+    /// Counts what it knows of the daemon's environment.
     Environment,
 }
 

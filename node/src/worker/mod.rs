@@ -10,14 +10,23 @@ mod sealed;
 mod work;
 pub(crate) mod pool;
 
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::panic::catch_unwind;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::wire::codec;
 use zeroize::Zeroizing;
 
+use crate::config::resolve::WorkerLimits;
+use crate::worker::pool::Pool;
+
 use crate::worker::job::{JOB_BYTES_MAX, Job, REPORT_BYTES_MAX, Report, ReportFault};
+
+pub use crate::worker::job::Probe;
 
 /// The argument that makes this program a worker.
 pub const ARGUMENT: &str = "worker";
@@ -27,6 +36,20 @@ const OK: u8 = 0;
 const NO_JOB: u8 = 3;
 const NOT_CONFINED: u8 = 4;
 const NO_REPORT: u8 = 5;
+
+/// Has a worker of `program` misbehave. Only tests ask for this; no request of a person or peer leads here.
+///
+/// # Errors
+/// What the daemon would make of such a job.
+#[doc(hidden)]
+pub async fn probe(program: PathBuf, limits: WorkerLimits, probe: Probe, file: Option<File>) -> Result<String, RunFault> {
+    let pool = Pool::new(Some(program), limits).map_err(|_| RunFault::WorkerLost)?;
+    match pool.run(Job::Probe(probe), file.into_iter().map(OwnedFd::from).collect()).await {
+        Ok(Report::Probed(said)) => Ok(said),
+        Ok(_) => Err(RunFault::WorkerLost),
+        Err(fault) => Err(fault.fault),
+    }
+}
 
 /// The whole life of a worker process.
 pub fn main() -> ExitCode {

@@ -187,9 +187,12 @@ fn probed(probe: Probe, files: &mut Files) -> Result<Report, ReportFault> {
         Probe::Spin => loop {
             std::hint::black_box(());
         },
+        Probe::Sleep => loop {
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        },
         Probe::Write { bytes } => {
             let mut file = files.next()?;
-            let piece = [0_u8; 65_536];
+            let piece = [0_u8; 8192];
             for _ in 0..bytes.div_ceil(piece.len() as u64) {
                 file.write_all(&piece).map_err(disk_full)?;
             }
