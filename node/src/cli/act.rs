@@ -97,6 +97,31 @@ pub(crate) fn tell(act: &Act) -> Told {
     }
 }
 
+/// The envelope of the signed document that an act is, where it is one.
+pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
+    match act {
+        Act::Order(signed) => Some(signed.to_bytes()),
+        Act::Person(signed) => Some(signed.to_bytes()),
+        Act::Charter(signed) => Some(signed.to_bytes()),
+        Act::NodeRecord(record) | Act::JoinAsked { record, .. } => Some(record.to_bytes()),
+        Act::Invitation(signed) => Some(signed.to_bytes()),
+        Act::Acceptance(signed) => Some(signed.to_bytes()),
+        Act::Standing(signed) => Some(signed.to_bytes()),
+        Act::Revocation(signed) => Some(signed.to_bytes()),
+        Act::Manifest(signed) => Some(signed.to_bytes()),
+        Act::Receipt(signed) => Some(signed.to_bytes()),
+        Act::LinkageWrap(signed) => Some(signed.to_bytes()),
+        Act::Began { .. }
+        | Act::SnapshotTaken { .. }
+        | Act::SnapshotFailed { .. }
+        | Act::LinkageKeyHeld { .. }
+        | Act::Served { .. }
+        | Act::PeerRefused { .. }
+        | Act::DocumentRefused { .. }
+        | Act::Erased { .. } => None,
+    }
+}
+
 fn receipt(signed: &Signed<cohortium_protocol::record::receipt::Receipt>) -> Told {
     let about = read(signed, |receipt| format!("{} {}", short(&receipt.subscription), short(&receipt.snapshot)));
     let told = Told::new("receipt", about);

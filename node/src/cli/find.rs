@@ -10,9 +10,20 @@ use crate::home::MembershipFile;
 /// The fewest digits of an id that name it.
 const PREFIX_MIN: usize = 4;
 
+/// What is looked for, and the command that lists all there is.
+#[derive(Clone, Copy)]
+struct Sought {
+    what: &'static str,
+    list: &'static str,
+}
+
+const fn sought(what: &'static str, list: &'static str) -> Sought {
+    Sought { what, list }
+}
+
 /// The one item of `items` that is called `text` or whose id begins with it.
 fn pick<'a, T>(
-    what: &str,
+    Sought { what, list }: Sought,
     text: &str,
     items: &'a [T],
     names: impl Fn(&T) -> Vec<String>,
@@ -27,9 +38,7 @@ fn pick<'a, T>(
     };
     match found.as_slice() {
         [one] => Ok(one),
-        [] => {
-            Err(CliFault::not_found(format!("there is no {what} {text}; `cohortium {what} list` shows what there is")))
-        }
+        [] => Err(CliFault::not_found(format!("there is no {what} {text}; `cohortium {list}` shows what there is"))),
         several => {
             let ids: Vec<String> = several.iter().map(|item| id(item).chars().take(12).collect()).collect();
             Err(CliFault::usage(format!("{what} {text} could be any of {}; give more of the id", ids.join(", "))))
@@ -55,7 +64,7 @@ pub(crate) fn membership<'a>(
             )))
         }
         (Some(text), _) => pick(
-            "consortium",
+            sought("consortium", "consortium list"),
             text,
             memberships,
             |each| each.title.iter().map(ToString::to_string).collect(),
@@ -66,12 +75,24 @@ pub(crate) fn membership<'a>(
 
 /// A dataset of this node.
 pub(crate) fn dataset<'a>(view: &'a View, text: &str) -> Result<&'a Dataset, CliFault> {
-    pick("dataset", text, &view.datasets, |each| vec![each.name.to_string()], |each| each.dataset.to_string())
+    pick(
+        sought("dataset", "dataset list"),
+        text,
+        &view.datasets,
+        |each| vec![each.name.to_string()],
+        |each| each.dataset.to_string(),
+    )
 }
 
 /// A share of this node.
 pub(crate) fn share<'a>(view: &'a View, text: &str) -> Result<&'a ShareView, CliFault> {
-    pick("share", text, &view.shares, |each| vec![each.share.name.to_string()], |each| each.share.share.to_string())
+    pick(
+        sought("share", "share list"),
+        text,
+        &view.shares,
+        |each| vec![each.share.name.to_string()],
+        |each| each.share.share.to_string(),
+    )
 }
 
 /// A subscription: by the share's name, by `SHARE@PARTY` with the other side's name, or by its id.
@@ -80,7 +101,9 @@ pub(crate) fn subscription<'a>(view: &'a View, text: &str) -> Result<&'a Subscri
         let share = &each.invitation.share.name;
         vec![share.to_string(), format!("{share}@{}", other_side(view, each))]
     };
-    pick("subscription", text, &view.subscriptions, names, |each| each.subscription.to_string())
+    pick(sought("subscription", "subscription list"), text, &view.subscriptions, names, |each| {
+        each.subscription.to_string()
+    })
 }
 
 /// Who is at the other end of a subscription.
@@ -92,13 +115,15 @@ pub(crate) fn other_side<'a>(view: &View, subscription: &'a SubscriptionView) ->
 /// A snapshot of a subscription: by its number or its id.
 pub(crate) fn snapshot<'a>(subscription: &'a SubscriptionView, text: &str) -> Result<&'a SnapshotView, CliFault> {
     let names = |each: &SnapshotView| vec![each.sequence.to_string()];
-    pick("snapshot", text, &subscription.snapshots, names, |each| each.snapshot.to_string())
+    pick(sought("snapshot", "subscription show"), text, &subscription.snapshots, names, |each| {
+        each.snapshot.to_string()
+    })
 }
 
 /// A charter version that waits: by its number or its digest.
 pub(crate) fn proposal<'a>(view: &'a View, text: &str) -> Result<&'a Proposal, CliFault> {
     let names = |each: &Proposal| vec![each.charter.version.to_string()];
-    pick("charter proposal", text, &view.proposals, names, |each| each.digest.clone())
+    pick(sought("charter proposal", "charter show"), text, &view.proposals, names, |each| each.digest.clone())
 }
 
 #[cfg(test)]
@@ -111,7 +136,8 @@ mod tests {
 
     fn find(text: &str) -> Result<&'static str, crate::control::ErrorKind> {
         let items = items();
-        let found = pick("thing", text, &items, |item| vec![item.0.to_owned()], |item| item.1.to_owned());
+        let found =
+            pick(sought("thing", "thing list"), text, &items, |item| vec![item.0.to_owned()], |item| item.1.to_owned());
         found.map(|item| item.1).map_err(|fault| fault.kind)
     }
 

@@ -1,16 +1,18 @@
 //! `cohortium history`: the journal as a table of who did what and when, and as it grows.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::journal_entry::JournalEntry;
 use serde_json::{Value, json};
 
-use crate::cli::act::{tell, who};
+use crate::cli::act::{document, tell, who};
 use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
 use crate::cli::print::{Shown, Table, visible, write_line};
 use crate::control::{Reply, Request, View};
+use crate::home;
 
 /// Entries that one call gives at most.
 const CALL_ENTRIES: u32 = 1000;
@@ -29,6 +31,9 @@ pub(crate) struct History {
     /// Go on as the journal grows, until interrupted; with --json one object a line
     #[arg(long)]
     follow: bool,
+    /// Write every signed document among them to a new folder, for `cohortium show`
+    #[arg(long, value_name = "DIR", conflicts_with = "follow")]
+    documents: Option<PathBuf>,
 }
 
 pub(crate) fn run(cx: &Cx, history: &History) -> Result<Shown, CliFault> {
@@ -37,7 +42,27 @@ pub(crate) fn run(cx: &Cx, history: &History) -> Result<Shown, CliFault> {
         return follow(cx, &view, history.from);
     }
     let found = entries(cx, &view, history.from, history.limit)?;
-    Ok(shown(&found))
+    match &history.documents {
+        Some(folder) => write_documents(folder, &found),
+        None => Ok(shown(&found)),
+    }
+}
+
+fn write_documents(folder: &Path, found: &[(u64, JournalEntry)]) -> Result<Shown, CliFault> {
+    if folder.exists() {
+        return Err(CliFault::refused(format!("{} is there already; give a new folder", folder.display())));
+    }
+    home::make_folder(folder)?;
+    let mut written = 0_u64;
+    for (index, entry) in found {
+        if let Some(bytes) = document(&entry.act) {
+            let name = format!("{index:08}-{}.signed", tell(&entry.act).what);
+            home::create_private(&folder.join(name), &bytes)?;
+            written += 1;
+        }
+    }
+    let shown = folder.display().to_string();
+    Ok(Shown::new(json!({"folder": shown, "documents": written}), format!("{written} documents are in {shown}\n")))
 }
 
 /// Journal entries from one on.

@@ -1,9 +1,10 @@
-//! `cohortium show`: a signed document of any kind as JSON, for a person or a script to read. Verifies nothing but its form.
+//! `cohortium show`: signed documents of any kind as JSON, for a person or a script to read. Verifies nothing but their form.
 
 use std::path::PathBuf;
 
 use cohortium_protocol::key::signed::{Record, Signed, SignedFault};
 use cohortium_protocol::limits::DOCUMENT_BYTES_MAX;
+use cohortium_protocol::message::document::Document;
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::charter::Charter;
 use cohortium_protocol::record::invitation::Invitation;
@@ -20,19 +21,42 @@ use serde_json::{Value, json};
 use crate::cli::exit::CliFault;
 use crate::cli::print::Shown;
 use crate::home;
+use crate::offline::folder::read_documents;
 
 /// Which document.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Show {
-    /// The document's file
+    /// The document's file, as `history --documents` writes it, or a folder that a provider exported
     file: PathBuf,
 }
 
 pub(crate) fn run(show: &Show) -> Result<Shown, CliFault> {
-    let bytes = home::read_bounded(&show.file, DOCUMENT_BYTES_MAX as u64)?;
-    let json = read(&bytes).map_err(|fault| CliFault::wrong(format!("{} {fault}", show.file.display())))?;
+    let wrong = |fault: SignedFault| CliFault::wrong(format!("{} {fault}", show.file.display()));
+    let json = if show.file.is_dir() {
+        let (heading, documents) = read_documents(&show.file).map_err(CliFault::wrong)?;
+        let shown: Result<Vec<Value>, SignedFault> =
+            documents.iter().map(|each| read(&bytes_of(&each.document))).collect();
+        json!({"heading": heading, "documents": shown.map_err(wrong)?})
+    } else {
+        read(&home::read_bounded(&show.file, DOCUMENT_BYTES_MAX as u64)?).map_err(wrong)?
+    };
     let text = serde_json::to_string_pretty(&json).map_err(|_| CliFault::local("the document has no JSON form"))?;
     Ok(Shown::new(json, text))
+}
+
+/// A document's envelope.
+fn bytes_of(document: &Document) -> Vec<u8> {
+    match document {
+        Document::Charter(signed) => signed.to_bytes(),
+        Document::NodeRecord(signed) => signed.to_bytes(),
+        Document::Invitation(signed) => signed.to_bytes(),
+        Document::Acceptance(signed) => signed.to_bytes(),
+        Document::Standing(signed) => signed.to_bytes(),
+        Document::Revocation(signed) => signed.to_bytes(),
+        Document::Manifest(signed) => signed.to_bytes(),
+        Document::Receipt(signed) => signed.to_bytes(),
+        Document::LinkageWrap(signed) => signed.to_bytes(),
+    }
 }
 
 type Reader = fn(&[u8]) -> Result<Value, SignedFault>;
