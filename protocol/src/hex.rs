@@ -96,14 +96,19 @@ const fn digit(character: u8) -> Option<u8> {
     }
 }
 
+/// Two lower-case digits a byte.
+pub fn text(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]).collect()
+}
+
 /// Writes the bytes raw for the codec and as text for people.
 ///
 /// # Errors
 /// The serializer's own.
 pub fn serialize<const N: usize, S: Serializer>(bytes: &[u8; N], serializer: S) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() {
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        return serializer.serialize_str(&text);
+        return serializer.serialize_str(&text(bytes));
     }
     let mut tuple = serializer.serialize_tuple(N)?;
     for byte in bytes {

@@ -2,6 +2,17 @@
 //!
 //! The order of the `mod` lines is the dependency order: a module names only modules above it.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::float_arithmetic,
+        clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
 pub mod hex;
 pub mod time;
 pub mod quantity;

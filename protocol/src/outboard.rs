@@ -339,6 +339,8 @@ impl OutboardBuilder {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::cast_possible_truncation, reason = "test blobs are small")]
+
     use super::*;
 
     const GROUP: usize = 256 * 1024;

@@ -21,11 +21,13 @@ pub struct Millis(pub u64);
 
 impl Millis {
     /// The time `after` later.
+    #[must_use]
     pub const fn plus(self, after: Seconds) -> Self {
         Self(self.0.saturating_add(after.millis()))
     }
 
     /// The time `after` milliseconds later.
+    #[must_use]
     pub const fn plus_millis(self, after: u64) -> Self {
         Self(self.0.saturating_add(after))
     }
@@ -37,6 +39,7 @@ pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
     /// The time `after` later.
+    #[must_use]
     pub const fn plus(self, after: Seconds) -> Self {
         Self(self.0.saturating_add(after.millis()))
     }
@@ -68,7 +71,8 @@ const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let mp = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (year_of_era + era * 400 + (month <= 2) as u64, month, day)
+    let next_year = if month <= 2 { 1 } else { 0 };
+    (year_of_era + era * 400 + next_year, month, day)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::code::{ErrorCode, MessageType};
 use crate::ident::{ConsortiumId, Name, SnapshotId};
 use crate::key::pair::PublicKey;
-use crate::key::signed::{Record, Signed, Verified};
+use crate::key::signed::{Record, Signed, SignedFault, Verified};
 use crate::limits::{CLOCK_SKEW_MAX, DOCUMENT_BYTES_MAX};
 use crate::message::document::{Document, Numbered};
 use crate::record::acceptance::{Acceptance, Standing as StandingDocument, StandingState};
@@ -18,6 +18,7 @@ use crate::record::share::{Content, Linkage};
 use crate::rule::snapshot_chain::check_continues;
 use crate::state::State;
 use crate::state::charters::Standing;
+use crate::state::outbox::Mailbox;
 use crate::state::subscription::{Side, Subscription};
 use crate::time::UnixMillis;
 use crate::wire::codec;
@@ -40,7 +41,7 @@ impl Endpoint {
             return self.reply_now(conn, stream, refused(ErrorCode::Malformed));
         };
         let Some(room) = self.rooms.get(&up.consortium) else { return };
-        let received = room.state.mail.get(&up.peer).map_or(0, |mail| mail.received());
+        let received = room.state.mail.get(&up.peer).map_or(0, Mailbox::received);
         // One that is here already is answered as the first time; one from the future shows a gap (spec MAIL-2).
         if numbered.index != received {
             let message = if numbered.index < received { DONE } else { refused(ErrorCode::OutOfOrder) };
@@ -83,7 +84,23 @@ impl Endpoint {
                 self.refresh_standings(consortium);
             }
             Act::LinkageWrap(signed) => self.open_wrap(consortium, &signed),
-            _ => {}
+            Act::Began { .. }
+            | Act::Order(_)
+            | Act::Person(_)
+            | Act::NodeRecord(_)
+            | Act::JoinAsked { .. }
+            | Act::Invitation(_)
+            | Act::Acceptance(_)
+            | Act::Standing(_)
+            | Act::Manifest(_)
+            | Act::SnapshotTaken { .. }
+            | Act::SnapshotFailed { .. }
+            | Act::Receipt(_)
+            | Act::LinkageKeyHeld { .. }
+            | Act::Served { .. }
+            | Act::PeerRefused { .. }
+            | Act::DocumentRefused { .. }
+            | Act::Erased { .. } => {}
         }
     }
 
@@ -173,10 +190,10 @@ impl Sender<'_> {
 
     /// A record of the sender, or of a third party that the operator relays; its root's signature stands by itself.
     fn node_record(&self, signed: Signed<NodeRecord>) -> Result<Act, ErrorCode> {
-        let claimed = signed.claimed().map_err(|fault| fault.code())?;
+        let claimed = signed.claimed().map_err(SignedFault::code)?;
         let (root, _) =
             self.state.charters.root_of(&self.state.party, &claimed.party).ok_or(ErrorCode::IdentityRefused)?;
-        let record = signed.verify(&[root]).map_err(|fault| fault.code())?;
+        let record = signed.verify(&[root]).map_err(SignedFault::code)?;
         let named = record.consortium == self.state.consortium && record.root == root;
         if !named || record.party == self.state.party {
             return Err(ErrorCode::IdentityRefused);
@@ -188,7 +205,7 @@ impl Sender<'_> {
     fn verified<T: Record>(&self, signed: &Signed<T>, party: &Name) -> Result<Verified<T>, ErrorCode> {
         let record = &self.state.records.get(party).ok_or(ErrorCode::IdentityRefused)?.record;
         let keys: [PublicKey; 1] = [record.signing];
-        signed.verify(&keys).map_err(|fault| fault.code())
+        signed.verify(&keys).map_err(SignedFault::code)
     }
 
     fn subscription(&self, id: crate::ident::SubscriptionId, side: Side) -> Result<&Subscription, ErrorCode> {
@@ -274,7 +291,7 @@ impl Sender<'_> {
         self.label_and_linkage(found, &manifest)
     }
 
-    /// The label and the linkage statement are what the terms say; the key is the announced one (spec LINK-3, LINK-4).
+    /// The label and the linkage statement are what the terms say; the key is the announced one (spec LINK-3, LINK-6).
     fn label_and_linkage(&self, found: &Subscription, manifest: &Manifest) -> Result<(), ErrorCode> {
         let (label, linkage) = match &found.invitation.share.content {
             Content::Table { linkage, .. } => (ContentLabel::Pseudonymised, *linkage),
@@ -307,7 +324,7 @@ impl Sender<'_> {
 
     /// At the operator: from the key maker, to be relayed. At a member: relayed, for it, from the charter's key maker.
     fn linkage_wrap(&self, signed: &Signed<LinkageWrap>) -> Result<(), ErrorCode> {
-        let claimed = signed.claimed().map_err(|fault| fault.code())?;
+        let claimed = signed.claimed().map_err(SignedFault::code)?;
         let wrap = self.verified(signed, &claimed.maker)?;
         self.home(wrap.consortium)?;
         let charter = self.state.charters.binding(&self.state.party).ok_or(ErrorCode::CharterNotInForce)?;

@@ -3,12 +3,13 @@
 use crate::code::{ErrorCode, MessageType};
 use crate::ident::{ConsortiumId, Name};
 use crate::key::pair::PublicKey;
-use crate::key::signed::Signed;
+use crate::key::signed::{Signed, SignedFault};
 use crate::limits::{CLOCK_SKEW_MAX, CONTROL_FRAME_BYTES_MAX, HANDSHAKE_DEADLINE, HELLO_DEADLINE};
 use crate::message::hello::{Hello, HelloAck};
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::node_record::NodeRecord;
 use crate::state::charters::Standing;
+use crate::state::outbox::Mailbox;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec;
 use crate::wire::version::{CURRENT, VersionRange};
@@ -69,7 +70,7 @@ impl Endpoint {
         let record = room.state.records.get(&room.state.party)?.signed.clone();
         let peer = room.state.records.iter().find(|(_, known)| known.record.tls == tls).map(|(name, _)| name);
         let operator = room.state.charters.head().map(|head| head.charter.operator().0);
-        let received = peer.or(operator).and_then(|name| room.state.mail.get(name)).map_or(0, |mail| mail.received());
+        let received = peer.or(operator).and_then(|name| room.state.mail.get(name)).map_or(0, Mailbox::received);
         let hello = Hello { versions: VersionRange::OURS, consortium, record, clock: self.cx().wall, received };
         Some(Message { kind: MessageType::Hello, payload: codec::encode(&hello) })
     }
@@ -110,7 +111,7 @@ impl Endpoint {
         let room = self.rooms.get(&consortium);
         let ack = room.and_then(|room| {
             let record = room.state.records.get(&room.state.party)?.signed.clone();
-            let received = room.state.mail.get(peer).map_or(0, |mail| mail.received());
+            let received = room.state.mail.get(peer).map_or(0, Mailbox::received);
             Some(HelloAck { version: CURRENT, record, clock: self.cx().wall, received })
         });
         ack.map_or(refused(ErrorCode::Unavailable), |ack| Message {
@@ -151,7 +152,7 @@ impl Endpoint {
             return Err(ErrorCode::VersionUnknown);
         }
         let tls = self.conns.get(&conn).map(|conn| conn.tls).ok_or(ErrorCode::OutOfOrder)?;
-        let consortium = ack.record.claimed().map_err(|fault| fault.code())?.consortium;
+        let consortium = ack.record.claimed().map_err(SignedFault::code)?.consortium;
         let room = self.rooms.get(&consortium).ok_or(ErrorCode::ConsortiumUnknown)?;
         let claim = Claim { record: &ack.record, clock: ack.clock, received: ack.received, tls };
         Ok((consortium, self.check_claim(room, &claim)?, ack.record, ack.received))
@@ -160,7 +161,7 @@ impl Endpoint {
     /// The record's signature by the roster's root, its validity, its TLS key, the clocks, and the count of documents.
     fn check_claim(&self, room: &Room, claim: &Claim<'_>) -> Result<Shown, ErrorCode> {
         let now = self.cx().wall;
-        let claimed = claim.record.claimed().map_err(|fault| fault.code())?;
+        let claimed = claim.record.claimed().map_err(SignedFault::code)?;
         let known = room.state.charters.root_of(&room.state.party, &claimed.party);
         let (root, standing) = known.ok_or(ErrorCode::IdentityRefused)?;
         let record = claim.record.verify(&[root]).map_err(|_| ErrorCode::IdentityRefused)?;
@@ -183,7 +184,7 @@ impl Endpoint {
             return Err(if forked { ErrorCode::Forked } else { ErrorCode::IdentityRefused });
         }
         // A peer that holds more of our documents than we wrote has seen a future that this node forgot: a rolled-back disk.
-        if claim.received > room.state.mail.get(&record.party).map_or(0, |mail| mail.len()) {
+        if claim.received > room.state.mail.get(&record.party).map_or(0, Mailbox::len) {
             return Err(ErrorCode::Forked);
         }
         let is_news = have.is_none_or(|have| have.record.sequence < record.sequence);

@@ -2,6 +2,7 @@
 
 use crate::code::{ErrorCode, MessageType};
 use crate::ident::ConsortiumId;
+use crate::key::signed::SignedFault;
 use crate::limits::JOIN_FRAME_BYTES_MAX;
 use crate::message::join::{Join, JoinAck, prove};
 use crate::record::journal_entry::{Act, Actor};
@@ -38,8 +39,8 @@ impl Endpoint {
         let room = self.rooms.get(&join.consortium).ok_or(ErrorCode::ConsortiumUnknown)?;
         let now = self.cx().wall;
         let secret = room.state.secrets.get(&join.secret).ok_or(ErrorCode::TokenRefused)?;
-        let claimed = join.record.claimed().map_err(|fault| fault.code())?;
-        let record = join.record.verify(&[claimed.root]).map_err(|fault| fault.code())?;
+        let claimed = join.record.claimed().map_err(SignedFault::code)?;
+        let record = join.record.verify(&[claimed.root]).map_err(SignedFault::code)?;
         let tls = self.conns.get(&conn).map(|conn| conn.tls).ok_or(ErrorCode::OutOfOrder)?;
         let proven = prove(join.secret, &room.keys.tls, &tls, &record.root) == join.proof;
         let fresh = secret.used_by.is_none_or(|root| root == record.root);

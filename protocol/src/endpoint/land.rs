@@ -354,14 +354,13 @@ impl Endpoint {
 
     pub(super) fn checked(&mut self, ticket: Ticket, rows: Option<Rows>) {
         let Some(Waiting::Check { consortium, subscription }) = self.waiting.remove(&ticket) else { return };
-        match rows {
-            Some(rows) => self.finish_landing(consortium, subscription, rows),
-            None => {
-                let snapshot = self.landing(consortium, subscription).map(|landing| landing.snapshot);
-                if let Some(snapshot) = snapshot {
-                    self.refuse_landing(consortium, subscription, snapshot, ErrorCode::Malformed);
-                }
+        let snapshot = self.landing(consortium, subscription).map(|landing| landing.snapshot);
+        match (rows, snapshot) {
+            (Some(rows), _) => self.finish_landing(consortium, subscription, rows),
+            (None, Some(snapshot)) => {
+                self.refuse_landing(consortium, subscription, snapshot, ErrorCode::Malformed);
             }
+            (None, None) => {}
         }
     }
 
@@ -447,7 +446,9 @@ impl Endpoint {
         let Some(room) = self.rooms.get(&consortium) else { return };
         let gone = room.landings.iter().filter(|(_, landing)| landing.peer == *peer);
         let gone: Vec<SubscriptionId> = gone.map(|(id, _)| *id).collect();
-        gone.into_iter().for_each(|subscription| self.drop_landing(consortium, subscription));
+        for subscription in gone {
+            self.drop_landing(consortium, subscription);
+        }
     }
 
     /// Erases landed rows whose terms say so, once the subscription is over (law 11).

@@ -9,7 +9,7 @@ use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::LinkageKeyId;
 use crate::wire::codec::Blob;
 
-use super::io::{Effect, Notice, Ticket};
+use super::io::{Effect, Ticket};
 use super::{Endpoint, Waiting};
 use crate::code::ErrorCode;
 
@@ -28,13 +28,10 @@ impl Endpoint {
 
     pub(super) fn linkage_key(&mut self, ticket: Ticket, key: Option<LinkageKeyId>) {
         let Some(Waiting::LinkageKey { consortium, epoch }) = self.waiting.remove(&ticket) else { return };
-        match key {
-            Some(key) => self.persist(consortium, &Actor::Node, vec![Act::LinkageKeyHeld { epoch, key }]),
-            None => {
-                let code = ErrorCode::LinkageMismatch;
-                self.note_refusal(Some(consortium), None, code);
-                self.effects.push_back(Effect::Notify(Notice::Refused { peer: None, code }));
-            }
+        if let Some(key) = key {
+            self.persist(consortium, &Actor::Node, vec![Act::LinkageKeyHeld { epoch, key }]);
+        } else {
+            self.note_refusal(Some(consortium), None, ErrorCode::LinkageMismatch);
         }
     }
 

@@ -4,6 +4,8 @@
 //! [`Endpoint::poll_wake`] for the time of the next `Input::Tick`. Nothing leaves before the entry that explains it is
 //! durable: effects that depend on an entry are held back until `Input::Persisted` (spec JRNL-1).
 
+#![expect(clippy::similar_names, reason = "a room and a root key are the words of this field")]
+
 pub mod io;
 mod hello;
 mod join;
@@ -153,7 +155,7 @@ impl Endpoint {
     pub fn handle(&mut self, cx: Cx, input: Input) {
         self.now = Some(cx);
         if self.failed {
-            return self.refuse_all(input);
+            return self.refuse_all(&input);
         }
         match input {
             Input::Tick => self.upkeep(),
@@ -205,7 +207,9 @@ impl Endpoint {
         if entries.is_empty() {
             return;
         }
-        entries.iter().for_each(|entry| room.state.apply(entry));
+        for entry in &entries {
+            room.state.apply(entry);
+        }
         self.effects.push_back(Effect::Persist { consortium, first, entries });
     }
 
@@ -238,8 +242,8 @@ impl Endpoint {
         self.effects.extend(subscriptions.into_iter().map(|subscription| Effect::Cut { subscription }));
     }
 
-    fn refuse_all(&mut self, input: Input) {
-        match input {
+    fn refuse_all(&mut self, input: &Input) {
+        match *input {
             Input::Order { ticket, .. } => {
                 self.effects.push_back(Effect::OrderDone { ticket, result: Err(OrderFault::Unavailable) });
             }

@@ -59,17 +59,17 @@ impl Endpoint {
                 acts.extend(consequence.acts);
                 self.persist(consortium, &actor, acts);
                 self.after(consortium, Effect::OrderDone { ticket, result: Ok(()) });
-                self.then(consortium, consequence.then);
+                self.then(consortium, consequence.then.as_ref());
             }
         }
     }
 
-    fn then(&mut self, consortium: ConsortiumId, then: Option<Then>) {
+    fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
         match then {
             None => {}
-            Some(Then::Run(share)) => self.start_run(consortium, share),
+            Some(Then::Run(share)) => self.start_run(consortium, *share),
             // No byte after a revocation: cut at once, not only when its entry is durable.
-            Some(Then::Cut(subscription)) => self.effects.push_back(Effect::Cut { subscription }),
+            Some(Then::Cut(subscription)) => self.effects.push_back(Effect::Cut { subscription: *subscription }),
             Some(Then::CutAll) => {
                 let provided = self.rooms.get(&consortium).into_iter().flat_map(|room| room.state.subscriptions.values());
                 let provided: Vec<_> =
@@ -77,8 +77,8 @@ impl Endpoint {
                 self.effects.extend(provided.into_iter().map(|subscription| Effect::Cut { subscription }));
             }
             Some(Then::Sweep) => self.after(consortium, Effect::Sweep),
-            Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, epoch),
-            Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, epoch),
+            Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, *epoch),
+            Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, *epoch),
             Some(Then::Standings) => self.refresh_standings(consortium),
         }
     }
@@ -188,12 +188,8 @@ pub(super) fn consumed(
 }
 
 fn takes_away(room: &Room, command: &Command) -> bool {
-    match command {
-        Command::ChangeSubscription { subscription, change, .. } => {
-            room.state.subscriptions.get(subscription).is_some_and(|found| shortens(change, found.expires))
-        }
-        _ => false,
-    }
+    let Command::ChangeSubscription { subscription, change, .. } = command else { return false };
+    room.state.subscriptions.get(subscription).is_some_and(|found| shortens(change, found.expires))
 }
 
 /// A person record of this party, signed by its root or by the site administrator who gives the order (spec ROLE-4).

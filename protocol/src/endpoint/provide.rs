@@ -47,17 +47,18 @@ enum Verdict {
 
 impl Endpoint {
     pub(super) fn transfer_asked(&mut self, conn: ConnId, stream: StreamId, up: &Up, message: &Message) {
-        let wanted = match message.kind {
-            MessageType::RangeGet => codec::decode::<RangeGet>(&message.payload, CONTROL_FRAME_BYTES_MAX).map(|get| {
+        let wanted = if message.kind == MessageType::RangeGet {
+            codec::decode::<RangeGet>(&message.payload, CONTROL_FRAME_BYTES_MAX).map(|get| {
                 let part = Part::Range(get.offset);
                 Wanted { subscription: get.subscription, snapshot: get.snapshot, blob: get.blob, part }
-            }),
-            _ => codec::decode::<OutboardGet>(&message.payload, CONTROL_FRAME_BYTES_MAX).map(|get| Wanted {
+            })
+        } else {
+            codec::decode::<OutboardGet>(&message.payload, CONTROL_FRAME_BYTES_MAX).map(|get| Wanted {
                 subscription: get.subscription,
                 snapshot: get.snapshot,
                 blob: get.blob,
                 part: Part::Outboard,
-            }),
+            })
         };
         match wanted {
             Ok(wanted) => {

@@ -11,6 +11,7 @@ use crate::record::listing::BlobRef;
 use crate::record::schedule::Schedule;
 use crate::record::share::Share;
 use crate::state::State;
+use crate::state::share::Offer;
 use crate::state::subscription::{Fate, Side};
 use crate::time::UnixMillis;
 
@@ -82,7 +83,7 @@ impl Endpoint {
     /// that are on their way in are among them.
     pub fn live_blobs(&self, consortium: ConsortiumId) -> Vec<BlobRef> {
         let Some(room) = self.rooms.get(&consortium) else { return Vec::new() };
-        let provided = room.state.offers.values().flat_map(|offer| offer.live());
+        let provided = room.state.offers.values().flat_map(Offer::live);
         let mut live: Vec<BlobRef> = provided.clone().map(|stated| stated.manifest.listing).collect();
         let last = room.state.offers.values().filter_map(|offer| offer.snapshots.last());
         live.extend(last.filter_map(|stated| stated.index));

@@ -58,7 +58,7 @@ impl PublicKey {
         let groups: Vec<String> = digest
             .chunks(2)
             .take(8)
-            .map(|pair| pair.iter().map(|byte| format!("{byte:02x}")).collect())
+            .map(hex::text)
             .collect();
         groups.join("-")
     }

@@ -47,6 +47,9 @@ impl Secret32 {
 }
 
 /// HKDF-SHA-256 with `salt` and `info`, 32 bytes out.
+///
+/// # Panics
+/// Never: the length is within what HKDF can give.
 pub fn derive(salt: &[u8], secret: &Secret32, info: &[&[u8]]) -> Secret32 {
     let mut out = Zeroizing::new([0; 32]);
     let extracted = Salt::new(HKDF_SHA256, salt).extract(secret.as_bytes());

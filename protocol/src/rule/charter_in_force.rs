@@ -227,8 +227,8 @@ mod tests {
     // CHAR-7
     #[test]
     fn only_the_closed_list_strengthens() {
-        let last = charter(fields(&[1, 2, 3]));
         type Bend = fn(&mut CharterFields);
+        let last = charter(fields(&[1, 2, 3]));
         let strengthening: [Bend; 6] = [
             |_| (),
             |f| f.policy.anonymity_k_min = AnonymityK(21),

@@ -73,8 +73,7 @@ impl Action {
             Self::ManagePersons | Self::ManageMembership => &[Role::SiteAdministrator],
             Self::BindNode | Self::ReleaseShares | Self::Resume | Self::ManageLinkage => &[Role::PrivacyOfficer],
             Self::PrepareShares | Self::ManageSubscriptions => &[Role::DataSteward],
-            Self::Restrict | Self::RecordOptOut => &[Role::DataSteward, Role::PrivacyOfficer],
-            Self::SeeRows => &[Role::DataSteward, Role::PrivacyOfficer],
+            Self::Restrict | Self::RecordOptOut | Self::SeeRows => &[Role::DataSteward, Role::PrivacyOfficer],
             Self::Halt => &[Role::SiteAdministrator, Role::DataSteward, Role::PrivacyOfficer],
         }
     }
@@ -93,13 +92,14 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         Command::SignCharter(_) | Command::ConfirmRoot { .. } => Action::BindNode,
         Command::MakeLinkageKey { .. } | Command::WrapLinkageKey { .. } => Action::ManageLinkage,
         Command::DefineDataset(_) | Command::DefineShare(_) | Command::TakeSnapshot { .. } => Action::PrepareShares,
-        Command::ApproveShare { .. } | Command::Invite { .. } => Action::ReleaseShares,
         Command::AnswerInvitation { .. }
         | Command::SetStanding { .. }
         | Command::RollBack { .. }
         | Command::Prune { .. } => Action::ManageSubscriptions,
         Command::ChangeSubscription { .. } if shortens => Action::Restrict,
-        Command::ChangeSubscription { .. } => Action::ReleaseShares,
+        Command::ApproveShare { .. } | Command::Invite { .. } | Command::ChangeSubscription { .. } => {
+            Action::ReleaseShares
+        }
         Command::OptOut { .. } => Action::RecordOptOut,
         Command::Preview { .. } | Command::ReadLanded { .. } => Action::SeeRows,
         Command::Stop => Action::Halt,

@@ -6,7 +6,7 @@ use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name};
 use crate::key::pair::PublicKey;
-use crate::key::signed::Signed;
+use crate::key::signed::{Signed, SignedFault};
 use crate::record::charter::{Charter, PartyKind};
 use crate::rule::charter_in_force::{Requirement, check_succession, requirement, strengthens};
 
@@ -108,7 +108,7 @@ impl Charters {
     /// # Errors
     /// The code for the peer: a chain that does not continue, a signature that does not stand.
     pub fn check(&self, signed: &Signed<Charter>) -> Result<Version, ErrorCode> {
-        let charter = signed.claimed().map_err(|fault| fault.code())?;
+        let charter = signed.claimed().map_err(SignedFault::code)?;
         let digest = signed.digest();
         let known = self.chain.iter().chain(self.proposals.values()).any(|version| version.digest == digest);
         let operator = match self.head() {
@@ -125,7 +125,7 @@ impl Charters {
         let mut accepted: Vec<PublicKey> = charter.roster.values().map(|party| party.root).collect();
         accepted.extend(self.before_roots(&charter));
         accepted.push(operator);
-        let verified = signed.verify(&accepted).map_err(|fault| fault.code())?;
+        let verified = signed.verify(&accepted).map_err(SignedFault::code)?;
         if !verified.signers().contains(&operator) {
             return Err(ErrorCode::SignatureInvalid);
         }

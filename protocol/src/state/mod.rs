@@ -244,7 +244,9 @@ impl State {
             let all: Vec<Name> = merged.charter.members().map(|(name, _)| name.clone()).collect();
             let proposed = peer.is_none();
             let news = if in_force || proposed { all } else { Vec::new() };
-            news.into_iter().for_each(|name| self.send_charter(&name, &document));
+            for name in news {
+                self.send_charter(&name, &document);
+            }
             if in_force {
                 self.introduce(&merged.charter);
             }
@@ -274,7 +276,9 @@ impl State {
             self.charters.chain().iter().map(|version| Arc::new(Document::Charter(version.signed.clone()))).collect();
         let mailbox = self.mail.entry(name.clone()).or_default();
         if mailbox.is_empty() {
-            chain.into_iter().for_each(|earlier| mailbox.push(earlier));
+            for earlier in chain {
+                mailbox.push(earlier);
+            }
         }
         mailbox.push(Arc::clone(document));
     }
@@ -300,7 +304,9 @@ impl State {
             false if *party == self.party => vec![operator],
             false => Vec::new(),
         };
-        to.into_iter().for_each(|name| self.mail.entry(name).or_default().push(Arc::clone(document)));
+        for name in to {
+            self.mail.entry(name).or_default().push(Arc::clone(document));
+        }
     }
 
     fn apply_join(&mut self, secret: DocumentDigest, signed: &Signed<NodeRecord>) {
@@ -320,12 +326,11 @@ impl State {
         };
         self.post(peer, &other, Document::Invitation(signed.clone()));
         let digest = signed.digest();
-        match self.subscriptions.get_mut(&invitation.subscription) {
-            Some(found) => found.reinvite(invitation, digest),
-            None => {
-                let id = invitation.subscription;
-                self.subscriptions.insert(id, Subscription::new(side, other, invitation, digest));
-            }
+        let id = invitation.subscription;
+        if let Some(found) = self.subscriptions.get_mut(&id) {
+            found.reinvite(invitation, digest);
+        } else {
+            self.subscriptions.insert(id, Subscription::new(side, other, invitation, digest));
         }
     }
 
@@ -406,7 +411,9 @@ impl State {
             }
             let to = self.subscriptions.values().filter(|found| found.invitation.share.share == share);
             let to: Vec<SubscriptionId> = to.map(|found| found.id).collect();
-            to.into_iter().for_each(|id| self.send_snapshots(id));
+            for id in to {
+                self.send_snapshots(id);
+            }
             return;
         };
         let mut found = self.subscriptions.values_mut();

@@ -86,8 +86,7 @@ impl fmt::Debug for Blob {
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            let text: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-            return serializer.serialize_str(&text);
+            return serializer.serialize_str(&crate::hex::text(&self.0));
         }
         serializer.serialize_bytes(&self.0)
     }
