@@ -262,6 +262,9 @@ impl Home {
     ///
     /// # Errors
     /// [`HomeFault`].
+    ///
+    /// # Panics
+    /// Never: a membership is plain data with text keys.
     pub fn write_membership(&self, membership: &MembershipFile) -> Result<(), HomeFault> {
         let folder = self.consortium(&membership.consortium);
         make_folder(&folder)?;

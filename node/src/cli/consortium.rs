@@ -123,7 +123,7 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
         Verb::Join { token, title } => join::run(cx, &read_token(&token)?, title),
         Verb::List => list(cx),
         Verb::Parties => Ok(parties(&cx.view()?)),
-        Verb::Confirm { name, fingerprint } => confirm(cx, name, &fingerprint),
+        Verb::Confirm { name, fingerprint } => confirm(cx, &name, &fingerprint),
     }
 }
 
@@ -185,7 +185,7 @@ fn invite(cx: &Cx, wanted: Invite) -> Result<Shown, CliFault> {
     if membership.operator_address.is_some() {
         return Err(CliFault::refused("only the operator's node invites hospitals"));
     }
-    let address = wanted.address.map(|address| address.to_string()).or_else(|| membership.public_address.clone());
+    let address = wanted.address.as_ref().map(ToString::to_string).or_else(|| membership.public_address.clone());
     let address = address.ok_or_else(|| CliFault::usage("where does the hospital dial: give --address HOST:PORT"))?;
     let address: Text = address.parse().map_err(|fault| CliFault::usage(format!("--address {fault}")))?;
     if wanted.output.as_ref().is_some_and(|path| path.exists()) {
@@ -210,16 +210,13 @@ fn invite(cx: &Cx, wanted: Invite) -> Result<Shown, CliFault> {
     };
     let line = write_token(&token);
     let mut json = json!({"party": wanted.name, "expires": expires.to_string()});
-    let text = match &wanted.output {
-        Some(path) => {
-            home::create_private(path, format!("{line}\n").as_bytes())?;
-            json["file"] = json!(path.display().to_string());
-            format!("Token for {} in {}, until {expires}\n", wanted.name, path.display())
-        }
-        None => {
-            json["token"] = json!(line);
-            format!("{line}\n")
-        }
+    let text = if let Some(path) = &wanted.output {
+        home::create_private(path, format!("{line}\n").as_bytes())?;
+        json["file"] = json!(path.display().to_string());
+        format!("Token for {} in {}, until {expires}\n", wanted.name, path.display())
+    } else {
+        json["token"] = json!(line);
+        format!("{line}\n")
     };
     Ok(Shown::new(json, text))
 }
@@ -280,9 +277,9 @@ pub(crate) fn parties(view: &View) -> Shown {
     Shown::new(json!({"parties": view.parties, "joining": view.joining}), table.or("No parties yet.\n"))
 }
 
-fn confirm(cx: &Cx, name: Name, given: &str) -> Result<Shown, CliFault> {
+fn confirm(cx: &Cx, name: &Name, given: &str) -> Result<Shown, CliFault> {
     let view = cx.view()?;
-    let root = root_of(&view, &name)?;
+    let root = root_of(&view, name)?;
     let expected = root.fingerprint();
     if !same_fingerprint(given, &expected) {
         return Err(CliFault::wrong(format!(

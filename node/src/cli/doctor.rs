@@ -171,11 +171,9 @@ fn consortia(home: &Home, memberships: &[MembershipFile]) -> Finding {
             State::Fault,
             format!("consortium {} has no journal; restore it", short(&each.consortium)),
         ),
-        None => finding(
-            "journals",
-            State::Ok,
-            format!("{} consortia; `cohortium verify` reads them whole", memberships.len()),
-        ),
+        None => {
+            finding("journals", State::Ok, format!("found: {}; `cohortium verify` reads them whole", memberships.len()))
+        }
     }
 }
 
@@ -184,7 +182,7 @@ fn daemon(cx: &Cx, found: &mut Vec<Finding>) {
         Ok(views) => views,
         Err(fault) => return found.push(finding("daemon", State::Fault, fault.message)),
     };
-    found.push(finding("daemon", State::Ok, format!("runs, in {} consortia", views.len())));
+    found.push(finding("daemon", State::Ok, format!("runs; consortia: {}", views.len())));
     for view in &views {
         let others = view.parties.iter().filter(|(name, _)| **name != view.party);
         let connected: Vec<&str> = others.filter(|(_, party)| party.connected).map(|(name, _)| name.as_str()).collect();
@@ -210,7 +208,7 @@ fn clock(cx: &Cx, view: &View, connected: usize) -> Finding {
         Some((_, entry)) => {
             finding(&check, State::Warning, format!("one peer's clock differed by over 10 minutes at {}", entry.at))
         }
-        None if connected > 0 => finding(&check, State::Ok, format!("agrees with {connected} peers within 10 minutes")),
+        None if connected > 0 => finding(&check, State::Ok, "agrees with every connected peer within 10 minutes"),
         None => finding(&check, State::Warning, "nobody to compare it with"),
     }
 }

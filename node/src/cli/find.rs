@@ -29,12 +29,12 @@ fn pick<'a, T>(
     names: impl Fn(&T) -> Vec<String>,
     id: impl Fn(&T) -> String,
 ) -> Result<&'a T, CliFault> {
-    let named: Vec<&T> = items.iter().filter(|item| names(item).iter().any(|name| name == text)).collect();
-    let found = if named.is_empty() {
+    let called: Vec<&T> = items.iter().filter(|item| names(item).iter().any(|name| name == text)).collect();
+    let found = if called.is_empty() {
         let hex = text.len() >= PREFIX_MIN && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         items.iter().filter(|item| hex && id(item).starts_with(text)).collect()
     } else {
-        named
+        called
     };
     match found.as_slice() {
         [one] => Ok(one),

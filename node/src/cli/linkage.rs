@@ -9,7 +9,7 @@ use crate::cli::print::Shown;
 use crate::control::View;
 
 /// The verbs.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Clone, Copy, clap::Subcommand)]
 pub(crate) enum Verb {
     /// Key maker: make the key of the charter's epoch
     Make,

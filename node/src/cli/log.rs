@@ -131,7 +131,7 @@ fn walk(at: &Path, below: &str, each: &mut dyn FnMut(&str)) -> Result<(), String
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
         if entry.file_type().map_err(|_| path.clone())?.is_dir() {
             walk(&entry.path(), &path, each)?;
-        } else if path != "lock" && !path.ends_with(".new") {
+        } else if path != "lock" && Path::new(&path).extension().is_none_or(|ending| ending != "new") {
             each(&path);
         }
     }

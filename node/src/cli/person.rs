@@ -59,17 +59,17 @@ pub(crate) enum Verb {
 
 pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
     match verb {
-        Verb::Add { name, roles, key, days } => add(cx, name, roles.into_iter().collect(), key, days),
+        Verb::Add { name, roles, key, days } => add(cx, &name, &roles.into_iter().collect(), key, days),
         Verb::List => Ok(list(&cx.view()?)),
-        Verb::Remove { name } => remove(cx, name),
+        Verb::Remove { name } => remove(cx, &name),
         Verb::Key { name, output, no_passphrase } => make_key(cx, &name, output, no_passphrase),
     }
 }
 
-fn add(cx: &Cx, name: Name, roles: BTreeSet<Role>, key: Option<PublicKey>, days: u32) -> Result<Shown, CliFault> {
+fn add(cx: &Cx, name: &Name, roles: &BTreeSet<Role>, key: Option<PublicKey>, days: u32) -> Result<Shown, CliFault> {
     let view = cx.view()?;
-    let known = view.persons.iter().find(|person| person.person == name).and_then(|person| person.key.parse().ok());
-    let made = || person::public(&person::key_path(&cx.home, &name));
+    let known = view.persons.iter().find(|person| person.person == *name).and_then(|person| person.key.parse().ok());
+    let made = || person::public(&person::key_path(&cx.home, name));
     let key = match (key, known) {
         (Some(key), _) | (None, Some(key)) => key,
         (None, None) => made()?,
@@ -80,9 +80,9 @@ fn add(cx: &Cx, name: Name, roles: BTreeSet<Role>, key: Option<PublicKey>, days:
     Ok(Shown::new(json!({"person": name, "roles": roles, "key": key}), text))
 }
 
-fn remove(cx: &Cx, name: Name) -> Result<Shown, CliFault> {
+fn remove(cx: &Cx, name: &Name) -> Result<Shown, CliFault> {
     let view = cx.view()?;
-    let known = view.persons.iter().find(|person| person.person == name).and_then(|person| person.key.parse().ok());
+    let known = view.persons.iter().find(|person| person.person == *name).and_then(|person| person.key.parse().ok());
     let key = known.ok_or_else(|| CliFault::not_found(format!("there is no person {name} at this node")))?;
     enrol(cx, &view, name.clone(), key, BTreeSet::new(), PERSON_DAYS)?;
     Ok(Shown::new(json!({"person": name, "roles": []}), format!("{name} has no role any more\n")))

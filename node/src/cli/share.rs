@@ -166,7 +166,7 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
         Verb::Preview { name, rows } => preview(cx, &name, rows),
         Verb::Approve { name, unchecked } => approve(cx, &name, unchecked),
         Verb::List => Ok(list(&cx.view()?)),
-        Verb::Invite { name, to, days } => shared::invite(cx, &name, to, days),
+        Verb::Invite { name, to, days } => shared::invite(cx, &name, &to, days),
         Verb::Take { name } => take(cx, &name),
         Verb::Revoke { subscription, reason } => shared::change(cx, &subscription, Change::Revoke, reason),
         Verb::Reinstate { subscription, reason } => shared::change(cx, &subscription, Change::Reinstate, reason),

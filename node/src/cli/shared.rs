@@ -16,10 +16,10 @@ use crate::cli::print::{Shown, Table, short};
 use crate::cli::when;
 use crate::control::{Reply, Request, View};
 
-pub(crate) fn invite(cx: &Cx, name: &str, consumer: Name, days: u32) -> Result<Shown, CliFault> {
+pub(crate) fn invite(cx: &Cx, name: &str, consumer: &Name, days: u32) -> Result<Shown, CliFault> {
     let view = cx.view()?;
     let share = &find::share(&view, name)?.share;
-    if !share.consumers.contains(&consumer) {
+    if !share.consumers.contains(consumer) {
         return Err(CliFault::refused(format!(
             "the terms of {} do not name {consumer}; define the share again with --to, and have it approved",
             share.name
@@ -27,7 +27,7 @@ pub(crate) fn invite(cx: &Cx, name: &str, consumer: Name, days: u32) -> Result<S
     }
     // A consumer that was invited before keeps its subscription and answers anew.
     let known =
-        view.subscriptions.iter().find(|each| each.share == share.share && each.invitation.consumer == consumer);
+        view.subscriptions.iter().find(|each| each.share == share.share && each.invitation.consumer == *consumer);
     let subscription = known.map_or_else(|| SubscriptionId(seal::random()), |each| each.subscription);
     let answer_by = now().plus(when::days(days)).min(share.expires);
     let command = Command::Invite { share: share.share, consumer: consumer.clone(), subscription, answer_by };

@@ -190,6 +190,9 @@ impl ConfigFile {
     }
 
     /// The text of a file.
+    ///
+    /// # Panics
+    /// Never: the configuration is tables of plain values.
     pub fn to_text(&self) -> String {
         toml::to_string(self).expect("the configuration is tables of plain values")
     }
