@@ -151,16 +151,8 @@ impl Charters {
 
     /// Takes a checked version in. Returns it when it has now come into force.
     pub fn take(&mut self, version: Version) -> Option<DocumentDigest> {
-        let place = self.chain.iter_mut().find(|other| other.digest == version.digest);
-        if let Some(known) = place {
-            merge(known, &version);
-            return None;
-        }
         let digest = version.digest;
-        match self.proposals.get_mut(&digest) {
-            Some(known) => merge(known, &version),
-            None => drop(self.proposals.insert(digest, version)),
-        }
+        self.note(version);
         let proposal = self.proposals.get(&digest)?;
         let met = self.requirement_of(proposal).is_some_and(|need| need.is_met(&proposal.signers));
         if !met {
@@ -170,6 +162,16 @@ impl Charters {
         self.proposals.clear();
         self.chain.push(version);
         Some(digest)
+    }
+
+    /// Takes a checked version in that does not come into force by it: a member's own signature goes to the operator and
+    /// waits for its word. Of two proposals with one number, signed by different members, one place alone must decide.
+    pub fn note(&mut self, version: Version) {
+        let known = self.chain.iter_mut().find(|other| other.digest == version.digest);
+        match known.or(self.proposals.get_mut(&version.digest)) {
+            Some(known) => merge(known, &version),
+            None => drop(self.proposals.insert(version.digest, version)),
+        }
     }
 
     /// Whether `party` is a member or the operator in the version that binds `us`.

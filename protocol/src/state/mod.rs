@@ -232,7 +232,14 @@ impl State {
 
     fn apply_charter(&mut self, signed: &Signed<crate::record::charter::Charter>, peer: Option<&Name>) {
         let Ok(version) = self.charters.check(signed) else { return };
-        let in_force = self.charters.take(version.clone()).is_some();
+        let operates = version.charter.operator().0 == &self.party;
+        let decides = operates || peer.is_some() || version.charter.version == 1;
+        let in_force = if decides {
+            self.charters.take(version.clone()).is_some()
+        } else {
+            self.charters.note(version.clone());
+            false
+        };
         let merged = self.charters.chain().iter().chain(self.charters.proposals());
         let Some(merged) = merged.into_iter().find(|known| known.digest == version.digest).cloned() else { return };
         let operator = merged.charter.operator().0.clone();
