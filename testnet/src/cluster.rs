@@ -35,6 +35,13 @@ pub enum ClusterFault {
         /// What it said.
         message: String,
     },
+    /// A daemon ended by itself.
+    Ended {
+        /// Of which node.
+        node: String,
+        /// Its exit code; -1 for a signal.
+        code: i32,
+    },
     /// Nothing came of it in time.
     Stuck {
         /// What was waited for.
@@ -47,12 +54,24 @@ impl fmt::Display for ClusterFault {
         match self {
             Self::Io { act, source } => write!(f, "{source} while {act}"),
             Self::Command { node, command, message } => write!(f, "{node}: `{command}`: {message}"),
+            Self::Ended { node, code } => write!(f, "the daemon of {node} ended with {code}; see its log"),
             Self::Stuck { what } => write!(f, "waited {} s in vain for {what}", PATIENCE.as_secs()),
         }
     }
 }
 
 impl std::error::Error for ClusterFault {}
+
+/// How a command ended, whatever it said.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The exit code; -1 for a signal.
+    pub code: i32,
+    /// What it wrote to standard output, as JSON; `null` when that is none.
+    pub json: Value,
+    /// What it wrote to standard error.
+    pub error: String,
+}
 
 /// One node: its folder, and its daemon while it runs.
 #[derive(Debug)]
@@ -73,7 +92,12 @@ impl Node {
     pub fn new(name: &str, dir: &Path) -> Result<Self, ClusterFault> {
         let program = std::env::current_exe()
             .map_err(|source| ClusterFault::Io { act: "looking for this program".to_owned(), source })?;
-        Ok(Self { name: name.to_owned(), home: dir.join(name), program, daemon: None })
+        Ok(Self::with_program(name, dir, &program))
+    }
+
+    /// The same for another program than this one, that takes `node` and `worker` as its first argument as well.
+    pub fn with_program(name: &str, dir: &Path, program: &Path) -> Self {
+        Self { name: name.to_owned(), home: dir.join(name), program: program.to_owned(), daemon: None }
     }
 
     /// Runs a command at this node and gives its JSON.
@@ -81,17 +105,27 @@ impl Node {
     /// # Errors
     /// [`ClusterFault::Command`] with what it said, unless it ended with code 0.
     pub fn call(&self, args: &[&str]) -> Result<Value, ClusterFault> {
+        let said = self.say(args)?;
+        if said.code == 0 {
+            return Ok(said.json);
+        }
+        Err(ClusterFault::Command { node: self.name.clone(), command: args.join(" "), message: said.error })
+    }
+
+    /// Runs a command at this node and gives how it ended, whatever it said.
+    ///
+    /// # Errors
+    /// [`ClusterFault::Io`].
+    pub fn say(&self, args: &[&str]) -> Result<Said, ClusterFault> {
         let output = self
             .command()
             .arg("--json")
             .args(args)
             .output()
             .map_err(|source| ClusterFault::Io { act: format!("running {}", args.join(" ")), source })?;
-        if output.status.success() {
-            return Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null));
-        }
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(ClusterFault::Command { node: self.name.clone(), command: args.join(" "), message })
+        let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let json = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        Ok(Said { code: output.status.code().unwrap_or(-1), json, error })
     }
 
     /// The exit code of a command, whatever it says.
@@ -118,18 +152,43 @@ impl Node {
     /// # Errors
     /// [`ClusterFault`].
     pub fn start(&mut self) -> Result<(), ClusterFault> {
+        let mut command = self.command();
+        command.arg("run");
+        self.start_as(command)
+    }
+
+    /// Starts the daemon below another program, such as a shell that sets a limit first: `wrapper`'s last words are the
+    /// daemon's command line.
+    ///
+    /// # Errors
+    /// [`ClusterFault`].
+    pub fn start_under(&mut self, wrapper: &[&str]) -> Result<(), ClusterFault> {
+        let (first, rest) = wrapper.split_first().expect("a wrapper has a program");
+        let inner = self.command();
+        let mut command = Command::new(first);
+        command.args(rest).arg(inner.get_program()).args(inner.get_args()).arg("run").stdin(Stdio::null());
+        self.start_as(command)
+    }
+
+    fn start_as(&mut self, mut command: Command) -> Result<(), ClusterFault> {
         let log = self.home.with_extension("log");
         let open = |path: &Path| File::options().create(true).append(true).open(path);
         let file = open(&log).map_err(|source| ClusterFault::Io { act: format!("opening {}", log.display()), source })?;
-        let child = self
-            .command()
-            .arg("run")
+        let child = command
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
             .map_err(|source| ClusterFault::Io { act: format!("starting {}", self.name), source })?;
         self.daemon = Some(child);
-        wait(&format!("the daemon of {}", self.name), || self.exit_code(&["status"]).map(|code| code == 0))
+        let name = self.name.clone();
+        wait(&format!("the daemon of {name}"), || {
+            let ended = self.daemon.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            if let Some(status) = ended {
+                self.daemon = None;
+                return Err(ClusterFault::Ended { node: name.clone(), code: status.code().unwrap_or(-1) });
+            }
+            self.exit_code(&["status"]).map(|code| code == 0)
+        })
     }
 
     /// Ends the daemon gracefully, by its control socket.
@@ -158,6 +217,12 @@ impl Node {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// What the daemon has written about itself since the first start.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.home.with_extension("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// The daemon's process id, while it runs.

@@ -20,6 +20,7 @@ mod faults;
 mod effects;
 mod quiet;
 mod world;
+pub mod real;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
