@@ -206,10 +206,9 @@ impl Network {
     fn link(&mut self) -> Result<(), DemoFault> {
         step("linkage", "one member makes the key, the others receive it, the operator cannot open it");
         let Some(((maker_data, maker), others)) = self.members.split_first() else { return Ok(()) };
-        let parties = maker.call(&["consortium", "parties"])?;
-        for (member, _) in others {
-            let fingerprint = parties["parties"][&member.name]["fingerprint"].as_str().unwrap_or_default().to_owned();
-            maker.call(&["consortium", "confirm", &member.name, &fingerprint])?;
+        for (member, node) in others {
+            confirm(maker, &member.name)?;
+            confirm(node, &maker_data.name)?;
         }
         maker.call(&["linkage", "make"])?;
         wait(&format!("the key at {}", maker_data.name), || held(maker))?;
@@ -455,6 +454,14 @@ fn init(node: &Node, keys: &Path, more: &[&str]) -> Result<(), DemoFault> {
     args.push("--no-person-passphrase");
     args.extend(more);
     node.call(&args)?;
+    Ok(())
+}
+
+/// Two people compare a fingerprint by telephone; here one process reads it out to itself.
+fn confirm(node: &Node, party: &str) -> Result<(), DemoFault> {
+    let parties = node.call(&["consortium", "parties"])?;
+    let fingerprint = parties["parties"][party]["fingerprint"].as_str().unwrap_or_default().to_owned();
+    node.call(&["consortium", "confirm", party, &fingerprint])?;
     Ok(())
 }
 

@@ -22,8 +22,12 @@ impl Endpoint {
         let head = state.charters.head().ok_or(OrderFault::CharterNotInForce)?;
         check_succession(state.consortium, &head.charter, head.digest, charter)
             .map_err(|_| OrderFault::OutOfOrder { why: "the charter does not follow the one in force" })?;
+        state
+            .charters
+            .check_names(charter)
+            .map_err(|_| OrderFault::OutOfOrder { why: "a name of an earlier party is given to another" })?;
         for (name, party) in charter.members().filter(|(name, _)| !head.charter.roster.contains_key(*name)) {
-            let joined = state.joining.get(name).is_some_and(|record| record.root == party.root);
+            let joined = state.joining.get(name).is_some_and(|known| known.record.root == party.root);
             if !joined {
                 return Err(OrderFault::OutOfOrder { why: "a hospital is admitted that has not joined with that key" });
             }
@@ -53,7 +57,7 @@ impl Endpoint {
     /// A person states that a party's root was compared by another channel.
     pub(super) fn confirm_root(room: &Room, party: &Name, root: &PublicKey) -> Result<Consequence, OrderFault> {
         let known = room.state.charters.root_of(&room.state.party, party);
-        let joining = room.state.joining.get(party).map(|record| record.root);
+        let joining = room.state.joining.get(party).map(|known| known.record.root);
         let stands = known.map(|(key, _)| key).or(joining);
         match stands {
             None => Err(OrderFault::NotFound { what: "party" }),
@@ -78,11 +82,12 @@ impl Endpoint {
 
     /// Whether `party` is in the charter that binds this node and has accepted it.
     pub(super) fn has_accepted(room: &Room, party: &Name) -> bool {
-        let binding = room.state.charters.binding(&room.state.party);
-        binding.is_some_and(|version| {
-            let entry = version.charter.roster.get(party);
-            entry.is_some_and(|entry| entry.kind == PartyKind::Operator || version.signers.contains(&entry.root))
-        })
+        let charters = &room.state.charters;
+        match charters.kind_of(&room.state.party, party) {
+            Some(PartyKind::Operator) => true,
+            Some(PartyKind::Member) => charters.binding(party).is_some(),
+            None => false,
+        }
     }
 }
 

@@ -12,18 +12,18 @@ use crate::record::journal_entry::{Act, Actor};
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::{ContentLabel, Manifest};
 use crate::record::node_record::NodeRecord;
-use crate::record::receipt::Receipt;
+use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::{Change, Revocation};
 use crate::record::share::{Content, Linkage};
 use crate::rule::snapshot_chain::check_continues;
 use crate::state::State;
 use crate::state::charters::Standing;
 use crate::state::outbox::Mailbox;
-use crate::state::subscription::{Side, Subscription};
+use crate::state::subscription::{Fate, Side, Subscription};
 use crate::time::UnixMillis;
 use crate::wire::codec;
 
-use super::io::{Answer, ConnId, Effect, Message, Notice, StreamId};
+use super::io::{Answer, ConnId, Effect, Message, Notice, Protocol, StreamId};
 use super::{DONE, Endpoint, Up, Waiting, refused};
 
 /// A peer whose document is checked, and what this node knows.
@@ -59,11 +59,18 @@ impl Endpoint {
                 self.follow_up(up.consortium, act);
             }
             Err(code) => {
-                self.persist(up.consortium, &actor, vec![Act::DocumentRefused { code }]);
+                // What came over a connection came from that peer, and counts. What came in a folder may be anybody's.
+                if !self.is_offline(conn) {
+                    self.persist(up.consortium, &actor, vec![Act::DocumentRefused { code }]);
+                }
                 self.after(up.consortium, Effect::Reply { conn, stream, message: refused(code) });
                 self.effects.push_back(Effect::Notify(Notice::Refused { peer: Some(up.peer.clone()), code }));
             }
         }
+    }
+
+    fn is_offline(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn).is_some_and(|conn| matches!(conn.protocol, Protocol::Offline(_)))
     }
 
     fn follow_up(&mut self, consortium: ConsortiumId, act: Act) {
@@ -100,6 +107,8 @@ impl Endpoint {
             | Act::Served { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
+            | Act::DocumentKnown
+            | Act::SnapshotUnwanted { .. }
             | Act::Erased { .. } => {}
         }
     }
@@ -107,11 +116,20 @@ impl Endpoint {
     /// After a charter came in: peers that were known by a proposal only may now be parties.
     pub(super) fn refresh_standings(&mut self, consortium: ConsortiumId) {
         let Some(room) = self.rooms.get(&consortium) else { return };
+        let mut fallen = Vec::new();
         for up in self.conns.values_mut().filter_map(|conn| conn.up.as_mut()) {
             if up.consortium == consortium {
                 let standing = room.state.charters.root_of(&room.state.party, &up.peer);
-                up.standing = standing.map_or(Standing::CharterOnly, |(_, standing)| standing);
+                let standing = standing.map_or(Standing::CharterOnly, |(_, standing)| standing);
+                if up.standing == Standing::Party && standing == Standing::CharterOnly {
+                    let theirs = room.state.subscriptions.values().filter(|found| found.peer == up.peer);
+                    fallen.extend(theirs.map(|found| found.id));
+                }
+                up.standing = standing;
             }
+        }
+        for subscription in fallen {
+            self.cut(subscription, ErrorCode::CharterNotInForce);
         }
     }
 
@@ -127,7 +145,11 @@ impl Endpoint {
             let Some(room) = self.rooms.get(&up.consortium) else { continue };
             let document = room.state.mail.get(&up.peer).and_then(|mail| mail.get(up.next));
             let Some(document) = document else { continue };
-            if room.state.stopped && !matches!(**document, Document::Revocation(_) | Document::Charter(_)) {
+            let introduces = matches!(**document, Document::Charter(_) | Document::NodeRecord(_));
+            if up.standing == Standing::CharterOnly && !introduces {
+                continue;
+            }
+            if room.state.stopped && !introduces && !matches!(**document, Document::Revocation(_)) {
                 continue;
             }
             let numbered = Numbered { index: up.next, document: (**document).clone() };
@@ -155,11 +177,30 @@ impl Endpoint {
             return self.close(conn, ErrorCode::OutOfOrder);
         }
         let Some(up) = self.conns.get_mut(&conn).and_then(|conn| conn.up.as_mut()) else { return };
-        up.next = up.next.saturating_add(1);
+        let sent = up.next;
+        up.next = sent.saturating_add(1);
         up.sending = None;
         if let Some(code) = refusal {
-            let peer = Some(up.peer.clone());
-            self.effects.push_back(Effect::Notify(Notice::Refused { peer, code }));
+            let (consortium, peer) = (up.consortium, up.peer.clone());
+            self.effects.push_back(Effect::Notify(Notice::Refused { peer: Some(peer.clone()), code }));
+            self.note_unwanted(consortium, &peer, sent, code);
+        }
+    }
+}
+
+impl Endpoint {
+    /// A manifest that its consumer refused: the deltas after it would be refused too, so the next snapshot is full.
+    fn note_unwanted(&mut self, consortium: ConsortiumId, peer: &Name, sent: u64, code: ErrorCode) {
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        let Some(document) = room.state.mail.get(peer).and_then(|mail| mail.get(sent)) else { return };
+        if let Document::Manifest(signed) = &**document {
+            let snapshot = SnapshotId(signed.digest().0);
+            let provided = room.state.subscriptions.values().filter(|found| found.side == Side::Provider);
+            let found = provided.filter(|found| found.peer == *peer).find(|found| found.snapshot(snapshot).is_some());
+            if let Some(subscription) = found.map(|found| found.id) {
+                let act = Act::SnapshotUnwanted { subscription, snapshot, code };
+                self.persist(consortium, &Actor::Node, vec![act]);
+            }
         }
     }
 }
@@ -168,7 +209,7 @@ impl Sender<'_> {
     /// The act that this document amounts to, or the code it is refused with.
     fn check(&self, document: Document) -> Result<Act, ErrorCode> {
         let act = match document {
-            Document::Charter(signed) => return self.charter(signed),
+            Document::Charter(signed) => return self.charter(&signed),
             Document::NodeRecord(signed) => return self.node_record(signed),
             Document::Invitation(signed) => self.invitation(&signed).map(|()| Act::Invitation(signed)),
             Document::Acceptance(signed) => self.acceptance(&signed).map(|()| Act::Acceptance(signed)),
@@ -184,8 +225,13 @@ impl Sender<'_> {
         }
     }
 
-    fn charter(&self, signed: Signed<crate::record::charter::Charter>) -> Result<Act, ErrorCode> {
-        self.state.charters.check(&signed).map(|_| Act::Charter(signed))
+    fn charter(&self, signed: &Signed<crate::record::charter::Charter>) -> Result<Act, ErrorCode> {
+        let version = self.state.charters.check(signed)?;
+        if self.state.charters.is_news(&version) {
+            Ok(Act::Charter(version.signed))
+        } else {
+            Ok(Act::DocumentKnown)
+        }
     }
 
     /// A record of the sender, or of a third party that the operator relays; its root's signature stands by itself.
@@ -198,12 +244,17 @@ impl Sender<'_> {
         if !named || record.party == self.state.party {
             return Err(ErrorCode::IdentityRefused);
         }
-        Ok(Act::NodeRecord(signed))
+        let is_news = self.state.is_newer_record(&record);
+        Ok(if is_news { Act::NodeRecord(signed) } else { Act::DocumentKnown })
     }
 
     /// Verifies a document with the signing key that `party`'s node record names.
     fn verified<T: Record>(&self, signed: &Signed<T>, party: &Name) -> Result<Verified<T>, ErrorCode> {
         let record = &self.state.records.get(party).ok_or(ErrorCode::IdentityRefused)?.record;
+        let root = self.state.charters.root_of(&self.state.party, party).map(|(root, _)| root);
+        if root != Some(record.root) || !record.stands_at(self.now) {
+            return Err(ErrorCode::IdentityRefused);
+        }
         let keys: [PublicKey; 1] = [record.signing];
         signed.verify(&keys).map_err(SignedFault::code)
     }
@@ -274,12 +325,7 @@ impl Sender<'_> {
     fn manifest(&self, signed: &Signed<Manifest>) -> Result<(), ErrorCode> {
         let manifest = self.verified(signed, self.peer)?;
         self.home(manifest.consortium)?;
-        let mut subscriptions = self.state.subscriptions.values();
-        let found = subscriptions
-            .find(|found| {
-                found.side == Side::Consumer && found.peer == *self.peer && found.invitation.share.share == manifest.share
-            })
-            .ok_or(ErrorCode::NotFound)?;
+        let found = self.state.subscribed(self.peer, manifest.share).ok_or(ErrorCode::NotFound)?;
         found.may_flow(self.now).or_else(|code| if code == ErrorCode::OutOfOrder { Ok(()) } else { Err(code) })?;
         if manifest.provider != *self.peer || found.terms != Some(manifest.terms) {
             return Err(ErrorCode::OutOfOrder);
@@ -293,7 +339,7 @@ impl Sender<'_> {
 
     /// The label and the linkage statement are what the terms say; the key is the announced one (spec LINK-3, LINK-6).
     fn label_and_linkage(&self, found: &Subscription, manifest: &Manifest) -> Result<(), ErrorCode> {
-        let (label, linkage) = match &found.invitation.share.content {
+        let (label, linkage) = match &found.terms_in_force().content {
             Content::Table { linkage, .. } => (ContentLabel::Pseudonymised, *linkage),
             Content::UncheckedFiles => (ContentLabel::Unchecked, Linkage::None),
         };
@@ -318,8 +364,14 @@ impl Sender<'_> {
         let receipt = self.verified(signed, self.peer)?;
         self.home(receipt.consortium)?;
         let found = self.subscription(receipt.subscription, Side::Provider)?;
-        let known = found.snapshot(receipt.snapshot).is_some() && receipt.consumer == *self.peer;
-        if known { Ok(()) } else { Err(ErrorCode::NotFound) }
+        let known = found.snapshot(receipt.snapshot).filter(|_| receipt.consumer == *self.peer);
+        let known = known.ok_or(ErrorCode::NotFound)?;
+        // Stated, then landed or refused, then erased: never back.
+        let goes_on = match (known.fate, receipt.outcome) {
+            (Fate::Stated, _) | (Fate::Landed | Fate::Refused, Outcome::Erased) => true,
+            (Fate::Landed | Fate::Refused, Outcome::Landed { .. } | Outcome::Refused(_)) | (Fate::Erased, _) => false,
+        };
+        if goes_on { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
     }
 
     /// At the operator: from the key maker, to be relayed. At a member: relayed, for it, from the charter's key maker.

@@ -47,7 +47,7 @@ impl Endpoint {
             (Protocol::Offline(_) | Protocol::Main | Protocol::Join, _) => None,
         };
         let greets = side == Side::Dialler && protocol == Protocol::Main;
-        self.conns.insert(conn, Conn { side, protocol, tls, opened, up: offline });
+        self.conns.insert(conn, Conn { side, protocol, consortium, tls, opened, up: offline, early: Vec::new() });
         let hello = consortium.filter(|_| greets).and_then(|id| self.hello_for(id, tls));
         match hello {
             Some(message) => {
@@ -133,6 +133,10 @@ impl Endpoint {
             Ok((consortium, shown, record, received)) => {
                 self.peer_up(conn, consortium, &shown, &record, received);
                 self.after(consortium, Effect::Notify(Notice::PeerUp(shown.peer)));
+                let early = self.conns.get_mut(&conn).map(|conn| std::mem::take(&mut conn.early)).unwrap_or_default();
+                for (stream, message) in early {
+                    self.request(conn, stream, &message);
+                }
             }
             Err(code) => {
                 self.effects.push_back(Effect::Notify(Notice::Refused { peer: None, code }));
@@ -153,6 +157,9 @@ impl Endpoint {
         }
         let tls = self.conns.get(&conn).map(|conn| conn.tls).ok_or(ErrorCode::OutOfOrder)?;
         let consortium = ack.record.claimed().map_err(SignedFault::code)?.consortium;
+        if self.conns.get(&conn).and_then(|conn| conn.consortium) != Some(consortium) {
+            return Err(ErrorCode::ConsortiumUnknown);
+        }
         let room = self.rooms.get(&consortium).ok_or(ErrorCode::ConsortiumUnknown)?;
         let claim = Claim { record: &ack.record, clock: ack.clock, received: ack.received, tls };
         Ok((consortium, self.check_claim(room, &claim)?, ack.record, ack.received))
@@ -175,7 +182,7 @@ impl Endpoint {
         if !record.stands_at(now) {
             return Err(ErrorCode::Expired);
         }
-        let have = room.state.records.get(&record.party);
+        let have = room.state.records.get(&record.party).filter(|have| have.record.root == record.root);
         let stale = have.is_some_and(|have| have.record.sequence > record.sequence);
         let forked = have.is_some_and(|have| {
             have.record.sequence == record.sequence && have.signed.digest() != claim.record.digest()

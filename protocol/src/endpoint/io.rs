@@ -202,6 +202,11 @@ pub enum Input {
         /// Its content.
         listing: Option<Listing>,
     },
+    /// A sweep has ended.
+    Swept {
+        /// Whether every blob and landing that nothing names is gone; false after a fault.
+        whole: bool,
+    },
     /// The worker looked at landed blobs.
     Checked {
         /// Which.
@@ -385,7 +390,7 @@ pub enum Effect {
         /// The version.
         version: LandedVersion,
     },
-    /// Remove every blob that no live listing or index names.
+    /// Remove every blob and landing that no live listing or index names; report [`Input::Swept`].
     Sweep,
     /// Make a linkage key and keep it; report [`Input::LinkageKey`].
     MakeLinkageKey {

@@ -437,7 +437,7 @@ impl Endpoint {
             | Waiting::LinkageWrap { .. } => true,
         });
         if landing.is_some() {
-            self.effects.push_back(Effect::Cut { subscription });
+            self.cut(subscription, ErrorCode::OutOfOrder);
         }
     }
 
@@ -451,24 +451,44 @@ impl Endpoint {
         }
     }
 
-    /// Erases landed rows whose terms say so, once the subscription is over (law 11).
+    /// Enters the erasure of rows whose terms say so, once the subscription is over (law 11): landed ones, and what has
+    /// come of a snapshot that is still on its way. The receipt follows when the bytes are gone.
     pub(super) fn erase_due(&mut self) {
         let now = self.cx().wall;
-        let mut due = Vec::new();
+        let mut due: BTreeMap<ConsortiumId, Vec<Act>> = BTreeMap::new();
         for (consortium, room) in &self.rooms {
-            let over = |found: &&crate::state::subscription::Subscription| {
-                found.side == Side::Consumer && found.must_erase(now)
-            };
-            for found in room.state.subscriptions.values().filter(over) {
-                let landed = found.snapshots.iter().filter(|snapshot| snapshot.fate == Fate::Landed);
-                due.extend(landed.map(|snapshot| (*consortium, found.id, snapshot.id)));
+            let consumed = room.state.subscriptions.values().filter(|found| found.side == Side::Consumer);
+            for found in consumed.filter(|found| found.must_erase(now)) {
+                let left = found.snapshots.iter().filter(|s| matches!(s.fate, Fate::Landed | Fate::Stated));
+                let acts = left.map(|s| Act::Erased { subscription: found.id, snapshot: s.id });
+                due.entry(*consortium).or_default().extend(acts);
             }
         }
-        for (consortium, subscription, snapshot) in &due {
-            self.write_receipt(*consortium, *subscription, *snapshot, Outcome::Erased);
+        for (consortium, acts) in due {
+            for act in &acts {
+                if let Act::Erased { subscription, .. } = act {
+                    self.drop_landing(consortium, *subscription);
+                }
+            }
+            self.persist(consortium, &Actor::Node, acts);
+            self.after(consortium, Effect::Sweep);
         }
-        if let Some((consortium, _, _)) = due.first() {
-            self.after(*consortium, Effect::Sweep);
+    }
+
+    /// Everything that nothing names any more is gone from the store: erasures are stated now (spec SNAP-7).
+    pub(super) fn swept(&mut self, whole: bool) {
+        let mut gone = Vec::new();
+        for (consortium, room) in self.rooms.iter().filter(|_| whole) {
+            // An erasure that is not durable yet was not what this sweep went by.
+            for found in room.state.subscriptions.values().filter(|found| found.side == Side::Consumer) {
+                let erased = found.snapshots.iter().filter(|s| s.fate == Fate::Erased && !s.erasure_stated);
+                if room.persisted == room.state.entries {
+                    gone.extend(erased.map(|snapshot| (*consortium, found.id, snapshot.id)));
+                }
+            }
+        }
+        for (consortium, subscription, snapshot) in gone {
+            self.write_receipt(consortium, subscription, snapshot, Outcome::Erased);
         }
     }
 }

@@ -37,13 +37,19 @@ impl Endpoint {
 
     /// To every other member whose root a person here has compared (spec LINK-1), and whose record is known.
     pub(super) fn wrap_linkage_key(&mut self, consortium: ConsortiumId, epoch: u32) {
+        let now = self.cx().wall;
         let Some(room) = self.rooms.get(&consortium) else { return };
         let Some(binding) = room.state.charters.binding(&room.state.party) else { return };
         let recipients: Vec<(Name, SealingKey)> = binding
             .charter
             .members()
             .filter(|(name, party)| **name != room.state.party && room.state.confirmed.get(*name) == Some(&party.root))
-            .filter_map(|(name, _)| room.state.records.get(name).map(|known| (name.clone(), known.record.sealing)))
+            .filter_map(|(name, party)| {
+                // The record of that very root, and one that stands: not the last one of a key that was handed over.
+                let known = room.state.records.get(name).filter(|known| known.record.root == party.root);
+                let record = &known.filter(|known| known.record.stands_at(now))?.record;
+                Some((name.clone(), record.sealing))
+            })
             .collect();
         let waiting = Waiting::LinkageWrap { consortium, epoch, recipients: recipients.clone() };
         let ticket = self.ticket(waiting);
@@ -76,12 +82,16 @@ impl Endpoint {
         self.persist(consortium, &Actor::Node, acts);
     }
 
-    /// A wrap that arrived for this node is opened; the driver keeps the key only if it is the stated one.
+    /// A wrap that arrived for this node is opened once a person here has compared its maker's root (spec LINK-1); the
+    /// driver keeps the key only if it is the stated one.
     pub(super) fn open_wrap(&mut self, consortium: ConsortiumId, signed: &Signed<LinkageWrap>) {
         let Some(room) = self.rooms.get(&consortium) else { return };
         let Ok(wrap) = signed.claimed() else { return };
         let for_us = wrap.recipient == room.state.party && wrap.sealing == room.keys.sealing;
-        if !for_us || room.state.linkage.held.contains_key(&wrap.epoch) {
+        // A key from a maker whom nobody here has met could be one that the operator made: its tokens would hide nothing.
+        let maker = room.state.charters.root_of(&room.state.party, &wrap.maker).map(|(root, _)| root);
+        let met = maker.is_some() && room.state.confirmed.get(&wrap.maker).copied() == maker;
+        if !for_us || !met || room.state.linkage.held.contains_key(&wrap.epoch) {
             return;
         }
         let ticket = self.ticket(Waiting::LinkageKey { consortium, epoch: wrap.epoch });

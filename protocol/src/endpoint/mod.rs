@@ -85,10 +85,17 @@ struct Room {
 struct Conn {
     side: Side,
     protocol: Protocol,
+    /// For which consortium it was dialled.
+    consortium: Option<ConsortiumId>,
     tls: PublicKey,
     opened: Millis,
     up: Option<Up>,
+    /// Requests that overtook the answer to our HELLO on other streams; they wait for it.
+    early: Vec<(StreamId, Message)>,
 }
+
+/// Requests of a listener that may overtake its answer to HELLO.
+const EARLY_MAX: usize = 8;
 
 /// A connection after HELLO.
 #[derive(Debug, Clone)]
@@ -128,6 +135,8 @@ pub struct Endpoint {
     failed: bool,
     now: Option<Cx>,
     last_upkeep: Millis,
+    /// Subscriptions that were over at the last look, and so are cut.
+    expired: BTreeSet<SubscriptionId>,
 }
 
 impl Endpoint {
@@ -149,6 +158,8 @@ impl Endpoint {
             refusals: upkeep::RefusalBudget::default(),
         };
         self.rooms.insert(membership.consortium, room);
+        // What a crash left behind goes, and erasures that were entered before it are stated.
+        self.effects.push_back(Effect::Sweep);
     }
 
     /// Takes one thing that happened.
@@ -174,6 +185,7 @@ impl Endpoint {
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
             Input::Checked { ticket, rows } => self.checked(ticket, rows),
+            Input::Swept { whole } => self.swept(whole),
             Input::Served { subscription, bytes } => self.note_served(subscription, bytes),
             Input::LinkageKey { ticket, key } => self.linkage_key(ticket, key),
             Input::LinkageWrapped { ticket, key, wraps } => self.linkage_wrapped(ticket, key, wraps),
@@ -221,6 +233,26 @@ impl Endpoint {
         }
     }
 
+    /// No further byte under a subscription: what is under way is cut, and what waits for durability is not begun.
+    fn cut(&mut self, subscription: SubscriptionId, code: ErrorCode) {
+        let mut begun = Vec::new();
+        for room in self.rooms.values_mut() {
+            room.held.retain(|(_, effect)| {
+                if let Effect::Serve { conn, stream, subscription: of, .. } = effect
+                    && *of == subscription
+                {
+                    begun.push((*conn, *stream));
+                    return false;
+                }
+                !matches!(effect, Effect::Fetch { subscription: of, .. } if *of == subscription)
+            });
+        }
+        for (conn, stream) in begun {
+            self.reply_now(conn, stream, refused(code));
+        }
+        self.effects.push_back(Effect::Cut { subscription });
+    }
+
     fn persisted(&mut self, consortium: ConsortiumId, upto: u64) {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.persisted = room.persisted.max(upto);
@@ -263,6 +295,7 @@ impl Endpoint {
             | Input::BlobFinished { .. }
             | Input::ListingRead { .. }
             | Input::Checked { .. }
+            | Input::Swept { .. }
             | Input::Served { .. }
             | Input::LinkageKey { .. }
             | Input::LinkageWrapped { .. } => {}
@@ -295,6 +328,11 @@ impl Endpoint {
             (Some(up), Protocol::Main, _, MessageType::RangeGet | MessageType::OutboardGet) => {
                 let up = up.clone();
                 self.transfer_asked(conn, stream, &up, message);
+            }
+            (None, Protocol::Main, Side::Dialler, _) if known.early.len() < EARLY_MAX => {
+                if let Some(known) = self.conns.get_mut(&conn) {
+                    known.early.push((stream, message.clone()));
+                }
             }
             (None, _, _, _) => {
                 self.reply_now(conn, stream, refused(ErrorCode::OutOfOrder));

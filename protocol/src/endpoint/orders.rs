@@ -1,5 +1,6 @@
 //! Orders of persons: who gave it, may the person, is it for now; then each command in its own function.
 
+use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name};
 use crate::key::signed::{Signed, Verified};
@@ -69,12 +70,14 @@ impl Endpoint {
             None => {}
             Some(Then::Run(share)) => self.start_run(consortium, *share),
             // No byte after a revocation: cut at once, not only when its entry is durable.
-            Some(Then::Cut(subscription)) => self.effects.push_back(Effect::Cut { subscription: *subscription }),
+            Some(Then::Cut(subscription)) => self.cut(*subscription, ErrorCode::Revoked),
             Some(Then::CutAll) => {
                 let provided = self.rooms.get(&consortium).into_iter().flat_map(|room| room.state.subscriptions.values());
                 let provided: Vec<_> =
                     provided.filter(|found| found.side == Side::Provider).map(|found| found.id).collect();
-                self.effects.extend(provided.into_iter().map(|subscription| Effect::Cut { subscription }));
+                for subscription in provided {
+                    self.cut(subscription, ErrorCode::Stopped);
+                }
             }
             Some(Then::Sweep) => self.after(consortium, Effect::Sweep),
             Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, *epoch),
@@ -153,7 +156,17 @@ impl Endpoint {
                 if usable { Ok(only(vec![])) } else { Err(OrderFault::OutOfOrder { why }) }
             }
             Command::Stop => Ok(and_then(vec![], Then::CutAll)),
-            Command::Start => Ok(only(vec![])),
+            Command::Start | Command::Profile => Ok(only(vec![])),
+            Command::Export { subscription } => match self.export(room.state.consortium, *subscription, now) {
+                Ok(_) => Ok(only(vec![])),
+                Err(ErrorCode::Stopped) => Err(OrderFault::Stopped),
+                Err(ErrorCode::NotFound) => Err(OrderFault::NotFound { what: "subscription of which this node is the provider" }),
+                Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
+            },
+            Command::Import { provider } => match room.state.charters.kind_of(&room.state.party, provider) {
+                Some(_) => Ok(only(vec![])),
+                None => Err(OrderFault::NotFound { what: "party in the charter that binds this node" }),
+            },
         }
     }
 
@@ -168,10 +181,13 @@ impl Endpoint {
         let Some(first) = landed.len().checked_sub(keep).and_then(|place| landed.get(place)) else {
             return Ok(only(vec![]));
         };
-        // The oldest version that stays begins at its full snapshot: nothing from there on may go.
-        let chain = found.version(first.id).map_or(1, |listings| listings.len());
-        let place = found.snapshots.iter().position(|snapshot| snapshot.id == first.id).unwrap_or(0);
-        let start = place.saturating_add(1).saturating_sub(chain);
+        // A version that stays begins at its full snapshot: nothing from there on may go. The one in use stays.
+        let begins = |id| {
+            let chain = found.version(id).map_or(1, |listings| listings.len());
+            let place = found.snapshots.iter().position(|snapshot| snapshot.id == id).unwrap_or(0);
+            place.saturating_add(1).saturating_sub(chain)
+        };
+        let start = found.current.map_or(usize::MAX, begins).min(begins(first.id));
         let gone = found.snapshots.iter().take(start).filter(|snapshot| snapshot.fate == Fate::Landed);
         let acts = gone.map(|snapshot| Act::Erased { subscription, snapshot: snapshot.id }).collect();
         Ok(and_then(acts, Then::Sweep))
@@ -192,15 +208,35 @@ fn takes_away(room: &Room, command: &Command) -> bool {
     room.state.subscriptions.get(subscription).is_some_and(|found| shortens(change, found.expires))
 }
 
-/// A person record of this party, signed by its root or by the site administrator who gives the order (spec ROLE-4).
+/// Roles that see rows or let them leave: a site administrator cannot give them by itself.
+const TRUSTED: [Role; 2] = [Role::DataSteward, Role::PrivacyOfficer];
+
+/// A person record of this party (spec ROLE-4): signed by its root, or by the site administrator who gives the order;
+/// where the person gains a role that sees rows or lets them leave, by the root or by another privacy officer.
 ///
 /// The last site administrator cannot be taken away, so that a node does not lock itself.
 fn check_person(room: &Room, orderer: &Name, signed: &Signed<Person>) -> Result<(), OrderFault> {
     let state = &room.state;
     let own_root = state.records.get(&state.party).map(|known| known.record.root);
-    let admin = state.persons.get(orderer).map(|person| person.key);
-    let keys: Vec<_> = own_root.into_iter().chain(admin).collect();
-    let person = signed.verify(&keys).map_err(|_| OrderFault::Document)?;
+    let claimed = signed.claimed().map_err(|_| OrderFault::Document)?;
+    let vouches = |other: &&Person| {
+        let officer = other.roles.contains(&Role::PrivacyOfficer);
+        other.person != claimed.person && other.key != claimed.key && officer
+    };
+    let before = state.persons.get(&claimed.person);
+    let gains = TRUSTED.iter().any(|role| {
+        let had = before.is_some_and(|before| before.roles.contains(role) && before.key == claimed.key);
+        claimed.roles.contains(role) && !had
+    });
+    let signers: Vec<_> = if gains {
+        state.persons.values().filter(vouches).map(|person| person.key).collect()
+    } else {
+        state.persons.get(orderer).map(|person| person.key).into_iter().collect()
+    };
+    let keys: Vec<_> = own_root.into_iter().chain(signers).collect();
+    let person = signed.verify(&keys).map_err(|_| OrderFault::OutOfOrder {
+        why: "a steward or privacy officer is enrolled with the root key's or another privacy officer's signature",
+    })?;
     if person.consortium != state.consortium || person.party != state.party {
         return Err(OrderFault::Document);
     }

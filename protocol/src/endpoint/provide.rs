@@ -11,6 +11,7 @@ use crate::quantity::Bytes;
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::listing::{BlobRef, Listing};
 use crate::state::charters::Standing;
+use crate::state::share::Offer;
 use crate::state::subscription::Side;
 use crate::wire::codec;
 
@@ -102,8 +103,16 @@ impl Endpoint {
 
     pub(super) fn serve_listing_read(&mut self, consortium: ConsortiumId, snapshot: SnapshotId, read: Option<Listing>) {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
-        let blobs = read.map(|listing| blobs_of(&listing)).unwrap_or_default();
-        room.listings.insert(snapshot, blobs);
+        let Some(listing) = read else {
+            let (lost, rest): (Vec<Parked>, Vec<Parked>) =
+                std::mem::take(&mut room.parked).into_iter().partition(|parked| parked.wanted.snapshot == snapshot);
+            room.parked = rest;
+            for parked in lost {
+                self.reply_now(parked.conn, parked.stream, refused(ErrorCode::Busy));
+            }
+            return;
+        };
+        remember(room, snapshot, &listing);
         let (ready, rest) = std::mem::take(&mut room.parked).into_iter().partition(|parked| parked.wanted.snapshot == snapshot);
         room.parked = rest;
         let ready: Vec<Parked> = ready;
@@ -128,7 +137,9 @@ impl Endpoint {
         }
         let offer = room.state.offers.get(&found.invitation.share.share);
         let live = offer.is_some_and(|offer| offer.live().iter().any(|stated| stated.id == wanted.snapshot));
-        let Some(snapshot) = found.snapshot(wanted.snapshot).filter(|_| live) else {
+        let accepted = |terms| found.terms == Some(terms);
+        let snapshot = found.snapshot(wanted.snapshot).filter(|snapshot| live && accepted(snapshot.manifest.terms));
+        let Some(snapshot) = snapshot else {
             return Verdict::Refuse(ErrorCode::NotFound);
         };
         let listing = snapshot.manifest.listing;
@@ -150,7 +161,7 @@ impl Endpoint {
     /// Keeps the listing of a snapshot that was just taken, so that the first request need not read it.
     pub(super) fn keep_listing(&mut self, consortium: ConsortiumId, snapshot: SnapshotId, listing: &Listing) {
         if let Some(room) = self.rooms.get_mut(&consortium) {
-            room.listings.insert(snapshot, blobs_of(listing));
+            remember(room, snapshot, listing);
         }
     }
 
@@ -189,6 +200,14 @@ impl Endpoint {
             _ => {}
         }
     }
+}
+
+/// Keeps a listing in memory, and forgets those whose snapshots are not served any more.
+fn remember(room: &mut Room, snapshot: SnapshotId, listing: &Listing) {
+    let live: std::collections::BTreeSet<SnapshotId> =
+        room.state.offers.values().flat_map(Offer::live).map(|stated| stated.id).collect();
+    room.listings.retain(|id, _| live.contains(id));
+    room.listings.insert(snapshot, blobs_of(listing));
 }
 
 fn blobs_of(listing: &Listing) -> BTreeMap<BlobDigest, BlobRef> {

@@ -46,6 +46,7 @@ impl Endpoint {
             return;
         }
         self.last_upkeep = now;
+        self.close_stale();
         self.journal_served();
         self.renew_records();
         self.cut_expired();
@@ -97,12 +98,29 @@ impl Endpoint {
         }
     }
 
+    /// Connections of peers whose node record has run out, or names another TLS key now: a stolen key must not go on.
+    fn close_stale(&mut self) {
+        let now = self.cx().wall;
+        let stale = |conn: &super::Conn| {
+            let up = conn.up.as_ref().filter(|_| conn.protocol == super::io::Protocol::Main);
+            let known = up.and_then(|up| self.rooms.get(&up.consortium)?.state.records.get(&up.peer));
+            known.is_some_and(|known| known.record.tls != conn.tls || !known.record.stands_at(now))
+        };
+        let stale: Vec<_> = self.conns.iter().filter(|(_, conn)| stale(conn)).map(|(id, _)| *id).collect();
+        for conn in stale {
+            self.close(conn, ErrorCode::Expired);
+        }
+    }
+
     /// A subscription whose time is over: what is under way is cut.
     fn cut_expired(&mut self) {
         let now = self.cx().wall;
         let expired = self.rooms.values().flat_map(|room| room.state.subscriptions.values());
         let expired: Vec<_> = expired.filter(|found| now >= found.expires).map(|found| found.id).collect();
-        self.effects.extend(expired.into_iter().map(|subscription| Effect::Cut { subscription }));
+        let before = std::mem::replace(&mut self.expired, expired.iter().copied().collect());
+        for subscription in expired.into_iter().filter(|id| !before.contains(id)) {
+            self.cut(subscription, ErrorCode::Expired);
+        }
     }
 }
 

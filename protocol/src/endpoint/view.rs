@@ -58,9 +58,9 @@ impl Endpoint {
         self.rooms.values().flat_map(known).collect()
     }
 
-    /// Whether a connection of the join protocol may be opened: somebody here has issued a token.
-    pub fn expects_joins(&self) -> bool {
-        self.rooms.values().any(|room| !room.state.secrets.is_empty())
+    /// Whether a connection of the join protocol may be opened: a token that was issued here can still be used.
+    pub fn expects_joins(&self, now: UnixMillis) -> bool {
+        self.rooms.values().any(|room| room.state.secrets.values().any(|secret| now < secret.expires))
     }
 
     /// The shares of this node that are taken by schedule. A change for one subscription counts for its share.
@@ -143,9 +143,13 @@ impl Endpoint {
             return Err(ErrorCode::Stopped);
         }
         found.may_flow(now)?;
+        if state.charters.kind_of(&state.party, &found.peer).is_none() {
+            return Err(ErrorCode::CharterNotInForce);
+        }
         let offer = state.offers.get(&found.invitation.share.share).ok_or(ErrorCode::NotFound)?;
         let stated = found.snapshots.iter().filter(|snapshot| {
-            offer.live().iter().any(|live| live.id == snapshot.id) && snapshot.fate == Fate::Stated
+            let live = offer.live().iter().any(|live| live.id == snapshot.id);
+            live && snapshot.fate == Fate::Stated && found.terms == Some(snapshot.manifest.terms)
         });
         let listings = stated.map(|snapshot| snapshot.manifest.listing).collect();
         let mail = state.mail.get(&found.peer).ok_or(ErrorCode::NotFound)?;

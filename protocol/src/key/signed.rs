@@ -116,6 +116,14 @@ impl<T: Record> Signed<T> {
         self.insert(SignatureLine { key: pair.public(), signature });
     }
 
+    /// The same document with the signatures of these keys alone: what nobody asked for is not carried on.
+    #[must_use]
+    pub fn only(&self, keys: &BTreeSet<PublicKey>) -> Self {
+        let mut kept = self.clone();
+        kept.envelope.signatures.retain(|line| keys.contains(&line.key));
+        kept
+    }
+
     /// Takes over the signatures that `other`, the same document, has and this one lacks.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ byte_string! {
 }
 
 /// What an operator sends a hospital by mail: enough to find and recognise the consortium's node, once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
     /// The consortium.
     pub consortium: ConsortiumId,
@@ -36,9 +36,21 @@ pub struct JoinToken {
     pub expires: UnixMillis,
 }
 
+impl std::fmt::Debug for JoinToken {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JoinToken({} to {})", self.party, self.consortium)
+    }
+}
+
 /// The name under which an operator keeps a one-time secret (spec JOIN-2).
 pub fn secret_digest(secret: &crate::ident::Nonce) -> DocumentDigest {
     DocumentDigest(sha256_for("join secret", secret.as_bytes()))
+}
+
+/// By which a hospital says which secret it holds, without showing what proves it (spec JOIN-2).
+pub fn secret_id(secret: DocumentDigest) -> DocumentDigest {
+    DocumentDigest(sha256_for("join secret id", secret.as_bytes()))
 }
 
 /// Proves the secret for one pair of TLS keys and one root, so that a proof seen elsewhere is of no use (spec JOIN-1).
@@ -58,7 +70,7 @@ pub fn prove(secret: DocumentDigest, operator_tls: &PublicKey, hospital_tls: &Pu
 pub struct Join {
     /// The consortium.
     pub consortium: ConsortiumId,
-    /// Which secret.
+    /// Which secret: [`secret_id`] of its digest.
     pub secret: DocumentDigest,
     /// That it holds it.
     pub proof: JoinProof,

@@ -107,6 +107,17 @@ pub enum Act {
         /// The snapshot.
         snapshot: SnapshotId,
     },
+    /// A peer's document was received that said nothing new; it counts as received.
+    DocumentKnown,
+    /// Provider: a consumer refused a manifest, so the next snapshot is a full one.
+    SnapshotUnwanted {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// What it was refused with.
+        code: ErrorCode,
+    },
 }
 
 /// Why a run produced no snapshot. Carries nothing of the source's content.

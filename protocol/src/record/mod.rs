@@ -18,5 +18,6 @@ pub mod acceptance;
 pub mod revocation;
 pub mod receipt;
 pub mod linkage_wrap;
+pub mod export_heading;
 pub mod order;
 pub mod journal_entry;

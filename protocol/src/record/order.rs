@@ -150,6 +150,18 @@ pub enum Command {
     Stop,
     /// Lift the halt.
     Start,
+    /// Provider: write what a consumer lacks into a folder, to be carried by hand.
+    Export {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+    /// Consumer: take in a folder that a provider exported.
+    Import {
+        /// Whose folder it says it is.
+        provider: Name,
+    },
+    /// Look at the columns of a source. Changes nothing; that it was done is on record.
+    Profile,
 }
 
 /// Whether an approval speaks of files that nobody looked into.

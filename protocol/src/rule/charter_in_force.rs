@@ -16,7 +16,7 @@ pub enum SuccessionFault {
     KindChanged,
     /// A name on the roster passes to a root that does not name the former one.
     NameReassigned(Name),
-    /// The linkage epoch goes back, or its key maker changes without a new epoch.
+    /// The linkage epoch goes back or jumps, or its key maker changes without a new epoch.
     Epoch,
 }
 
@@ -60,10 +60,12 @@ pub fn check_succession(
     }
     match (&last.linkage, &next.linkage) {
         (Some(_), None) => Err(SuccessionFault::Epoch),
-        (Some(a), Some(b)) if b.epoch < a.epoch || (b.epoch == a.epoch && b.key_maker != a.key_maker) => {
-            Err(SuccessionFault::Epoch)
+        (Some(a), Some(b)) => {
+            let kept = b.epoch == a.epoch && b.key_maker == a.key_maker;
+            let next = a.epoch.checked_add(1) == Some(b.epoch);
+            if kept || next { Ok(()) } else { Err(SuccessionFault::Epoch) }
         }
-        (None, _) | (Some(_), Some(_)) => Ok(()),
+        (None, _) => Ok(()),
     }
 }
 
@@ -198,6 +200,8 @@ mod tests {
         };
         assert_eq!(check(succession), None);
         assert_eq!(check(|f| f.linkage.as_mut().unwrap().epoch = 2), Some(SuccessionFault::Epoch));
+        assert_eq!(check(|f| f.linkage.as_mut().unwrap().epoch = 4), None);
+        assert_eq!(check(|f| f.linkage.as_mut().unwrap().epoch = 5), Some(SuccessionFault::Epoch), "one by one");
         assert_eq!(check(|f| f.linkage = None), Some(SuccessionFault::Epoch));
         assert_eq!(
             check(|f| f.linkage.as_mut().unwrap().key_maker = "m2".parse().unwrap()),

@@ -91,15 +91,20 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         Command::IssueJoinToken { .. } | Command::ProposeCharter(_) => Action::ManageMembership,
         Command::SignCharter(_) | Command::ConfirmRoot { .. } => Action::BindNode,
         Command::MakeLinkageKey { .. } | Command::WrapLinkageKey { .. } => Action::ManageLinkage,
-        Command::DefineDataset(_) | Command::DefineShare(_) | Command::TakeSnapshot { .. } => Action::PrepareShares,
+        Command::DefineDataset(_)
+        | Command::DefineShare(_)
+        | Command::TakeSnapshot { .. }
+        | Command::Profile => Action::PrepareShares,
         Command::AnswerInvitation { .. }
         | Command::SetStanding { .. }
         | Command::RollBack { .. }
-        | Command::Prune { .. } => Action::ManageSubscriptions,
+        | Command::Prune { .. }
+        | Command::Import { .. } => Action::ManageSubscriptions,
         Command::ChangeSubscription { .. } if shortens => Action::Restrict,
-        Command::ApproveShare { .. } | Command::Invite { .. } | Command::ChangeSubscription { .. } => {
-            Action::ReleaseShares
-        }
+        Command::ApproveShare { .. }
+        | Command::Invite { .. }
+        | Command::ChangeSubscription { .. }
+        | Command::Export { .. } => Action::ReleaseShares,
         Command::OptOut { .. } => Action::RecordOptOut,
         Command::Preview { .. } | Command::ReadLanded { .. } => Action::SeeRows,
         Command::Stop => Action::Halt,

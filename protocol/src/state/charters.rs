@@ -7,7 +7,7 @@ use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name};
 use crate::key::pair::PublicKey;
 use crate::key::signed::{Signed, SignedFault};
-use crate::record::charter::{Charter, PartyKind};
+use crate::record::charter::{Charter, Party, PartyKind};
 use crate::rule::charter_in_force::{Requirement, check_succession, requirement, strengthens};
 
 /// One charter version with the signatures known.
@@ -119,6 +119,7 @@ impl Charters {
             Some(head) => {
                 check_succession(self.consortium, &head.charter, head.digest, &charter)
                     .map_err(|_| ErrorCode::ChainBroken)?;
+                self.check_names(&charter)?;
                 head.charter.operator().1.root
             }
         };
@@ -130,7 +131,23 @@ impl Charters {
             return Err(ErrorCode::SignatureInvalid);
         }
         let signers = verified.signers().clone();
-        Ok(Version { signed: signed.clone(), charter, digest, signers })
+        // Lines of keys that nobody accepts are not carried on: a member could pad a charter until it fits no frame.
+        Ok(Version { signed: signed.only(&signers), charter, digest, signers })
+    }
+
+    /// No name of any earlier version passes to a party that is not its successor (spec CHAR-5), also not after a gap.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ChainBroken`].
+    pub fn check_names(&self, next: &Charter) -> Result<(), ErrorCode> {
+        let head = self.head().map(|head| &head.charter.roster);
+        let returns = |name: &Name, party: &Party| {
+            let gone = head.is_some_and(|roster| !roster.contains_key(name));
+            let former = self.chain.iter().rev().find_map(|version| version.charter.roster.get(name));
+            gone && former.is_some_and(|former| former.root != party.root && party.succeeds != Some(former.root))
+        };
+        let stolen = next.roster.iter().any(|(name, party)| returns(name, party));
+        if stolen { Err(ErrorCode::ChainBroken) } else { Ok(()) }
     }
 
     fn operator_before(&self, charter: &Charter) -> Option<PublicKey> {

@@ -64,7 +64,7 @@ pub struct LinkageState {
     pub held: BTreeMap<u32, LinkageKeyId>,
     /// The key that the key maker has announced, by epoch: what every manifest's statement must name.
     pub announced: BTreeMap<u32, LinkageKeyId>,
-    /// The check value first seen for a key and normaliser: every later one must equal it.
+    /// The check value that the key maker's manifests state for a key and normaliser: every other must equal it.
     pub checks: BTreeMap<(LinkageKeyId, u16), LinkageCheck>,
     /// To whom a wrap went, by epoch.
     pub wrapped: BTreeMap<u32, BTreeSet<Name>>,
@@ -92,7 +92,7 @@ pub struct State {
     /// One-time secrets issued.
     pub secrets: BTreeMap<DocumentDigest, JoinSecret>,
     /// Hospitals that have used one and are on no roster yet.
-    pub joining: BTreeMap<Name, NodeRecord>,
+    pub joining: BTreeMap<Name, Known>,
     /// Roots that a person here has compared by another channel.
     pub confirmed: BTreeMap<Name, PublicKey>,
     /// This node's datasets.
@@ -170,7 +170,11 @@ impl State {
                     found.served.0 = found.served.0.saturating_add(bytes.0);
                 }
             }
-            Act::SnapshotFailed { .. } | Act::PeerRefused { .. } | Act::DocumentRefused { .. } => {}
+            Act::SnapshotUnwanted { subscription, snapshot, .. } => self.apply_unwanted(*subscription, *snapshot),
+            Act::SnapshotFailed { .. }
+            | Act::PeerRefused { .. }
+            | Act::DocumentRefused { .. }
+            | Act::DocumentKnown => {}
         }
     }
 
@@ -183,7 +187,7 @@ impl State {
                 self.secrets.insert(secret, JoinSecret { party, title, expires, used_by: None });
             }
             Command::ConfirmRoot { party, root } => drop(self.confirmed.insert(party, root)),
-            Command::DefineDataset(dataset) => drop(self.datasets.insert(dataset.dataset, dataset)),
+            Command::DefineDataset(dataset) => self.apply_dataset(dataset),
             Command::DefineShare(share) => {
                 let terms = Signed::unsigned(&share).digest();
                 match self.offers.get_mut(&share.share) {
@@ -221,7 +225,20 @@ impl State {
             | Command::TakeSnapshot { .. }
             | Command::Preview { .. }
             | Command::ReadLanded { .. }
+            | Command::Export { .. }
+            | Command::Import { .. }
+            | Command::Profile
             | Command::Prune { .. } => {}
+        }
+    }
+
+    /// An approval is one of terms over a source: another source, key or patient column needs another.
+    fn apply_dataset(&mut self, dataset: Dataset) {
+        let id = dataset.dataset;
+        let same = self.datasets.get(&id) == Some(&dataset);
+        self.datasets.insert(id, dataset);
+        for offer in self.offers.values_mut().filter(|offer| !same && offer.share.dataset == id) {
+            offer.withdraw_approval();
         }
     }
 
@@ -243,8 +260,12 @@ impl State {
         let merged = self.charters.chain().iter().chain(self.charters.proposals());
         let Some(merged) = merged.into_iter().find(|known| known.digest == version.digest).cloned() else { return };
         let operator = merged.charter.operator().0.clone();
-        for name in merged.charter.roster.keys() {
-            self.joining.remove(name);
+        for (name, party) in &merged.charter.roster {
+            if self.joining.get(name).is_some_and(|known| known.record.root == party.root)
+                && let Some(known) = self.joining.remove(name)
+            {
+                self.records.insert(name.clone(), known);
+            }
         }
         let document = Arc::new(Document::Charter(merged.signed.clone()));
         if self.party == operator {
@@ -292,14 +313,20 @@ impl State {
 
     fn apply_record(&mut self, signed: &Signed<NodeRecord>) {
         let record = known(signed);
-        let newer = self.records.get(&record.party).is_none_or(|have| have.record.sequence < record.sequence);
-        if !newer {
+        if !self.is_newer_record(&record) {
             return;
         }
         let party = record.party.clone();
         self.records.insert(party.clone(), Known { signed: signed.clone(), record });
         let document = Arc::new(Document::NodeRecord(signed.clone()));
         self.relay_record(&party, &document);
+    }
+
+    /// Whether a record says more than the one that is known. Records of different roots are not compared: after a
+    /// handover the new root begins anew, whatever the old one signed.
+    pub fn is_newer_record(&self, record: &NodeRecord) -> bool {
+        let same_root = self.records.get(&record.party).filter(|have| have.record.root == record.root);
+        same_root.is_none_or(|have| have.record.sequence < record.sequence)
     }
 
     /// The operator tells every member of every other's record; a member tells the operator of its own.
@@ -321,8 +348,7 @@ impl State {
         if let Some(found) = self.secrets.get_mut(&secret) {
             found.used_by = Some(record.root);
         }
-        self.records.insert(record.party.clone(), Known { signed: signed.clone(), record: record.clone() });
-        self.joining.insert(record.party.clone(), record);
+        self.joining.insert(record.party.clone(), Known { signed: signed.clone(), record });
     }
 
     fn apply_invitation(&mut self, signed: &Signed<Invitation>, peer: Option<&Name>) {
@@ -399,7 +425,7 @@ impl State {
             chain.iter().filter(|stated| stated.manifest.sequence > told && stated.manifest.terms == terms).collect();
         for stated in news {
             let manifest = stated.manifest.clone();
-            found.snapshots.push(Snapshot { id: stated.id, manifest, fate: Fate::Stated });
+            found.snapshots.push(Snapshot { id: stated.id, manifest, fate: Fate::Stated, erasure_stated: false });
             let document = Arc::new(Document::Manifest(stated.signed.clone()));
             self.mail.entry(found.peer.clone()).or_default().push(document);
         }
@@ -408,13 +434,16 @@ impl State {
     fn apply_manifest(&mut self, signed: &Signed<Manifest>, peer: Option<&Name>) {
         let manifest = known(signed);
         let id = SnapshotId(signed.digest().0);
-        if let Some(linkage) = &manifest.linkage {
+        // Only the key maker's own word counts: the first liar must not set what everybody is measured by.
+        let charter = self.charters.binding(&self.party).and_then(|version| version.charter.linkage.as_ref());
+        let by_maker = charter.is_some_and(|terms| terms.key_maker == manifest.provider);
+        if let Some(linkage) = manifest.linkage.as_ref().filter(|_| by_maker) {
             self.linkage.checks.entry((linkage.key, linkage.normaliser)).or_insert(linkage.check);
         }
         let Some(provider) = peer else {
             let share = manifest.share;
             if let Some(offer) = self.offers.get_mut(&share) {
-                offer.snapshots.push(Stated { id, signed: signed.clone(), manifest, index: None });
+                offer.state(Stated { id, signed: signed.clone(), manifest, index: None });
             }
             let to = self.subscriptions.values().filter(|found| found.invitation.share.share == share);
             let to: Vec<SubscriptionId> = to.map(|found| found.id).collect();
@@ -423,9 +452,24 @@ impl State {
             }
             return;
         };
-        let mut found = self.subscriptions.values_mut();
-        if let Some(found) = found.find(|found| found.peer == *provider && found.invitation.share.share == manifest.share) {
-            found.snapshots.push(Snapshot { id, manifest, fate: Fate::Stated });
+        let subscribed = self.subscribed(provider, manifest.share).map(|found| found.id);
+        if let Some(found) = subscribed.and_then(|id| self.subscriptions.get_mut(&id)) {
+            found.snapshots.push(Snapshot { id, manifest, fate: Fate::Stated, erasure_stated: false });
+        }
+    }
+
+    /// The subscription to `share` of `provider` that this node has as a consumer and has not ended.
+    pub fn subscribed(&self, provider: &Name, share: ShareId) -> Option<&Subscription> {
+        let consumed = self.subscriptions.values().filter(|found| found.side == Side::Consumer);
+        let mut of_share = consumed.filter(|found| found.peer == *provider && found.invitation.share.share == share);
+        of_share.find(|found| found.standing != StandingState::Ended && found.terms.is_some())
+    }
+
+    fn apply_unwanted(&mut self, subscription: SubscriptionId, snapshot: SnapshotId) {
+        let Some(found) = self.subscriptions.get_mut(&subscription) else { return };
+        found.settle(snapshot, Fate::Refused);
+        if let Some(offer) = self.offers.get_mut(&found.invitation.share.share) {
+            offer.full_next = true;
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Offer {
     pub approved: Option<(Share, DocumentDigest)>,
     /// Snapshots stated, in order.
     pub snapshots: Vec<Stated>,
+    /// A consumer refused a manifest: the next snapshot is a full one.
+    pub full_next: bool,
 }
 
 /// After this many deltas in a row a full snapshot is taken, so that a version's chain stays short.
@@ -41,7 +43,7 @@ pub const DELTAS_IN_A_ROW_MAX: usize = 32;
 impl Offer {
     /// A share's first terms.
     pub const fn new(share: Share, terms: DocumentDigest) -> Self {
-        Self { share, terms, approved: None, snapshots: Vec::new() }
+        Self { share, terms, approved: None, snapshots: Vec::new(), full_next: false }
     }
 
     /// Later terms. Where they only narrow what is approved, they are approved too.
@@ -66,6 +68,17 @@ impl Offer {
         self.approved = Some((self.share.clone(), self.terms));
     }
 
+    /// Takes the approval back: what the terms are read from is another source now.
+    pub fn withdraw_approval(&mut self) {
+        self.approved = None;
+    }
+
+    /// Adds a snapshot that was stated.
+    pub fn state(&mut self, stated: Stated) {
+        self.full_next &= stated.manifest.base != Base::Full;
+        self.snapshots.push(stated);
+    }
+
     /// The terms as they stand, if they may leave.
     pub fn approved_now(&self) -> Option<&Share> {
         self.approved.as_ref().filter(|(_, terms)| *terms == self.terms).map(|(share, _)| share)
@@ -75,7 +88,7 @@ impl Offer {
     pub fn base_for_delta(&self) -> Option<&Stated> {
         let last = self.snapshots.last()?;
         let deltas = self.snapshots.iter().rev().take_while(|stated| stated.manifest.base == Base::Delta).count();
-        (last.manifest.terms == self.terms && deltas < DELTAS_IN_A_ROW_MAX).then_some(last)
+        (last.manifest.terms == self.terms && deltas < DELTAS_IN_A_ROW_MAX && !self.full_next).then_some(last)
     }
 
     /// Where the chain that a consumer of these terms needs begins: the last full snapshot under them.

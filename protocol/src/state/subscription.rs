@@ -11,6 +11,7 @@ use crate::record::listing::BlobRef;
 use crate::record::manifest::{Base, Manifest};
 use crate::record::revocation::Change;
 use crate::record::schedule::Schedule;
+use crate::record::share::Share;
 use crate::rule::snapshot_chain::ChainHead;
 use crate::time::UnixMillis;
 
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub manifest: Manifest,
     /// What became of it.
     pub fate: Fate,
+    /// Consumer: whether the erasure has been stated to the provider.
+    pub erasure_stated: bool,
 }
 
 /// Whether bytes flow, in words.
@@ -81,6 +84,8 @@ pub struct Subscription {
     pub invitation_digest: DocumentDigest,
     /// The answer to it.
     pub answer: Option<Answer>,
+    /// The last invitation that was accepted: its terms bind until another is.
+    pub accepted: Option<Invitation>,
     /// The digest of the share's terms in the last accepted invitation.
     pub terms: Option<DocumentDigest>,
     /// The consumer's wish.
@@ -111,6 +116,7 @@ impl Subscription {
             side,
             peer,
             answer: None,
+            accepted: None,
             terms: None,
             standing: StandingState::Active,
             standing_sequence: 0,
@@ -128,8 +134,6 @@ impl Subscription {
 
     /// Takes a later invitation: new terms, which count once they are accepted.
     pub fn reinvite(&mut self, invitation: Invitation, digest: DocumentDigest) {
-        self.expires = invitation.share.expires;
-        self.schedule = invitation.share.schedule.clone();
         (self.invitation, self.invitation_digest, self.answer) = (invitation, digest, None);
     }
 
@@ -138,7 +142,15 @@ impl Subscription {
         self.answer = Some(answer);
         if answer == Answer::Accept {
             self.terms = Some(terms);
+            self.expires = self.invitation.share.expires;
+            self.schedule = self.invitation.share.schedule.clone();
+            self.accepted = Some(self.invitation.clone());
         }
+    }
+
+    /// The terms that bind: those accepted last, or those offered first while none are.
+    pub fn terms_in_force(&self) -> &Share {
+        &self.accepted.as_ref().unwrap_or(&self.invitation).share
     }
 
     /// Takes a change by the provider.
@@ -191,6 +203,8 @@ impl Subscription {
     /// Notes what became of a snapshot.
     pub fn settle(&mut self, id: SnapshotId, fate: Fate) {
         if let Some(snapshot) = self.snapshots.iter_mut().find(|snapshot| snapshot.id == id) {
+            // An erasure is entered first and stated by a receipt when the bytes are gone.
+            snapshot.erasure_stated = snapshot.fate == Fate::Erased && fate == Fate::Erased;
             snapshot.fate = fate;
         }
         if fate == Fate::Landed {
@@ -230,13 +244,13 @@ impl Subscription {
     /// Whether landed rows may be used at `now` (law 11).
     pub fn rows_usable(&self, now: UnixMillis) -> bool {
         let over = self.revoked || now >= self.expires;
-        !over || self.invitation.share.landed_rows == LandedRows::Keep
+        !over || self.terms_in_force().landed_rows == LandedRows::Keep
     }
 
     /// Whether landed rows must be erased at `now`, and some are left.
     pub fn must_erase(&self, now: UnixMillis) -> bool {
         let over = self.revoked || now >= self.expires;
-        let landed = self.snapshots.iter().any(|snapshot| snapshot.fate == Fate::Landed);
-        over && landed && self.invitation.share.landed_rows == LandedRows::Erase
+        let left = |snapshot: &Snapshot| matches!(snapshot.fate, Fate::Landed | Fate::Stated);
+        over && self.snapshots.iter().any(left) && self.terms_in_force().landed_rows == LandedRows::Erase
     }
 }
