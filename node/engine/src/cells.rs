@@ -8,8 +8,10 @@ use arrow::array::{
 };
 use arrow::buffer::{Buffer, NullBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{ArrowNativeType, DataType};
 use arrow::downcast_primitive_array;
+
+use crate::packed::Packed;
 
 /// An array of a type that is not handled here, or a value that its type cannot hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,24 +43,28 @@ impl Cells {
         Ok(Self::Fixed { bytes: buffer.slice_with_length(from, length), width, nulls: data.nulls().cloned() })
     }
 
-    /// Appends the cell so that no two different rows of one schema have one encoding: a null marker, then a length
-    /// where the type does not say it, then the bytes.
-    pub(crate) fn encode(&self, row: usize, out: &mut Vec<u8>) {
+    /// Appends the cell so that no two different rows of one schema have one encoding: 0 for a null, else the length of
+    /// a text plus 1 (from 254 on 255 and the length itself) or for other types 1, then the bytes.
+    pub(crate) fn encode(&self, row: usize, out: &mut Packed) {
         match self {
             Self::Text(array) if array.is_null(row) => out.push(0),
             Self::Text(array) => {
-                let value = array.value(row).as_bytes();
-                let length = u32::try_from(value.len()).expect("a string array's offsets are 32 bits");
-                out.push(1);
-                out.extend_from_slice(&length.to_le_bytes());
-                out.extend_from_slice(value);
+                let (start, end) = (array.value_offsets()[row].as_usize(), array.value_offsets()[row + 1].as_usize());
+                match u8::try_from(end - start + 1) {
+                    Ok(marker) if marker < u8::MAX => out.push(marker),
+                    _ => {
+                        out.push(u8::MAX);
+                        out.put(&(end - start).to_le_bytes());
+                    }
+                }
+                out.put_part(array.value_data(), start, end);
             }
             Self::Boolean(array) if array.is_null(row) => out.push(0),
-            Self::Boolean(array) => out.extend_from_slice(&[1, u8::from(array.value(row))]),
+            Self::Boolean(array) => out.put(&[1, u8::from(array.value(row))]),
             Self::Fixed { nulls: Some(nulls), .. } if nulls.is_null(row) => out.push(0),
             Self::Fixed { bytes, width, .. } => {
                 out.push(1);
-                out.extend_from_slice(&bytes[row * width..(row + 1) * width]);
+                out.put_part(bytes, row * width, (row + 1) * width);
             }
         }
     }
@@ -171,16 +177,23 @@ mod tests {
     fn encoded(array: &ArrayRef) -> Vec<Vec<u8>> {
         let cells = Cells::new(array).unwrap();
         let encode = |row| {
-            let mut out = Vec::new();
+            let mut out = Packed::with_capacity(0);
             cells.encode(row, &mut out);
-            out
+            out.into_filled()
         };
         (0..array.len()).map(encode).collect()
     }
 
     #[test]
     fn null_and_empty_and_zero_are_three_things() {
-        let text: ArrayRef = Arc::new(StringArray::from(vec![Some(""), None, Some("\0"), Some("a")]));
+        let long = ["x".repeat(252), "x".repeat(253), "x".repeat(254), "x".repeat(255), "x".repeat(70_000)];
+        let short = [Some(""), None, Some("\0"), Some("a")];
+        let text: ArrayRef =
+            Arc::new(short.into_iter().chain(long.iter().map(|text| Some(text.as_str()))).collect::<StringArray>());
+        let prefix_free = encoded(&text);
+        for (at, one) in prefix_free.iter().enumerate() {
+            assert!(prefix_free.iter().enumerate().all(|(other, two)| at == other || !two.starts_with(one)));
+        }
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), None, Some(1)]));
         let flags: ArrayRef = Arc::new(BooleanArray::from(vec![Some(false), None, Some(true)]));
         let ids = id_array([Some([0; 16]), None, Some([1; 16])].into_iter());

@@ -10,7 +10,11 @@ const MAGIC: &[u8; 8] = b"COHIDX1\n";
 const HEADER_BYTES: usize = 32;
 const ENTRY_BYTES: usize = 32;
 /// Entries that share one bucket of the table, on average.
-const BUCKET_ENTRIES: usize = 4;
+const BUCKET_ENTRIES: usize = 2;
+/// Rows that are looked up together.
+const LOOKUPS: usize = 128;
+/// What no row's number is.
+const NOWHERE: u32 = u32::MAX;
 
 pub(crate) type Id = [u8; 16];
 pub(crate) type RowHash = [u8; 16];
@@ -45,6 +49,14 @@ pub(crate) enum Sighting {
     Twice(u64),
 }
 
+/// A row of this run.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) id: Id,
+    pub(crate) hash: RowHash,
+    pub(crate) place: u64,
+}
+
 impl Previous {
     pub(crate) fn read(file: &dyn RandomRead, rows_max: u64) -> Result<Self, IndexFault> {
         let mut header = [0; HEADER_BYTES];
@@ -60,7 +72,7 @@ impl Previous {
         if &header[..8] != MAGIC || rows.checked_mul(ENTRY_BYTES as u64) != Some(body) {
             return Err(IndexFault::Damaged);
         }
-        if rows > rows_max.min(u64::from(u32::MAX)) {
+        if rows > rows_max.min(u64::from(NOWHERE - 1)) {
             return Err(IndexFault::TooManyRows);
         }
         let mut entries = vec![0; usize::try_from(body).map_err(|_| IndexFault::TooManyRows)?];
@@ -101,47 +113,70 @@ impl Previous {
     }
 
     fn bucket(&self, id: &[u8]) -> usize {
-        let mut first = [0; 8];
-        first.copy_from_slice(&id[..8]);
         // With one bucket the shift is 64, which `checked_shr` answers with none.
-        usize::try_from(u64::from_be_bytes(first).checked_shr(self.shift).unwrap_or(0)).unwrap_or(0)
+        usize::try_from(first_8(id).checked_shr(self.shift).unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Where each id stands, or [`NOWHERE`].
+    ///
+    /// Every look-up waits for memory at a place of its own. In short loops without branches between them the
+    /// processor waits for many at once.
+    fn find(&self, rows: &[Seen], found: &mut [u32]) {
+        let mut heads = [0; LOOKUPS];
+        for (row, low) in rows.iter().zip(found.iter_mut()) {
+            *low = self.buckets[self.bucket(&row.id)];
+        }
+        for (low, head) in found.iter().zip(&mut heads) {
+            *head = self.head(*low as usize);
+        }
+        for ((row, at), head) in rows.iter().zip(found).zip(heads) {
+            let (wanted, mut here) = (first_8(&row.id), head);
+            while here < wanted {
+                *at += 1;
+                here = self.head(*at as usize);
+            }
+            // Ids with equal first bytes are next to impossible, and found all the same.
+            while self.get(*at as usize).is_some_and(|id| id < row.id.as_slice()) {
+                *at += 1;
+            }
+            if self.get(*at as usize) != Some(row.id.as_slice()) {
+                *at = NOWHERE;
+            }
+        }
+    }
+
+    fn get(&self, row: usize) -> Option<&[u8]> {
+        (row < self.seen.len()).then(|| self.id(row))
+    }
+
+    /// The first bytes of the row's id; behind the last row the greatest.
+    fn head(&self, row: usize) -> u64 {
+        self.get(row).map_or(u64::MAX, first_8)
     }
 
     /// Marks the row as seen at `place`, which is never 0.
-    fn see(&mut self, id: &Id, hash: &RowHash, place: u64) -> Sighting {
-        let bucket = self.bucket(id);
-        let (mut low, mut high) = (self.buckets[bucket] as usize, self.buckets[bucket + 1] as usize);
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.id(middle) < id.as_slice() { low = middle + 1 } else { high = middle }
-        }
-        if low >= self.seen.len() || self.id(low) != id {
-            return Sighting::New;
-        }
-        match self.seen[low] {
-            0 => self.seen[low] = place,
+    fn mark(&mut self, row: usize, hash: &RowHash, place: u64) -> Sighting {
+        match self.seen[row] {
+            0 => self.seen[row] = place,
             first => return Sighting::Twice(first),
         }
-        if self.hash(low) == hash {
+        if self.hash(row) == hash {
             return Sighting::Same;
         }
-        self.hash(low).copy_from_slice(hash);
+        self.hash(row).copy_from_slice(hash);
         Sighting::Changed
     }
+}
+
+fn first_8(id: &[u8]) -> u64 {
+    u64::from_be_bytes(*id.first_chunk().expect("an id has 16 bytes"))
 }
 
 /// The rows of this run beside those of last time.
 pub(crate) struct RowIndex {
     version: [u8; 16],
     previous: Option<Previous>,
-    fresh: Vec<Fresh>,
-}
-
-#[derive(Clone, Copy)]
-struct Fresh {
-    id: Id,
-    hash: RowHash,
-    place: u64,
+    fresh: Vec<Seen>,
 }
 
 impl RowIndex {
@@ -150,13 +185,26 @@ impl RowIndex {
         Self { version, previous, fresh: Vec::new() }
     }
 
-    /// Takes a row in. Two new rows of one id are found by [`Self::settle`].
-    pub(crate) fn see(&mut self, id: Id, hash: RowHash, place: u64) -> Sighting {
-        let known = self.previous.as_mut().map_or(Sighting::New, |previous| previous.see(&id, &hash, place));
-        if known == Sighting::New {
-            self.fresh.push(Fresh { id, hash, place });
+    /// Takes rows in, and says what each is. Two new rows of one id are found by [`Self::settle`].
+    pub(crate) fn see(&mut self, rows: &[Seen]) -> Vec<Sighting> {
+        let Some(previous) = &mut self.previous else {
+            self.fresh.extend_from_slice(rows);
+            return vec![Sighting::New; rows.len()];
+        };
+        let mut sightings = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(LOOKUPS) {
+            let mut found = [NOWHERE; LOOKUPS];
+            previous.find(rows, &mut found[..rows.len()]);
+            for (row, at) in rows.iter().zip(found) {
+                sightings.push(if at == NOWHERE {
+                    self.fresh.push(*row);
+                    Sighting::New
+                } else {
+                    previous.mark(at as usize, &row.hash, row.place)
+                });
+            }
         }
-        known
+        sightings
     }
 
     /// Sorts the new rows. The places of two with one id, if there are such.
@@ -215,11 +263,38 @@ mod tests {
         id
     }
 
+    fn seen(row: u64, hash: u8, place: u64) -> Seen {
+        Seen { id: id(row), hash: [hash; 16], place }
+    }
+
+    #[test]
+    fn ids_that_begin_alike_are_found_and_those_between_are_not() {
+        let ids = |last: &[u8]| -> Vec<Id> {
+            let id = |head: u8, last| {
+                let mut id = [head; 16];
+                id[15] = last;
+                id
+            };
+            [0, 7, 255].into_iter().flat_map(|head| last.iter().map(move |last| id(head, *last))).collect()
+        };
+        let rows = |last: &[u8]| -> Vec<Seen> {
+            ids(last).into_iter().map(|id| Seen { id, hash: [1; 16], place: 1 }).collect()
+        };
+        let mut first = RowIndex::new([9; 16], None);
+        first.see(&rows(&[1, 3, 255]));
+        assert_eq!(first.settle(), None);
+        let mut bytes = Vec::new();
+        first.write(&mut bytes).unwrap();
+        let mut index = RowIndex::new([9; 16], Previous::read(&bytes, 10).ok());
+        assert_eq!(index.see(&rows(&[0, 2, 4, 254])), [Sighting::New; 12]);
+        assert_eq!(index.see(&rows(&[1, 3, 255])), [Sighting::Same; 9]);
+    }
+
     fn run(previous: Option<Vec<u8>>, rows: &[(u64, u8)]) -> (Vec<Sighting>, Vec<Id>, Vec<u8>) {
         let previous = previous.map(|bytes| Previous::read(&bytes, 1 << 20).unwrap());
         let mut index = RowIndex::new([9; 16], previous);
-        let sightings =
-            rows.iter().zip(1..).map(|((row, hash), place)| index.see(id(*row), [*hash; 16], place)).collect();
+        let rows: Vec<Seen> = rows.iter().zip(1..).map(|((row, hash), place)| seen(*row, *hash, place)).collect();
+        let sightings = index.see(&rows);
         assert_eq!(index.settle(), None);
         let mut bytes = Vec::new();
         index.write(&mut bytes).unwrap();
@@ -247,11 +322,8 @@ mod tests {
     fn an_id_seen_twice_names_both_places() {
         let (_, _, bytes) = run(None, &[(1, 1), (2, 1)]);
         let mut index = RowIndex::new([9; 16], Previous::read(&bytes, 10).ok());
-        assert_eq!(index.see(id(1), [1; 16], 5), Sighting::Same);
-        assert_eq!(index.see(id(1), [2; 16], 8), Sighting::Twice(5));
-        for place in [11, 9] {
-            assert_eq!(index.see(id(3), [1; 16], place), Sighting::New);
-        }
+        assert_eq!(index.see(&[seen(1, 1, 5), seen(1, 2, 8)]), [Sighting::Same, Sighting::Twice(5)]);
+        assert_eq!(index.see(&[seen(3, 1, 11), seen(3, 1, 9)]), [Sighting::New; 2]);
         assert_eq!(index.settle(), Some((9, 11)));
     }
 

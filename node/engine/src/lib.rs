@@ -6,12 +6,14 @@
 
 pub mod limits;
 pub mod handle;
+mod packed;
 mod csv;
 mod columnar;
 pub mod source;
 mod cells;
 pub mod linkage;
 pub mod policy;
+mod prepared;
 mod sink;
 mod index;
 pub mod delta;

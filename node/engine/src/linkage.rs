@@ -9,6 +9,8 @@ use cohortium_protocol::record::manifest::{LinkageCheck, LinkageKeyId};
 use ring::hmac;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::packed::Packed;
+
 /// The version of the rules in this file.
 pub const NORMALISER: u16 = 1;
 
@@ -71,6 +73,44 @@ impl TokenMaker {
         let mut token = [0; 32];
         token.copy_from_slice(hmac::sign(&self.key, &message).as_ref());
         Some(token)
+    }
+}
+
+impl TokenMaker {
+    /// Puts what a token is made of, so that equal bytes are equal tokens under one key. Returns whether there is one.
+    pub(crate) fn put_fields(&self, person: [Option<&str>; 3], out: &mut Packed) -> bool {
+        let start = out.len();
+        let made = self.try_put_fields(person, out).is_some();
+        if !made {
+            out.truncate(start);
+            out.push(0);
+        }
+        made
+    }
+
+    fn try_put_fields(&self, [given, family, birth]: [Option<&str>; 3], out: &mut Packed) -> Option<()> {
+        let day = day_number(birth?, self.format)?;
+        out.push(1);
+        out.put(&day.to_le_bytes());
+        for raw in [given?, family?] {
+            let start = out.len();
+            put_name(raw, out);
+            if out.len() == start {
+                return None;
+            }
+            // A name has letters and marks only, so this ends it.
+            out.push(0);
+        }
+        Some(())
+    }
+}
+
+fn put_name(raw: &str, out: &mut Packed) {
+    if !raw.is_ascii() {
+        return out.put(name(raw).as_bytes());
+    }
+    for byte in raw.bytes().filter(u8::is_ascii_alphabetic) {
+        out.push(byte.to_ascii_uppercase());
     }
 }
 
@@ -148,6 +188,11 @@ const fn fold(character: char) -> Option<&'static str> {
 
 /// A day as eight digits; `None` for what is no day of the calendar, or is written another way.
 pub fn day(raw: &str, format: DateFormat) -> Option<String> {
+    day_number(raw, format).map(|day| format!("{day:08}"))
+}
+
+/// The number that the eight digits write.
+fn day_number(raw: &str, format: DateFormat) -> Option<u32> {
     let raw = raw.trim_ascii();
     let (year, month, day) = match format {
         DateFormat::Iso => {
@@ -173,7 +218,7 @@ pub fn day(raw: &str, format: DateFormat) -> Option<String> {
         }
     };
     let (year, month, day) = (number(year, 4..=4)?, number(month, 1..=2)?, number(day, 1..=2)?);
-    is_day(year, month, day).then(|| format!("{year:04}{month:02}{day:02}"))
+    is_day(year, month, day).then(|| year * 10_000 + month * 100 + day)
 }
 
 fn fields(raw: &str, separator: char) -> Option<[&str; 3]> {
@@ -331,6 +376,28 @@ mod tests {
         assert_ne!(check_value(&first, 1), check_value(&first, 2));
         assert_eq!(check_value(&first, 1), check_value(&sub_key(&key, &consortium, 1), 1));
         assert_ne!(&key_id(&first).0[..], &first.as_bytes()[..16]);
+    }
+
+    #[test]
+    fn people_of_one_token_are_put_as_the_same_bytes_and_no_others() {
+        let maker = TokenMaker::new(&Secret32::new([7; 32]), DateFormat::Iso);
+        let put = |person: [&str; 3]| {
+            let mut out = Packed::with_capacity(0);
+            let made = maker.put_fields(person.map(Some), &mut out);
+            assert_eq!(made, maker.token(person[0], person[1], person[2]).is_some(), "{person:?}");
+            out.into_filled()
+        };
+        let names = ["anna", "ANNA", "Anna ", "\u{c1}nna", "an", "naan", "naanna", "", "?", "\u{418}\u{432}"];
+        let days = ["1984-02-29", "1984-02-29T10", "1984-02-28", "?"];
+        let people = names.iter().flat_map(|g| names.iter().map(move |f| (g, f)));
+        let people: Vec<_> = people.flat_map(|(g, f)| days.iter().map(move |day| [*g, *f, *day])).collect();
+        for one in &people {
+            for two in &people {
+                let tokens = [one, two].map(|person| maker.token(person[0], person[1], person[2]));
+                assert_eq!(put(*one) == put(*two), tokens[0] == tokens[1], "{one:?} {two:?}");
+            }
+        }
+        assert!(!maker.put_fields([None, Some("a"), Some("1984-02-29")], &mut Packed::with_capacity(0)));
     }
 
     #[test]

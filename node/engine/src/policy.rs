@@ -1,13 +1,12 @@
 //! A share's policy, applied at the provider before a blob exists: which columns leave, as what, and which rows do not.
 //!
 //! Everything that leaves is built here, in arrays of its own: a column that the share does not keep has no way into
-//! them (laws 1 and 8).
+//! them (laws 1 and 8). `prepared` does it, batch by batch.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::{fmt, iter};
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use cohortium_protocol::digest::keyed_id;
 use cohortium_protocol::ident::ColumnName;
@@ -17,11 +16,11 @@ use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::schema::{Column, ColumnType, Treatment};
 use cohortium_protocol::record::share::Linkage;
 
-use crate::cells::{Cells, NotHandled, all_rows, gather, hex, id_array, text};
-use crate::columnar::{column_type, plain_array, plain_type};
+use crate::cells::hex;
+use crate::columnar::{column_type, plain_type};
 use crate::limits::Limits;
 use crate::linkage::{NORMALISER, TokenMaker, check_value};
-use crate::source::{SourceBatch, SourceColumn};
+use crate::source::SourceColumn;
 
 /// The column of row ids, 16 bytes each, first in whatever leaves.
 pub const ROW_COLUMN: &str = "cohortium_row";
@@ -152,29 +151,30 @@ impl From<&PolicyFault> for RunFault {
 /// A policy that fits its source.
 #[expect(missing_debug_implementations, reason = "it holds secrets")]
 pub struct Policy<'a> {
-    row_key: &'a Secret32,
-    opt_outs: &'a BTreeSet<[u8; 16]>,
-    names: Vec<ColumnName>,
+    pub(crate) row_key: &'a Secret32,
+    pub(crate) opt_outs: &'a BTreeSet<[u8; 16]>,
+    pub(crate) names: Vec<ColumnName>,
     needed: Vec<bool>,
-    leaving: Vec<Leaving>,
-    key: Vec<usize>,
-    patient: Option<usize>,
-    tokens: Option<Tokens>,
-    schema: SchemaRef,
+    pub(crate) leaving: Vec<Leaving>,
+    pub(crate) key: Vec<usize>,
+    pub(crate) patient: Option<usize>,
+    pub(crate) tokens: Option<Tokens>,
+    pub(crate) schema: SchemaRef,
     version: [u8; 16],
 }
 
 /// A column that leaves, and where it stands in the source.
-struct Leaving {
-    source: usize,
-    pseudonym: bool,
+pub(crate) struct Leaving {
+    pub(crate) source: usize,
+    pub(crate) pseudonym: bool,
 }
 
-struct Tokens {
-    given: usize,
-    family: usize,
-    birth: usize,
-    maker: TokenMaker,
+/// What tokens are made of, and how.
+pub(crate) struct Tokens {
+    pub(crate) given: usize,
+    pub(crate) family: usize,
+    pub(crate) birth: usize,
+    pub(crate) maker: TokenMaker,
 }
 
 impl<'a> Policy<'a> {
@@ -211,7 +211,7 @@ impl<'a> Policy<'a> {
             needed[column] = true;
         }
         let schema = outgoing_schema(&leaving, source, tokens.is_some());
-        let version = policy_version(job, &schema);
+        let version = policy_version(job, &leaving, &schema);
         let names = source.iter().map(|column| column.name.clone()).collect();
         let (row_key, opt_outs) = (job.row_key, job.opt_outs);
         Ok(Self { row_key, opt_outs, names, needed, leaving, key, patient, tokens, schema, version })
@@ -237,104 +237,11 @@ impl<'a> Policy<'a> {
         self.tokens.is_some()
     }
 
-    /// Changes whenever equal source rows would leave as something else: columns, their types and order, the keys, the
-    /// normaliser. A delta against rows of another version would be wrong.
+    /// Changes whenever equal source rows would leave as something else: columns, their types, treatment and order, the
+    /// keys, the normaliser. Row hashes are over what the outgoing cells are made of, so a delta against rows of another
+    /// version would be wrong.
     pub(crate) const fn version(&self) -> [u8; 16] {
         self.version
-    }
-
-    /// Applies the policy to every row of a batch, without copying what only stays as it is.
-    pub(crate) fn prepare(&self, batch: &SourceBatch) -> Result<Prepared, PolicyFault> {
-        let stays = self.stays(batch)?;
-        let ids = self.ids(batch)?;
-        let mut columns = vec![id_array(ids.iter().copied().map(Some))];
-        let mut without_token = 0;
-        if let Some(tokens) = &self.tokens {
-            let made = self.tokens(tokens, batch, &stays)?;
-            without_token = made.iter().zip(&stays).filter(|(token, stays)| token.is_none() && **stays).count() as u64;
-            columns.push(id_array(made.into_iter()));
-        }
-        for column in &self.leaving {
-            let array = self.plain(batch, column.source)?;
-            columns.push(if column.pseudonym { self.pseudonyms(batch, column.source)? } else { array });
-        }
-        Ok(Prepared { columns, ids, stays, places: batch.places.clone(), without_token })
-    }
-
-    /// The rows as they leave, in arrays that hold nothing else.
-    pub(crate) fn outgoing(&self, prepared: &Prepared, rows: &[u32]) -> Result<RecordBatch, PolicyFault> {
-        let columns = prepared.columns.iter().enumerate();
-        let arrays =
-            columns.map(|(at, array)| gather(array, rows).map_err(|NotHandled| self.leaving_fault(prepared, at)));
-        let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
-        RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|_| self.leaving_fault(prepared, 0))
-    }
-
-    fn leaving_fault(&self, prepared: &Prepared, at: usize) -> PolicyFault {
-        let column = self.schema.field(at).name().parse().expect("the schema is made of column names");
-        PolicyFault::Value { place: prepared.places.first().copied().unwrap_or(0), column }
-    }
-
-    fn plain(&self, batch: &SourceBatch, column: usize) -> Result<ArrayRef, PolicyFault> {
-        let array = batch.columns.get(column).and_then(Option::as_ref).and_then(plain_array);
-        array.ok_or_else(|| self.value_fault(batch.places.first().copied(), column))
-    }
-
-    fn text(&self, batch: &SourceBatch, column: usize) -> Result<StringArray, PolicyFault> {
-        let array = self.plain(batch, column)?;
-        text(&array).map_err(|NotHandled| self.value_fault(batch.places.first().copied(), column))
-    }
-
-    fn value_fault(&self, place: Option<u64>, column: usize) -> PolicyFault {
-        PolicyFault::Value { place: place.unwrap_or(0), column: self.names[column].clone() }
-    }
-
-    /// For each row whether it may leave. A patient's value counts as written and without surrounding blanks.
-    fn stays(&self, batch: &SourceBatch) -> Result<Vec<bool>, PolicyFault> {
-        let Some(patient) = self.patient else { return Ok(vec![true; batch.places.len()]) };
-        let patients = self.text(batch, patient)?;
-        let out = |value: &str| self.opt_outs.contains(&opt_out_id(self.row_key, value));
-        let opted_out = |value: &str| out(value) || (value.trim().len() < value.len() && out(value.trim()));
-        Ok(patients.iter().map(|patient| !patient.is_some_and(opted_out)).collect())
-    }
-
-    fn ids(&self, batch: &SourceBatch) -> Result<Vec<[u8; 16]>, PolicyFault> {
-        let rows = batch.places.len();
-        if self.key.is_empty() {
-            return Ok((batch.first_row..).take(rows).map(|place| place_id(self.row_key, place)).collect());
-        }
-        let mut columns = Vec::with_capacity(self.key.len());
-        for key in &self.key {
-            let cells = self.text(batch, *key)?;
-            if let Some((place, _)) = batch.places.iter().zip(0..).find(|(_, row)| cells.is_null(*row)) {
-                return Err(PolicyFault::KeyMissing { place: *place, column: self.names[*key].clone() });
-            }
-            columns.push(cells);
-        }
-        let id = |row| {
-            let cells = columns.iter().map(|cells| cells.value(row).as_bytes());
-            keyed_id(self.row_key.as_bytes(), iter::once(b"row".as_slice()).chain(cells))
-        };
-        Ok((0..rows).map(id).collect())
-    }
-
-    fn tokens(
-        &self,
-        tokens: &Tokens,
-        batch: &SourceBatch,
-        stays: &[bool],
-    ) -> Result<Vec<Option<[u8; 32]>>, PolicyFault> {
-        let given = self.text(batch, tokens.given)?;
-        let family = self.text(batch, tokens.family)?;
-        let birth = self.text(batch, tokens.birth)?;
-        let people = given.iter().zip(family.iter()).zip(birth.iter()).zip(stays);
-        Ok(people.map(|(((g, f), b), stays)| if *stays { tokens.maker.token(g?, f?, b?) } else { None }).collect())
-    }
-
-    fn pseudonyms(&self, batch: &SourceBatch, column: usize) -> Result<ArrayRef, PolicyFault> {
-        let values = self.text(batch, column)?;
-        let replaced = |value: &str| if value.is_empty() { String::new() } else { pseudonym(self.row_key, value) };
-        Ok(Arc::new(values.iter().map(|value| value.map(replaced)).collect::<StringArray>()))
     }
 }
 
@@ -398,55 +305,18 @@ fn outgoing_schema(leaving: &[Leaving], source: &[SourceColumn], tokens: bool) -
     Arc::new(Schema::new(fields))
 }
 
-fn policy_version(job: &Job<'_>, schema: &Schema) -> [u8; 16] {
-    let columns: Vec<_> =
-        schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+fn policy_version(job: &Job<'_>, leaving: &[Leaving], schema: &Schema) -> [u8; 16] {
+    let own = schema.fields().len() - leaving.len();
+    let treatments = std::iter::repeat_n(false, own).chain(leaving.iter().map(|column| column.pseudonym));
+    let column = |(field, pseudonym): (&Arc<Field>, bool)| {
+        format!("{} {} {}", field.name(), field.data_type(), if pseudonym { "pseudonym" } else { "as it is" })
+    };
+    let columns: Vec<String> = schema.fields().iter().zip(treatments).map(column).collect();
     let keys = job.dataset.key.iter().map(|name| name.as_str().as_bytes());
     let token = job.linkage_key.filter(|_| job.linkage == Linkage::Token).map(|key| check_value(key, NORMALISER));
     let key_count = (job.dataset.key.len() as u64).to_le_bytes();
-    let head = [b"policy".as_slice(), &key_count];
+    let head = [b"policy 2".as_slice(), &key_count];
     let token = token.as_ref().map_or(b"".as_slice(), |check| check.as_bytes().as_slice());
     let parts = head.into_iter().chain(keys).chain(iter::once(token)).chain(columns.iter().map(String::as_bytes));
     keyed_id(job.row_key.as_bytes(), parts)
-}
-
-/// A batch under the policy, in the outgoing columns, before it is decided which of its rows are written.
-pub(crate) struct Prepared {
-    columns: Vec<ArrayRef>,
-    pub(crate) ids: Vec<[u8; 16]>,
-    pub(crate) stays: Vec<bool>,
-    pub(crate) places: Vec<u64>,
-    pub(crate) without_token: u64,
-}
-
-impl Prepared {
-    /// The rows that may leave.
-    pub(crate) fn staying(&self) -> Vec<u32> {
-        all_rows(self.stays.len())
-            .into_iter()
-            .zip(&self.stays)
-            .filter(|(_, stays)| **stays)
-            .map(|(row, _)| row)
-            .collect()
-    }
-
-    /// Hands each row that may leave to `see`, with a hash over its outgoing cells.
-    pub(crate) fn hashed<E: From<PolicyFault>>(
-        &self,
-        policy: &Policy<'_>,
-        mut see: impl FnMut(u32, [u8; 16]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let columns = self.columns.iter().enumerate().skip(1);
-        let cells = columns.map(|(at, array)| Cells::new(array).map_err(|NotHandled| policy.leaving_fault(self, at)));
-        let cells = cells.collect::<Result<Vec<_>, _>>()?;
-        let mut encoded = Vec::with_capacity(1024);
-        for row in self.staying() {
-            encoded.clear();
-            for cells in &cells {
-                cells.encode(row as usize, &mut encoded);
-            }
-            see(row, keyed_id(policy.row_key.as_bytes(), [b"cells".as_slice(), &encoded]))?;
-        }
-        Ok(())
-    }
 }
