@@ -59,12 +59,12 @@ def day(raw, form):
 
 
 def sub_key(key, consortium, epoch):
-    """LINK-1."""
+    """LINK-7."""
     return sealing.hkdf(consortium, key, b"cohortium/1 linkage sub-key" + epoch.to_bytes(4, "little"))
 
 
 def key_id(sub):
-    """LINK-1."""
+    """LINK-7."""
     return sealing.hkdf(b"cohortium/1 linkage key id", sub, b"")[:16]
 
 

@@ -194,6 +194,8 @@ LINKAGE_WRAP = Struct(
     consortium=CONSORTIUM, epoch=U32, key=LINKAGE_KEY_ID, maker=NAME, recipient=NAME, sealing=SEALING,
     ephemeral=SEALING, ciphertext=BYTES, at=MILLIS, ext=EXT,
 )
+EXPORT_HEADING = Struct(
+    consortium=CONSORTIUM, provider=NAME, consumer=NAME, subscription=SUBSCRIPTION, documents=DIGEST, at=MILLIS, ext=EXT)
 
 # --- orders and the journal
 
@@ -220,6 +222,9 @@ COMMAND = Enum(
     read_landed=Struct(subscription=SUBSCRIPTION),
     stop=None,
     start=None,
+    export=Struct(subscription=SUBSCRIPTION),
+    import_=Struct(provider=NAME),
+    profile=None,
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 
@@ -237,6 +242,8 @@ ACT = Enum(
     peer_refused=Struct(peer=Option(NAME), code=ERROR_CODE),
     document_refused=Struct(code=ERROR_CODE),
     erased=Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT),
+    document_known=None,
+    snapshot_unwanted=Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT, code=ERROR_CODE),
 )
 JOURNAL_ENTRY = Struct(at=MILLIS, actor=Enum(person=NAME, node=None, peer=NAME), act=ACT)
 
@@ -246,7 +253,7 @@ PREFIX = "application/vnd.cohortium.v1."
 DOCUMENTS = {
     "charter": CHARTER, "node-record": NODE_RECORD, "person": PERSON, "share": SHARE, "invitation": INVITATION,
     "acceptance": ACCEPTANCE, "standing": STANDING, "revocation": REVOCATION, "manifest": MANIFEST, "receipt": RECEIPT,
-    "linkage-wrap": LINKAGE_WRAP, "order": ORDER,
+    "linkage-wrap": LINKAGE_WRAP, "order": ORDER, "export-heading": EXPORT_HEADING,
 }
 RECORDS = DOCUMENTS | {"listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET}
 

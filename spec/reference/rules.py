@@ -24,8 +24,17 @@ def check_succession(consortium, last, last_digest, following):
         require(party["kind"] == former["kind"] and (kept or handed), "name-reassigned")
     if last["linkage"] is not None:
         a, b = last["linkage"], following["linkage"]
-        require(b is not None and b["epoch"] >= a["epoch"], "epoch")
-        require(b["epoch"] > a["epoch"] or b["key_maker"] == a["key_maker"], "epoch")
+        require(b is not None, "epoch")
+        kept = b == a
+        require(kept or b["epoch"] == a["epoch"] + 1, "epoch")
+
+
+def check_names(chain, following):
+    """CHAR-4 after a gap: `chain` is every version in force, the newest last."""
+    for name, party in following["roster"].items():
+        had = [earlier["roster"][name] for earlier in chain if name in earlier["roster"]]
+        if had and name not in chain[-1]["roster"]:
+            require(had[-1]["root"] in (party["root"], party["succeeds"]), "name-reassigned")
 
 
 def strengthens(last, following):
@@ -90,7 +99,9 @@ def widens(last, following):
 
 
 def check_charter_document(consortium, operator_root, chain, data):
-    """CHAR-8: (digest, signers) of a version that may follow the chain of (document, digest), each in force."""
+    """CHAR-4, CHAR-8, CHAR-9: (digest, signers) of a version that may follow the chain of (document, digest), each in force.
+
+    Only the signatures of the signers are carried on."""
     env = codec.decode(dsse.ENVELOPE, data, dsse.DOCUMENT_MAX)
     charter = codec.decode(records.CHARTER, bytes.fromhex(env["payload"]), dsse.DOCUMENT_MAX)
     digest = dsse.digest(env["payload_type"], bytes.fromhex(env["payload"])).hex()
@@ -101,6 +112,7 @@ def check_charter_document(consortium, operator_root, chain, data):
         last, last_digest = chain[-1]
         try:
             check_succession(consortium, last, last_digest, charter)
+            check_names([earlier for earlier, _ in chain], charter)
         except Refused:
             raise Refused("chain-broken") from None
         roots = [party["root"] for party in last["roster"].values()]
@@ -116,13 +128,15 @@ def check_charter_document(consortium, operator_root, chain, data):
 
 
 def may_flow(invitation, events, now):
-    """XFER-1: after these events, whether a byte may leave at that time."""
-    answer, standing, revoked, expires, accepted = None, "active", False, invitation["share"]["expires"], False
+    """XFER-1, SHARE-8: after these events, whether a byte may leave at that time."""
+    standing, revoked, expires, accepted = "active", False, invitation["share"]["expires"], False
     for event in events:
         ((kind, value),) = event.items()
-        if kind == "answer":
-            answer = value
-            accepted = accepted or value == "accept"
+        if kind == "invitation":
+            invitation = value
+        elif kind == "answer":
+            if value == "accept":
+                accepted, expires = True, invitation["share"]["expires"]
         elif kind == "standing":
             standing = value
         elif value == "revoke":

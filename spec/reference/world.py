@@ -185,6 +185,13 @@ def linkage_wrap():
     }
 
 
+def export_heading():
+    return {
+        "consortium": CONSORTIUM, "provider": "north", "consumer": "operator", "subscription": SUBSCRIPTION,
+        "documents": "d0" * 32, "at": NOW + DAY, "ext": {},
+    }
+
+
 def dataset():
     return {
         "dataset": "d5" * 16, "name": "stays", "source": {"csv": {"path": "/data/stays.csv", "delimiter": 59}},
@@ -226,6 +233,9 @@ def commands():
         {"read-landed": {"subscription": SUBSCRIPTION}},
         "stop",
         "start",
+        {"export": {"subscription": SUBSCRIPTION}},
+        {"import": {"provider": "south"}},
+        "profile",
     ]
 
 
@@ -254,4 +264,6 @@ def acts():
         (peer, {"peer-refused": {"peer": "operator", "code": "revoked"}}),
         (peer, {"document-refused": {"code": "forked"}}),
         (node, {"erased": {"subscription": SUBSCRIPTION, "snapshot": snapshot}}),
+        (peer, "document-known"),
+        (node, {"snapshot-unwanted": {"subscription": SUBSCRIPTION, "snapshot": snapshot, "code": "chain-broken"}}),
     ]

@@ -57,7 +57,7 @@ pub(crate) fn opt_out_entry(patient: u32) -> OptOutEntry {
     OptOutEntry(keyed_id(&[7; 32], [patient.to_le_bytes().as_slice()]))
 }
 
-/// As the engine derives it (spec LINK-1).
+/// As the engine derives it (spec LINK-7).
 pub(crate) fn sub_key(key: &Secret32, consortium: ConsortiumId, epoch: u32) -> Secret32 {
     derive(consortium.as_bytes(), key, &[b"cohortium/1 linkage sub-key", &epoch.to_le_bytes()])
 }

@@ -97,6 +97,7 @@ fn carry_out(operation: &str, input: &Value, expect: &Value) -> Outcome {
         "verify-signature" => identity::verify_signature(input),
         "pre-authentication-encoding" => identity::pre_authentication_encoding(input),
         "join-secret-digest" => identity::join_secret_digest(input),
+        "join-secret-id" => identity::join_secret_id(input),
         "join-proof" => identity::join_proof(input),
         "wrap" => identity::wrap_secret(input),
         "unwrap" => identity::unwrap_secret(input),

@@ -25,7 +25,7 @@ def add_golden(book):
         ("invitation", "first", world.invitation()), ("acceptance", "accept", world.acceptance()),
         ("acceptance", "refuse", world.acceptance() | {"answer": "refuse"}), ("standing", "paused", world.standing()),
         ("manifest", "full", world.manifest()), ("manifest", "delta", world.manifest_2()),
-        ("linkage-wrap", "south", world.linkage_wrap()), ("listing", "two", world.listing()), ("listing", "none", []),
+        ("linkage-wrap", "south", world.linkage_wrap()), ("export-heading", "north", world.export_heading()), ("listing", "two", world.listing()), ("listing", "none", []),
         ("dataset", "csv", world.dataset()),
         ("dataset", "files", world.dataset() | {"source": {"files": {"folder": "/data"}}, "key": [], "patient": None, "linkage": None}),
         ("dataset", "parquet", world.dataset() | {"source": {"parquet": {"path": "/data/a.parquet"}}}),

@@ -159,6 +159,9 @@ def add_join(book):
     digest = hashlib.sha256(prefix + secret).digest()
     book.add("key/join", "secret-digest", "JOIN-2", "join-secret-digest", {"secret": secret.hex()}, expect=digest.hex(),
              note="the name under which the operator keeps a secret")
+    prefix = b"cohortium/1 " + len("join secret id").to_bytes(8, "little") + b"join secret id"
+    book.add("key/join", "secret-id", "JOIN-2", "join-secret-id", {"digest": digest.hex()},
+             expect=hashlib.sha256(prefix + digest).hexdigest(), note="by which a hospital says which secret it holds")
     keys = [world.key(number) for number in (world.OPERATOR[1], world.NORTH[1], world.NORTH[0])]
     proof = hmac.new(digest, b"cohortium/1 join" + b"".join(map(bytes.fromhex, keys)), hashlib.sha256).hexdigest()
     given = {"secret": digest.hex(), "operator_tls": keys[0], "hospital_tls": keys[1], "root": keys[2]}

@@ -62,6 +62,7 @@ def add_succession(book):
     crowned = {"operator": roster["operator"] | {"kind": "member"}, "north": north, "south": south | {"kind": "operator"}}
     one("crowned", "CHAR-4", last, _third(roster=crowned), "a member becomes the operator")
     one("epoch-down", "CHAR-5", last, _third(linkage=linkage | {"epoch": 0}), "the epoch goes back")
+    one("epoch-jump", "CHAR-5", last, _third(linkage=linkage | {"epoch": 3}), "an epoch is left out")
     one("epoch-none", "CHAR-5", last, _third(linkage=None), "the linkage terms are taken away")
     one("maker-same-epoch", "CHAR-5", last, _third(linkage={"key_maker": "south", "epoch": 1}), "another maker in the same epoch")
 
@@ -125,24 +126,26 @@ def add_widenings(book):
 
 
 def add_documents(book):
-    """CHAR-8: who must have signed a charter."""
+    """CHAR-4, CHAR-8, CHAR-9: who must have signed a charter, who may have a name, which signatures are carried on."""
     operator, north, south = world.OPERATOR[0], world.NORTH[0], world.SOUTH[0]
     first, second = world.charter(), world.charter_2()
     new_operator = second["roster"] | {"operator": second["roster"]["operator"] | {
         "root": world.key(52), "succeeds": world.key(operator)}}
     handed = second | {"roster": new_operator}
 
-    def one(name, chain, charter, seeds, note):
+    def one(name, chain, charter, seeds, note, requirement="CHAR-8"):
         data = world.envelope_bytes(world.signed("charter", charter, *seeds))
-        envelopes = [world.envelope_bytes(world.signed("charter", earlier, operator)).hex() for earlier in chain]
+        signers_of = [(operator,) if earlier["version"] == 1 else (operator, north, south) for earlier in chain]
+        envelopes = [world.envelope_bytes(world.signed("charter", *both)).hex() for both in
+                     ((earlier, *seeds) for earlier, seeds in zip(chain, signers_of))]
         given = {"consortium": CONSORTIUM, "operator_root": world.key(operator), "chain": envelopes, "hex": data.hex()}
         try:
             digest, signers = rules.check_charter_document(
                 CONSORTIUM, world.key(operator), [(c, world.digest("charter", c)) for c in chain], data)
-            book.add("rule/charters", f"charter-{name}", "CHAR-8", "charter-check", given, note=note,
-                     expect={"digest": digest, "signers": sorted(signers)})
+            book.add("rule/charters", f"charter-{name}", requirement, "charter-check", given, note=note,
+                     expect={"digest": digest, "signers": sorted(signers), "carried": sorted(signers)})
         except Refused as refused:
-            book.add("rule/charters", f"charter-{name}", "CHAR-8", "charter-check", given, code=refused.code, note=note)
+            book.add("rule/charters", f"charter-{name}", requirement, "charter-check", given, code=refused.code, note=note)
 
     one("first", [], first, (operator,), "the operator founds the consortium")
     one("first-by-other", [], first, (52,), "signed by somebody else")
@@ -156,10 +159,25 @@ def add_documents(book):
     one("second-fork", [first], second | {"previous": "00" * 32}, (operator,), "of another chain")
     one("handed", [first], handed, (operator, 52), "the former root names its successor")
     one("handed-itself", [first], handed, (52,), "the new root alone")
+    one("stranger", [first], second, (operator, 52, 53), "signatures of keys that may not sign go no further", "CHAR-9")
+    one("signing-keys", [first], second, (operator, world.NORTH[2], north), "a member's signing key is not its root", "CHAR-9")
+    third = _third(roster={name: party for name, party in second["roster"].items() if name != "south"})
+
+    def fourth(**changes):
+        party = second["roster"]["south"] | changes
+        return third | {"version": 4, "previous": world.digest("charter", third), "roster": second["roster"] | {"south": party}}
+
+    gone = [first, second, third]
+    one("returns", gone, fourth(), (operator,), "a party that was gone comes back", "CHAR-4")
+    one("returns-handed", gone, fourth(root=world.key(52), succeeds=world.key(south)), (operator,),
+        "it comes back with a root that names the former one", "CHAR-4")
+    one("returns-taken", gone, fourth(root=world.key(52)), (operator,), "its name is given to another root", "CHAR-4")
+    one("returns-other", gone, fourth(root=world.key(52), succeeds=world.key(53)), (operator,),
+        "its name is given to the successor of another root", "CHAR-4")
 
 
 def add_flow(book):
-    """XFER-1: when bytes may leave under a subscription."""
+    """XFER-1, SHARE-8: when bytes may leave under a subscription."""
     invitation = world.invitation()
     end = invitation["share"]["expires"]
     accept, refuse = {"answer": "accept"}, {"answer": "refuse"}
@@ -177,10 +195,18 @@ def add_flow(book):
         ("revoked-invited", [revoke], world.NOW), ("shortened", [accept, expires(world.NOW)], world.NOW),
         ("prolonged", [accept, expires(end + 1)], end), ("rescheduled", [accept, {"change": {"schedule": "manual"}}], world.NOW),
     ]
-    for name, events, now in cases:
+    later, earlier = ({"invitation": invitation | {"share": invitation["share"] | {"version": 2, "expires": at}}}
+                      for at in (end + 10, end - 10))
+    anew = [
+        ("anew-open", [accept, earlier], end - 1), ("anew-refused", [accept, earlier, refuse], end - 1),
+        ("anew-accepted", [accept, earlier, accept], end - 1), ("anew-accepted-last", [accept, earlier, accept], end - 11),
+        ("anew-longer-open", [accept, later], end), ("anew-longer-refused", [accept, later, refuse], end),
+        ("anew-longer-accepted", [accept, later, accept], end), ("anew-never-accepted", [refuse, later], world.NOW),
+    ]
+    for requirement, name, events, now in [("XFER-1", *case) for case in cases] + [("SHARE-8", *case) for case in anew]:
         given = {"invitation": invitation, "events": events, "now": now}
         try:
             rules.may_flow(invitation, events, now)
-            book.add("rule/flow", f"flow-{name}", "XFER-1", "may-flow", given, expect=True, note="bytes may leave")
+            book.add("rule/flow", f"flow-{name}", requirement, "may-flow", given, expect=True, note="bytes may leave")
         except Refused as refused:
-            book.add("rule/flow", f"flow-{name}", "XFER-1", "may-flow", given, code=refused.code, note="no byte leaves")
+            book.add("rule/flow", f"flow-{name}", requirement, "may-flow", given, code=refused.code, note="no byte leaves")

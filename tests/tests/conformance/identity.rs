@@ -5,7 +5,7 @@ use cohortium_protocol::ident::Nonce;
 use cohortium_protocol::key::label;
 use cohortium_protocol::key::pair::{PublicKey, SealingKey, SealingSecret, SignatureBytes};
 use cohortium_protocol::key::wrap::{Secret32, unwrap, wrap};
-use cohortium_protocol::message::join::{prove, secret_digest};
+use cohortium_protocol::message::join::{prove, secret_digest, secret_id};
 use cohortium_protocol::wire::codec::Blob;
 use serde_json::{Value, json};
 
@@ -31,6 +31,10 @@ pub(crate) fn pre_authentication_encoding(input: &Value) -> Outcome {
 
 pub(crate) fn join_secret_digest(input: &Value) -> Outcome {
     Ok(json!(secret_digest(&Nonce(array(input, "secret"))).to_string()))
+}
+
+pub(crate) fn join_secret_id(input: &Value) -> Outcome {
+    Ok(json!(secret_id(DocumentDigest(array(input, "digest"))).to_string()))
 }
 
 pub(crate) fn join_proof(input: &Value) -> Outcome {

@@ -43,7 +43,9 @@ pub(crate) fn charter_document(input: &Value) -> Outcome {
     }
     let version = charters.check(&read(&bytes(input, "hex"))?).map_err(|code| code_of(&code))?;
     let signers: Vec<String> = version.signers.iter().map(ToString::to_string).collect();
-    Ok(json!({ "digest": version.digest.to_string(), "signers": signers }))
+    let carried = serde_json::to_value(&version.signed).unwrap();
+    let carried: Vec<&Value> = carried["signatures"].as_array().unwrap().iter().map(|line| &line["key"]).collect();
+    Ok(json!({ "digest": version.digest.to_string(), "signers": signers, "carried": carried }))
 }
 
 pub(crate) fn continues(input: &Value) -> Outcome {
@@ -63,6 +65,9 @@ pub(crate) fn may_flow(input: &Value) -> Outcome {
     for event in input["events"].as_array().unwrap() {
         let (kind, value) = event.as_object().unwrap().iter().next().unwrap();
         match kind.as_str() {
+            "invitation" => {
+                subscription.reinvite(serde_json::from_value(value.clone()).unwrap(), DocumentDigest([2; 32]));
+            }
             "answer" => subscription.answer(serde_json::from_value(value.clone()).unwrap(), DocumentDigest([1; 32])),
             "standing" => subscription.standing = serde_json::from_value(value.clone()).unwrap(),
             "change" => subscription.change(1, &serde_json::from_value(value.clone()).unwrap()),

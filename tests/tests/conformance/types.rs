@@ -12,6 +12,7 @@ use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::charter::{Charter, CharterFields};
 use cohortium_protocol::record::dataset::Dataset;
+use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::invitation::Invitation;
 use cohortium_protocol::record::journal_entry::JournalEntry;
@@ -95,6 +96,7 @@ fn record_decoder(name: &str) -> Decode {
         "receipt" => decoder!(Receipt),
         "linkage-wrap" => decoder!(LinkageWrap),
         "order" => decoder!(Order),
+        "export-heading" => decoder!(ExportHeading),
         "listing" => decoder!(Listing),
         "journal-entry" => decoder!(JournalEntry),
         "dataset" => decoder!(Dataset),
@@ -203,6 +205,7 @@ documents! {
     "receipt" => Receipt,
     "linkage-wrap" => LinkageWrap,
     "order" => Order,
+    "export-heading" => ExportHeading,
 }
 
 pub(crate) fn verify_document(input: &Value) -> Outcome {
