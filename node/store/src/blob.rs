@@ -3,12 +3,13 @@
 //! A blob is one file, so one rename makes it appear whole: sealed stream, sealed outboard, wrapped key (`foot`). A worker
 //! process is given the open file and the key of exactly one blob, never the store.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cohortium_protocol::digest::BlobDigest;
 use cohortium_protocol::outboard::{Outboard, OutboardFault, Range, ranges};
@@ -20,6 +21,33 @@ use crate::seal::{DataKey, random};
 use crate::stream::{Naming, SealedEnd, SealedReader, SealedWriter, StreamFault, sealed_bytes};
 
 pub use crate::foot::FootFault;
+
+/// Bytes of the least reserve that is kept when nobody chose one.
+const RESERVE_BYTES_MIN: u64 = 2 << 30;
+
+/// What landing blobs leave free on the file system, so that no provider can keep this node from writing its journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reserve {
+    /// The larger of 2 GiB and a twentieth of the file system, but never more than a quarter of it.
+    #[default]
+    OfSize,
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl Reserve {
+    /// Bytes that stay free on a file system of `total` bytes.
+    pub const fn bytes(self, total: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::OfSize => {
+                let share = total / 20;
+                let wanted = if share > RESERVE_BYTES_MIN { share } else { RESERVE_BYTES_MIN };
+                if wanted < total / 4 { wanted } else { total / 4 }
+            }
+        }
+    }
+}
 
 /// The slot of a blob's stream: its key is the blob's alone, so the slot needs to say no more.
 pub const BLOB_SLOT: &[u8] = b"blob";
@@ -120,6 +148,9 @@ struct Inner {
     dir: PathBuf,
     node: DataKey,
     landings: LandingsOpen,
+    reserve: Reserve,
+    /// Held from asking for room until it is taken, so that no two landings are promised the same room.
+    room: Mutex<()>,
     _lock: File,
 }
 
@@ -136,6 +167,14 @@ impl BlobStore {
     /// # Errors
     /// [`BlobFault::Disk`].
     pub fn open(dir: &Path, node: &DataKey) -> Result<Self, BlobFault> {
+        Self::open_reserving(dir, node, Reserve::OfSize)
+    }
+
+    /// As [`BlobStore::open`], with a reserve that somebody chose.
+    ///
+    /// # Errors
+    /// [`BlobFault::Disk`].
+    pub fn open_reserving(dir: &Path, node: &DataKey, reserve: Reserve) -> Result<Self, BlobFault> {
         for part in ["objects", "temp", "landing"] {
             disk::make_folder(&dir.join(part))?;
         }
@@ -149,6 +188,8 @@ impl BlobStore {
                 dir: dir.to_owned(),
                 node: node.clone(),
                 landings: LandingsOpen::default(),
+                reserve,
+                room: Mutex::new(()),
                 _lock: lock,
             }),
         })
@@ -160,6 +201,14 @@ impl BlobStore {
 
     pub(crate) fn landings_open(&self) -> &LandingsOpen {
         &self.inner.landings
+    }
+
+    pub(crate) fn reserve(&self) -> Reserve {
+        self.inner.reserve
+    }
+
+    pub(crate) fn room(&self) -> &Mutex<()> {
+        &self.inner.room
     }
 
     pub(crate) fn landing_path(&self, digest: BlobDigest, kind: &str) -> PathBuf {
@@ -326,7 +375,10 @@ impl BlobStore {
     /// [`BlobFault::Disk`].
     pub fn list_landing(&self) -> Result<Vec<BlobDigest>, BlobFault> {
         let names = disk::names_in(&self.inner.dir.join("landing"))?;
-        Ok(names.iter().filter_map(|name| name.strip_suffix(".head")?.parse::<BlobDigest>().ok()).collect())
+        // A crash may leave any of a landing's files without the others.
+        let digest = |name: &String| name.split_once('.')?.0.parse::<BlobDigest>().ok();
+        let digests: BTreeSet<BlobDigest> = names.iter().filter_map(digest).collect();
+        Ok(digests.into_iter().collect())
     }
 
     /// Bytes that a blob takes on the disk.

@@ -94,6 +94,12 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 
+/// Bytes that this user may still write to the file system that holds `path`, and how many it has in all.
+pub(crate) fn room(path: &Path) -> Result<(u64, u64), DiskFault> {
+    let room = rustix::fs::statvfs(path).during("asking for the room at", path)?;
+    Ok((room.f_bavail.saturating_mul(room.f_frsize), room.f_blocks.saturating_mul(room.f_frsize)))
+}
+
 /// Makes a file that did not exist, for reading and writing by this user alone.
 pub(crate) fn create_new(path: &Path) -> Result<File, DiskFault> {
     let mut options = OpenOptions::new();

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,17 @@ pub enum LandingFault {
         /// How many.
         ranges: usize,
     },
+    /// The file system would have less left than the reserve. Nothing was written.
+    NoRoom {
+        /// The blob's name.
+        digest: BlobDigest,
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must stay free.
+        reserve: u64,
+    },
     /// A sync failed, so what is on the disk is not known; open the landing again.
     Poisoned,
 }
@@ -84,6 +96,10 @@ impl fmt::Display for LandingFault {
             Self::Range { range, source } => write!(f, "the {range} received is refused: {source}"),
             Self::Stream { digest, source } => write!(f, "{source} of the landing blob {digest}"),
             Self::Incomplete { ranges } => write!(f, "{ranges} ranges of the landing blob are missing"),
+            Self::NoRoom { digest, needed, free, reserve } => write!(
+                f,
+                "blob {digest} needs {needed} bytes; {free} are free, of which {reserve} stay reserved: make room"
+            ),
             Self::Poisoned => write!(f, "an earlier sync of the landing blob failed"),
         }
     }
@@ -96,7 +112,11 @@ impl std::error::Error for LandingFault {
             Self::Blob(fault) => fault.source(),
             Self::Outboard { source } | Self::Range { source, .. } => Some(source),
             Self::Stream { source, .. } => Some(source),
-            Self::InProgress { .. } | Self::NoOutboard | Self::Incomplete { .. } | Self::Poisoned => None,
+            Self::InProgress { .. }
+            | Self::NoOutboard
+            | Self::Incomplete { .. }
+            | Self::NoRoom { .. }
+            | Self::Poisoned => None,
         }
     }
 }
@@ -223,7 +243,8 @@ impl Landing {
     /// Checks the outboard received and makes it durable, with the room for the blob.
     ///
     /// # Errors
-    /// [`LandingFault::Outboard`] when the peer sent a wrong one; [`LandingFault::Disk`], also when the room is not there.
+    /// [`LandingFault::Outboard`] when the peer sent a wrong one; [`LandingFault::NoRoom`] when the disk's reserve would
+    /// be touched; [`LandingFault::Disk`], also when the room is not there.
     pub fn put_outboard(&mut self, bytes: &[u8]) -> Result<(), LandingFault> {
         let outboard =
             Outboard::check(self.digest, self.bytes, bytes).map_err(|source| LandingFault::Outboard { source })?;
@@ -232,14 +253,7 @@ impl Landing {
         }
         let data = self.path("data");
         disk::remove(&data)?;
-        let file = disk::create_new(&data)?;
-        match fallocate(&file, FallocateFlags::empty(), 0, sealed_bytes(self.bytes)) {
-            // A file system without fallocate: a full disk then shows at the write.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                file.set_len(sealed_bytes(self.bytes)).during("making room for", &data)?;
-            }
-            other => other.during("making room for", &data)?,
-        }
+        let file = self.make_room(&data)?;
         let key = DataKey::random();
         let writer =
             SealedBlockWriter::create(file, &key, BLOB_SLOT, self.bytes).map_err(|source| self.stream(source))?;
@@ -248,6 +262,32 @@ impl Landing {
         disk::replace(&self.path("head"), &foot::encode(self.store.node(), &key, &outboard))?;
         self.begun = Some(Begun::new(key, outboard, writer, vec![0; map_bytes(self.bytes)]));
         Ok(())
+    }
+
+    /// A new file with all the room that the blob will need, taken now: a provider that names a blob larger than the disk
+    /// is refused before the first byte, and what is reserved stays for the journal.
+    fn make_room(&self, data: &Path) -> Result<File, LandingFault> {
+        let (sealed, folder) = (sealed_bytes(self.bytes), disk::parent_of(data));
+        // The head, which holds the outboard, is written twice: beside the data, and as the blob's foot.
+        let needed = sealed.saturating_add(2 * outboard_bytes(self.bytes)).saturating_add(MAP_BYTES_MAX);
+        let _taking = unpoisoned(self.store.room());
+        let (free, total) = disk::room(folder)?;
+        let reserve = self.store.reserve().bytes(total);
+        if free.saturating_sub(reserve) < needed {
+            return Err(LandingFault::NoRoom { digest: self.digest, needed, free, reserve });
+        }
+        let file = disk::create_new(data)?;
+        match fallocate(&file, FallocateFlags::empty(), 0, sealed) {
+            // A file system without fallocate: a full disk then shows at the write.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(sealed).during("making room for", data)?,
+            Err(errno) => {
+                // Part of the room may have been taken.
+                disk::remove(data)?;
+                return Err(errno).during("making room for", data).map_err(LandingFault::from);
+            }
+            Ok(()) => {}
+        }
+        Ok(file)
     }
 
     /// The ranges that have not been written, in order; all of them before the outboard is known.

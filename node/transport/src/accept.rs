@@ -9,7 +9,7 @@ use std::time::Duration;
 use cohortium_protocol::code::ErrorCode;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -67,12 +67,11 @@ pub(crate) async fn quic(endpoint: quinn::Endpoint, door: Door) {
             incoming.refuse();
             continue;
         };
-        let place = door.gate.place().await;
         let Ok(connecting) = incoming.accept() else { continue };
         let door = door.clone();
         door.tasks.clone().spawn(async move {
             door.greet(async { connecting.await.ok().and_then(quic_connection) }).await;
-            drop((ticket, place));
+            drop(ticket);
         });
     }
 }
@@ -99,7 +98,7 @@ pub(crate) async fn tcp(listener: TcpListener, config: Arc<RwLock<Arc<rustls::Se
         match next {
             Ok((socket, remote)) => {
                 let config = Arc::clone(&config.read().unwrap_or_else(PoisonError::into_inner));
-                tcp_handshake(socket, remote, config, &door).await;
+                tcp_handshake(socket, remote, config, &door);
             }
             Err(error) => {
                 // Most often no file descriptor is left: a pause, or this loop takes a whole core.
@@ -110,13 +109,12 @@ pub(crate) async fn tcp(listener: TcpListener, config: Arc<RwLock<Arc<rustls::Se
     }
 }
 
-async fn tcp_handshake(socket: TcpStream, remote: SocketAddr, config: Arc<rustls::ServerConfig>, door: &Door) {
+fn tcp_handshake(socket: TcpStream, remote: SocketAddr, config: Arc<rustls::ServerConfig>, door: &Door) {
     let Some(ticket) = door.gate.enter(remote.ip()) else { return };
-    let place = door.gate.place().await;
     let door = door.clone();
     door.tasks.clone().spawn(async move {
         door.greet(fallback::accept(socket, remote, config)).await;
-        drop((ticket, place));
+        drop(ticket);
     });
 }
 
@@ -132,8 +130,10 @@ impl Gate {
         Self { places: Arc::new(Semaphore::new(HANDSHAKES_MAX)), by_address: Arc::default() }
     }
 
-    /// A ticket for one handshake of this address; `None` when it has as many as it may.
+    /// A ticket for one handshake of this address; `None` when it has as many as it may, or all have together. Nobody
+    /// waits here: a loop that waits for a place would be stopped by whoever holds one.
     fn enter(&self, address: IpAddr) -> Option<Ticket> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let site = site(address);
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(site).or_insert(0);
@@ -141,11 +141,7 @@ impl Gate {
             return None;
         }
         *count += 1;
-        Some(Ticket { site, by_address: Arc::clone(&self.by_address) })
-    }
-
-    async fn place(&self) -> tokio::sync::OwnedSemaphorePermit {
-        Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
+        Some(Ticket { site, by_address: Arc::clone(&self.by_address), _place: place })
     }
 }
 
@@ -153,6 +149,7 @@ impl Gate {
 struct Ticket {
     site: IpAddr,
     by_address: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Drop for Ticket {
@@ -177,6 +174,8 @@ fn site(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -190,5 +189,16 @@ mod tests {
         assert!(gate.enter(one).is_some());
         tickets.clear();
         assert!(gate.by_address.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_full_gate_refuses_at_once_and_keeps_no_count_of_the_refused() {
+        let gate = Gate::new();
+        let host = |n: usize| IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(0x0a00_0000 + n).unwrap()));
+        let tickets: Vec<_> = (0..HANDSHAKES_MAX).map(|n| gate.enter(host(n)).unwrap()).collect();
+        assert!(gate.enter(host(HANDSHAKES_MAX)).is_none());
+        assert_eq!(gate.by_address.lock().unwrap().len(), HANDSHAKES_MAX);
+        drop(tickets);
+        assert!(gate.enter(host(HANDSHAKES_MAX)).is_some());
     }
 }

@@ -25,10 +25,10 @@ pub const TCP_WINDOW_BYTES: usize = TCP_STREAMS_OPEN_MAX * (yamux::DEFAULT_CREDI
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Silence after which a connection is given up.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Handshakes that run at one time; more wait in the kernel or in quinn's queue.
-pub const HANDSHAKES_MAX: usize = 128;
+/// Handshakes that run at one time; more are refused at once, so that nobody waits behind those who hold theirs.
+pub const HANDSHAKES_MAX: usize = 512;
 /// Handshakes that run at one time for one address; more are refused, so that one sender cannot take all places.
-pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 64;
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 8;
 /// First packets that wait for a decision, for all peers together.
 pub const INCOMING_MAX: usize = 256;
 /// Connections that wait for [`crate::Transport::accept`].

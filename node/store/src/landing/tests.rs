@@ -3,6 +3,7 @@
 use cohortium_protocol::outboard::OutboardBuilder;
 
 use super::*;
+use crate::blob::Reserve;
 
 const MIB: usize = 1024 * 1024;
 
@@ -212,4 +213,40 @@ fn several_threads_land_one_blob_with_checkpoints_between() {
     assert!(!landing.checkpoint_due());
     landing.finish().unwrap();
     store.verify(digest).unwrap();
+}
+
+#[test]
+fn a_blob_that_would_touch_the_reserve_is_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = bytes(5 * MIB);
+    let (digest, outboard) = named(&plain);
+    let key = DataKey::from_bytes(&[3; 32]);
+    {
+        let store = BlobStore::open_reserving(dir.path(), &key, Reserve::Bytes(u64::MAX)).unwrap();
+        let mut landing = Landing::open(&store, digest, plain.len() as u64).unwrap();
+        let refused = landing.put_outboard(&outboard).unwrap_err();
+        assert!(matches!(refused, LandingFault::NoRoom { needed, .. } if needed > plain.len() as u64), "{refused}");
+        assert_eq!(disk::names_in(&dir.path().join("landing")).unwrap(), [] as [&str; 0]);
+        let small = Landing::open(&store, named(b"small").0, 5);
+        assert!(matches!(small, Err(LandingFault::NoRoom { .. })), "a blob of one group takes its room when it is opened");
+    }
+    let store = BlobStore::open_reserving(dir.path(), &key, Reserve::Bytes(1)).unwrap();
+    Landing::open(&store, digest, plain.len() as u64).unwrap().put_outboard(&outboard).unwrap();
+    let (mib, gib) = (1 << 20, 1 << 30);
+    assert_eq!(Reserve::OfSize.bytes(100 * gib), 5 * gib);
+    assert_eq!(Reserve::OfSize.bytes(10 * gib), 2 * gib);
+    assert_eq!(Reserve::OfSize.bytes(64 * mib), 16 * mib, "a small file system is not reserved whole");
+}
+
+#[test]
+fn any_file_of_a_landing_shows_that_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(dir.path());
+    let (digest, _) = named(b"x");
+    for kind in ["head", "map", "data"] {
+        std::fs::write(store.landing_path(digest, kind), b"rest").unwrap();
+        assert_eq!(store.list_landing().unwrap(), [digest], "{kind}");
+        discard(&store, digest).unwrap();
+        assert!(store.list_landing().unwrap().is_empty());
+    }
 }

@@ -194,6 +194,20 @@ async fn a_handshake_that_never_ends_is_dropped_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn silent_callers_of_one_address_are_turned_away_and_the_loop_goes_on() {
+    let listener = listener_with(|_, _| true, Duration::from_secs(20)).await;
+    let mut held = Vec::new();
+    for _ in 0..crate::limits::HANDSHAKES_PER_ADDRESS_MAX {
+        held.push(TcpStream::connect(listener.local_tcp().unwrap()).await.unwrap());
+    }
+    // Each one more is closed at once instead of waiting for a place, so the next is looked at too.
+    for _ in 0..3 {
+        let mut extra = TcpStream::connect(listener.local_tcp().unwrap()).await.unwrap();
+        assert!(matches!(soon(extra.read(&mut [0; 1])).await, Ok(0) | Err(_)));
+    }
+}
+
+#[tokio::test]
 async fn a_dial_to_silence_ends_at_the_deadline() {
     let admission = Arc::new(Admit(|_, _: &PublicKey| false));
     let config = TransportConfig { listen_udp: None, listen_tcp: None, identity: identity(2), admission };
