@@ -309,7 +309,7 @@ impl World {
         ids.into_iter().for_each(|id| self.check_version(node, id));
     }
 
-    /// The version in use is a complete landed chain and the table that its provider had.
+    /// The version in use is a complete landed chain and the table that its provider had (spec SNAP-5).
     fn check_version(&mut self, node: usize, id: SubscriptionId) {
         if self.nodes[node].true_journal.is_some() {
             return;

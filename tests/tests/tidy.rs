@@ -103,6 +103,8 @@ fn nothing_outside_tests_unwraps() {
 fn an_unwrap_outside_tests_is_found() {
     let file = |text: &str| style::unwrap_complaints(&[made_up("a/src/x.rs", text)]).len();
     assert_eq!(file("fn a() { b().unwrap() }\n"), 1);
+    let harness = made_up("tests/src/real/x.rs", "fn a() { b().unwrap() }\n");
+    assert_eq!(style::unwrap_complaints(&[harness]).len(), 0, "tests alone call it");
     assert_eq!(
         file(
             "// b().unwrap()\nfn a() { \"c.unwrap()\"; unwrap(1) }\n#[cfg(test)]\nmod t { fn a() { b().unwrap() } }\n"
@@ -200,6 +202,11 @@ fn a_requirement_without_a_test_and_a_test_without_a_requirement_are_found() {
     assert_eq!(excused.len(), 2, "{excused:?}");
     let hollow = requirements::complaints(&tree("[[exception]]\nids = [\"AB-2\"]\nreason = \"\"\n"));
     assert_eq!(hollow.len(), 3, "a reason is needed: {hollow:?}");
+    let checked = made_up("tests/src/check.rs", "/// Holds (spec AB-2).\nfn a() {}\n");
+    let told = made_up("tests/src/node.rs", "/// Holds (spec AB-2).\nfn a() {}\n");
+    let with = |file: Source| Tree { files: [&tree("").files[..], &[file]].concat() };
+    assert_eq!(requirements::complaints(&with(checked)).len(), 2, "a checker of the simulator is a test");
+    assert_eq!(requirements::complaints(&with(told)).len(), 3, "other code is none");
     let stale = requirements::complaints(&tree("[[exception]]\nids = [\"AB-1\"]\nreason = \"x\"\n"));
     assert_eq!(stale.len(), 4, "AB-1 is tested and needs no exception: {stale:?}");
 }

@@ -162,7 +162,7 @@ fn a_crash_between_publishing_and_keeping_a_checkpoint_is_made_good() {
     assert_eq!(content(dir.path()), files);
 }
 
-// LOG-8
+// LOG-4, LOG-8
 #[test]
 fn a_journal_that_disagrees_with_the_log_is_a_fork_and_changes_nothing() {
     let dir = tempdir();

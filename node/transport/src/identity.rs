@@ -290,6 +290,7 @@ mod tests {
         assert_eq!(key_of(&spki_of(&identity.public_key())), Some(identity.public_key()));
     }
 
+    // KEY-1, TLS-1
     #[test]
     fn a_listener_refuses_a_weak_or_malformed_client_key() {
         let good = spki_of(&TlsIdentity::from_seed(&[1; 32]).public_key());
@@ -309,6 +310,7 @@ mod tests {
         }
     }
 
+    // TLS-2
     #[test]
     fn a_dialler_accepts_one_key_and_notes_any_other() {
         let key = |seed| TlsIdentity::from_seed(&[seed; 32]).public_key();

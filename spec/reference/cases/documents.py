@@ -203,6 +203,6 @@ def add_messages(book):
     for name, suffix, value in values:
         data = codec.encode(messages.MESSAGES[name], value)
         assert codec.decode(messages.MESSAGES[name], data, 1 << 20) == value
-        requirement = "ERR-2" if suffix == "-unknown" else "CODEC-1"
+        requirement = "ERR-2" if suffix == "-unknown" else "ERR-1" if name == "refused" else "CODEC-1"
         book.add(f"message/{name}", f"{name}{suffix}", requirement, "decode-record", {"type": name, "hex": data.hex()},
                  expect={"json": value}, note="bytes and JSON of one message")

@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use super::*;
 use crate::dial::DialError;
 
+// TLS-2
 #[tokio::test]
 async fn another_server_key_is_refused_by_a_typed_error_on_both_routes() {
     let (listener, dialler) = (listener_that(|_, _| true).await, dialler(2).await);
@@ -49,6 +50,7 @@ impl rustls::server::ResolvesServerCert for Chain {
     }
 }
 
+// TLS-1
 #[tokio::test]
 async fn a_listener_without_raw_keys_is_no_peer() {
     let dialler = dialler(2).await;
@@ -109,6 +111,7 @@ async fn tls_dial(
     }
 }
 
+// TLS-1
 #[tokio::test]
 async fn a_client_without_a_key_is_refused() {
     let listener = listener_that(|_, _| true).await;
@@ -146,6 +149,7 @@ const TLS12_HELLO: &[u8] = &[
     0x00, 0x08, 0x00, 0x0d, 0x00, 0x04, 0x00, 0x02, 0x08, 0x07,
 ];
 
+// TLS-1
 #[tokio::test]
 async fn tls_1_2_is_refused() {
     let listener = listener_that(|_, _| true).await;
