@@ -397,3 +397,6 @@ fn code_of(message: &Message) -> ErrorCode {
 
 /// An empty answer.
 const DONE: Message = Message { kind: MessageType::Done, payload: Vec::new() };
+
+#[cfg(test)]
+mod tests;
