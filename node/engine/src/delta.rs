@@ -172,11 +172,13 @@ pub struct TakeReport {
     /// Rows of the version that carry no token though the share has them: a name is missing or the day is none.
     pub without_token: Rows,
     /// A delta that changes nothing.
+    ///
+    /// Never for a full snapshot: there the caller compares `content` with that of the snapshot before.
     pub unchanged: bool,
     /// Whether an index was written.
     pub has_index: bool,
-    /// Over everything that leaves, in the source's order, under the provider's row key: equal digests mean that a
-    /// table without key has not changed.
+    /// Over what everything that leaves is made of, in the source's order, under the provider's row key and this policy:
+    /// equal digests mean that nothing has changed.
     pub content: [u8; 16],
     /// The columns that leave, without ids and tokens.
     pub columns: Vec<LeavingColumn>,

@@ -159,11 +159,12 @@ pub struct LandedCount {
 /// [`LandFault`] for whatever a lawful provider cannot have sent.
 pub fn check(blob: &Handle, limits: &Limits) -> Result<LandedTable, LandFault> {
     let (reader, schema) = open(blob, limits, Read::All)?;
-    let mut here = Ids::new(limits);
+    let mut here = Here::new(limits);
     let rows = for_each_batch(reader, limits.rows_max, |batch| {
         let plain = plain_batch(&batch, &schema)?;
-        here.insert_all(&plain, batch.first_row)
+        here.take_in(&plain, batch.first_row)
     })?;
+    here.settle()?;
     let tokens = schema.fields().get(1).is_some_and(|field| field.name() == TOKEN_COLUMN);
     let columns = schema.fields().iter().skip(1 + usize::from(tokens)).filter_map(|field| {
         Some(LeavingColumn { name: field.name().parse().ok()?, kind: column_type(field.data_type())? })
@@ -263,7 +264,7 @@ fn walk(
     mut see: impl FnMut(&RecordBatch, &[u32], u64) -> Result<(), LandFault>,
 ) -> Result<(), LandFault> {
     let (_, expected) = open(&chain.full.rows, limits, Read::All)?;
-    let mut newer = Ids::new(limits);
+    let mut newer = Newer { ids: HashSet::new(), max: limits.rows_max };
     let parts: Vec<&LandedPart> = std::iter::once(&chain.full).chain(&chain.deltas).collect();
     for (number, part) in parts.into_iter().enumerate().rev() {
         let (reader, schema) = open(&part.rows, limits, read)?;
@@ -271,18 +272,19 @@ fn walk(
         if found != expected {
             return Err(LandFault::ColumnsDiffer { part: number });
         }
-        let mut here = Ids::new(limits);
+        let mut here = Here::new(limits);
         for_each_batch(reader, limits.rows_max, |batch| {
             let plain = plain_batch(&batch, &schema)?;
-            here.insert_all(&plain, batch.first_row)?;
+            here.take_in(&plain, batch.first_row)?;
             let ids = row_ids(&plain);
             let rows = (0_u32..).zip(ids).filter(|(_, id)| !newer.ids.contains(id)).map(|(row, _)| row);
             see(&plain, &rows.collect::<Vec<_>>(), batch.first_row + 1)
         })?;
+        let here = here.settle()?;
         if number == 0 {
             break;
         }
-        newer.ids.extend(here.ids);
+        newer.ids.extend(here.into_iter().map(|(id, _)| id));
         if let Some(deletes) = &part.deletes {
             let (reader, schema) = open(deletes, limits, Read::Ids)?;
             for_each_batch(reader, limits.rows_max, |batch| {
@@ -295,30 +297,44 @@ fn walk(
     Ok(())
 }
 
-/// Row ids seen. The hasher is a keyed one: a peer chooses the ids.
-struct Ids {
+/// Row ids that newer snapshots wrote or deleted. The hasher is a keyed one: a peer chooses the ids.
+struct Newer {
     ids: HashSet<Id>,
     max: u64,
 }
 
-impl Ids {
-    fn new(limits: &Limits) -> Self {
-        Self { ids: HashSet::new(), max: limits.rows_max }
-    }
-
-    fn insert_all(&mut self, batch: &RecordBatch, first_row: u64) -> Result<(), LandFault> {
-        for (id, row) in row_ids(batch).zip(first_row + 1..) {
-            if !self.ids.insert(id) {
-                return Err(LandFault::IdTwice { row });
-            }
-        }
-        self.check()
-    }
-
+impl Newer {
     fn check(&self) -> Result<(), LandFault> {
-        let within = self.ids.len() as u64 <= self.max;
-        if within { Ok(()) } else { Err(LandFault::TooManyRows { max: self.max }) }
+        within(self.ids.len(), self.max)
     }
+}
+
+/// The ids of one file with their rows, to be sorted once: cheaper than a look-up for each.
+struct Here {
+    ids: Vec<(Id, u64)>,
+    max: u64,
+}
+
+impl Here {
+    const fn new(limits: &Limits) -> Self {
+        Self { ids: Vec::new(), max: limits.rows_max }
+    }
+
+    fn take_in(&mut self, batch: &RecordBatch, first_row: u64) -> Result<(), LandFault> {
+        self.ids.extend(row_ids(batch).zip(first_row + 1..));
+        within(self.ids.len(), self.max)
+    }
+
+    /// The file's ids, each once.
+    fn settle(mut self) -> Result<Vec<(Id, u64)>, LandFault> {
+        self.ids.sort_unstable_by_key(|(id, row)| (u128::from_be_bytes(*id), *row));
+        let twice = self.ids.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min();
+        twice.map_or(Ok(self.ids), |row| Err(LandFault::IdTwice { row }))
+    }
+}
+
+fn within(ids: usize, max: u64) -> Result<(), LandFault> {
+    if ids as u64 <= max { Ok(()) } else { Err(LandFault::TooManyRows { max }) }
 }
 
 fn row_ids(batch: &RecordBatch) -> impl Iterator<Item = Id> {

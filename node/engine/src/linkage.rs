@@ -109,9 +109,15 @@ fn put_name(raw: &str, out: &mut Packed) {
     if !raw.is_ascii() {
         return out.put(name(raw).as_bytes());
     }
-    for byte in raw.bytes().filter(u8::is_ascii_alphabetic) {
-        out.push(byte.to_ascii_uppercase());
-    }
+    // Every byte is written and only letters are kept: no branch depends on a letter.
+    out.put_with(raw.len(), |letters| {
+        let mut kept = 0;
+        for byte in raw.bytes() {
+            letters[kept] = byte.to_ascii_uppercase();
+            kept += usize::from(byte.is_ascii_alphabetic());
+        }
+        kept
+    });
 }
 
 fn append_fields(message: &mut Vec<u8>, fields: &[String; 3]) {
@@ -193,6 +199,9 @@ pub fn day(raw: &str, format: DateFormat) -> Option<String> {
 
 /// The number that the eight digits write.
 fn day_number(raw: &str, format: DateFormat) -> Option<u32> {
+    if let (DateFormat::Iso, &[a, b, c, d, b'-', e, f, b'-', g, h]) = (format, raw.as_bytes()) {
+        return digits_day([a, b, c, d, e, f, g, h]);
+    }
     let raw = raw.trim_ascii();
     let (year, month, day) = match format {
         DateFormat::Iso => {
@@ -235,6 +244,15 @@ fn is_time(rest: &str) -> bool {
 fn number(digits: &str, lengths: std::ops::RangeInclusive<usize>) -> Option<u32> {
     let well_formed = lengths.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     if well_formed { digits.parse().ok() } else { None }
+}
+
+/// The usual way to write a day, without the general way's splitting.
+fn digits_day(digits: [u8; 8]) -> Option<u32> {
+    let mut day = 0;
+    for digit in digits {
+        day = day * 10 + char::from(digit).to_digit(10)?;
+    }
+    is_day(day / 10_000, day / 100 % 100, day % 100).then_some(day)
 }
 
 const fn is_day(year: u32, month: u32, day: u32) -> bool {

@@ -38,6 +38,7 @@ impl Packed {
         self.bytes
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
         self.reserve(1);
         self.bytes[self.end] = byte;
@@ -49,6 +50,7 @@ impl Packed {
     }
 
     /// Puts `from[start..end]`.
+    #[inline]
     pub(crate) fn put_part(&mut self, from: &[u8], start: usize, end: usize) {
         let length = end - start;
         self.reserve(length);
@@ -60,12 +62,19 @@ impl Packed {
         self.end += length;
     }
 
+    /// Puts at most `most` bytes: as many of those it is handed as `fill` says it wrote.
+    pub(crate) fn put_with(&mut self, most: usize, fill: impl FnOnce(&mut [u8]) -> usize) {
+        self.reserve(most);
+        self.end += fill(&mut self.bytes[self.end..][..most]).min(most);
+    }
+
     /// Puts one part as [`cohortium_protocol::digest::keyed_id`] would: its length, then the part.
     pub(crate) fn put_framed(&mut self, part: &[u8]) {
         self.put(&(part.len() as u64).to_le_bytes());
         self.put(part);
     }
 
+    #[inline]
     fn reserve(&mut self, more: usize) {
         let needed = self.end + more + SHORT;
         if needed > self.bytes.len() {
