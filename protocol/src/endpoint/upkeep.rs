@@ -53,9 +53,14 @@ impl Endpoint {
         self.reopen_wraps();
     }
 
-    /// When to send `Input::Tick` at the latest.
+    /// When to send `Input::Tick` at the latest. After a tick it lies ahead; a node whose journal failed sleeps.
     pub fn poll_wake(&self) -> Option<Millis> {
-        let retries = self.rooms.values().flat_map(|room| room.retry_at.values().copied());
+        if self.failed {
+            return None;
+        }
+        // A landing whose rest is over and whose peer is not there begins when the peer comes.
+        let now = self.cx().mono;
+        let retries = self.rooms.values().flat_map(|room| room.retry_at.values().copied()).filter(|at| *at > now);
         let upkeep = self.last_upkeep.plus(UPKEEP_EVERY);
         retries.chain(self.next_greeting_deadline()).chain([upkeep]).min()
     }
