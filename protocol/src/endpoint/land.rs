@@ -432,7 +432,7 @@ impl Endpoint {
             Waiting::Hello(_)
             | Waiting::Document(_)
             | Waiting::ServeListing { .. }
-            | Waiting::Run { .. }
+            | Waiting::Run(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. } => true,
         });

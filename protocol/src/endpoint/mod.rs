@@ -118,7 +118,7 @@ enum Waiting {
     Listing { consortium: ConsortiumId, subscription: SubscriptionId },
     Check { consortium: ConsortiumId, subscription: SubscriptionId },
     ServeListing { consortium: ConsortiumId, snapshot: SnapshotId },
-    Run { consortium: ConsortiumId, share: ShareId, terms: crate::digest::DocumentDigest },
+    Run(Box<io::RunPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
 }
@@ -357,7 +357,7 @@ impl Endpoint {
                 Waiting::Listing { .. }
                 | Waiting::Check { .. }
                 | Waiting::ServeListing { .. }
-                | Waiting::Run { .. }
+                | Waiting::Run(_)
                 | Waiting::LinkageKey { .. }
                 | Waiting::LinkageWrap { .. },
             )

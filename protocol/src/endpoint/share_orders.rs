@@ -11,7 +11,7 @@ use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor, RunFault};
 use crate::record::listing::BlobRef;
 use crate::record::manifest::{ContentLabel, Manifest};
-use crate::record::order::Unchecked;
+use crate::record::order::{OptOutEntry, Unchecked};
 use crate::record::revocation::{Change, Revocation};
 use crate::record::share::{Content, Form, Linkage, Share};
 use crate::rule::charter_in_force::strict_enough;
@@ -234,13 +234,10 @@ impl Endpoint {
         let now = self.cx().wall;
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Ok((dataset, terms)) = may_run(room, now, share).map(|(d, s)| (d.clone(), s.clone())) else { return };
-        let epoch = match &terms.content {
-            Content::Table { linkage: Linkage::Token, .. } => match held_epoch(room) {
-                Some(epoch) => Some(epoch),
-                None => return self.run_failed(consortium, share, RunFault::NoLinkageKey),
-            },
-            Content::Table { .. } | Content::UncheckedFiles => None,
-        };
+        let epoch = epoch_of(room, &terms);
+        if epoch.is_none() && links(&terms) {
+            return self.run_failed(consortium, share, RunFault::NoLinkageKey);
+        }
         let Some(offer) = room.state.offers.get(&share) else { return };
         let keyed = !dataset.key.is_empty();
         let previous = offer
@@ -248,16 +245,16 @@ impl Endpoint {
             .filter(|stated| stated.manifest.linkage.as_ref().map(|statement| statement.epoch) == epoch)
             .filter(|stated| stated.index.is_some() == keyed)
             .map(|stated| (stated.manifest.listing, stated.index));
-        let opted_out = room.state.opted_out.get(&dataset.dataset).into_iter().flatten().copied().collect();
+        let opted_out = opted_out(room, &dataset);
         room.running.insert(share);
-        let digest = offer.terms;
         let plan = Box::new(RunPlan { consortium, dataset, share: terms, opted_out, previous, epoch });
-        let ticket = self.ticket(Waiting::Run { consortium, share, terms: digest });
+        let ticket = self.ticket(Waiting::Run(plan.clone()));
         self.after(consortium, Effect::Run { ticket, plan });
     }
 
     pub(super) fn run_ended(&mut self, ticket: Ticket, end: RunEnd) {
-        let Some(Waiting::Run { consortium, share, terms }) = self.waiting.remove(&ticket) else { return };
+        let Some(Waiting::Run(plan)) = self.waiting.remove(&ticket) else { return };
+        let (consortium, share) = (plan.consortium, plan.share.share);
         let now = self.cx().wall;
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.running.remove(&share);
@@ -266,8 +263,10 @@ impl Endpoint {
             RunEnd::Failed(fault) => self.run_failed(consortium, share, fault),
             RunEnd::Taken(taken) => {
                 // Whatever changed meanwhile (a halt, new terms, a patient who opted out) makes this run void.
-                let stands = may_run(room, now, share).is_ok()
-                    && room.state.offers.get(&share).is_some_and(|offer| offer.terms == terms);
+                let stands = may_run(room, now, share).is_ok_and(|(dataset, terms)| {
+                    let same = *dataset == plan.dataset && *terms == plan.share;
+                    same && opted_out(room, dataset) == plan.opted_out && epoch_of(room, terms) == plan.epoch
+                });
                 if stands {
                     self.state_snapshot(consortium, share, *taken);
                 } else {
@@ -341,6 +340,20 @@ fn may_run(room: &Room, now: UnixMillis, share: ShareId) -> Result<(&Dataset, &S
         Some(why) => Err(OrderFault::OutOfOrder { why }),
         None => Ok((dataset, terms)),
     }
+}
+
+/// Who has opted out of a dataset, as of now.
+fn opted_out(room: &Room, dataset: &Dataset) -> Vec<OptOutEntry> {
+    room.state.opted_out.get(&dataset.dataset).into_iter().flatten().copied().collect()
+}
+
+fn links(terms: &Share) -> bool {
+    matches!(terms.content, Content::Table { linkage: Linkage::Token, .. })
+}
+
+/// The epoch of the key that a run under these terms makes tokens with.
+fn epoch_of(room: &Room, terms: &Share) -> Option<u32> {
+    if links(terms) { held_epoch(room) } else { None }
 }
 
 /// The charter's linkage epoch, if its key is held here.
