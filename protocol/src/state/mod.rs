@@ -261,10 +261,14 @@ impl State {
         let Some(merged) = merged.into_iter().find(|known| known.digest == version.digest).cloned() else { return };
         let operator = merged.charter.operator().0.clone();
         for (name, party) in &merged.charter.roster {
-            if self.joining.get(name).is_some_and(|known| known.record.root == party.root)
-                && let Some(known) = self.joining.remove(name)
-            {
+            let joining = self.joining.get(name).filter(|known| known.record.root == party.root).cloned();
+            let Some(known) = joining else { continue };
+            if self.is_newer_record(&known.record) {
                 self.records.insert(name.clone(), known);
+            }
+            // One that is only proposed may have to be proposed again.
+            if in_force {
+                self.joining.remove(name);
             }
         }
         let document = Arc::new(Document::Charter(merged.signed.clone()));
@@ -298,13 +302,14 @@ impl State {
         }
     }
 
-    /// A party that has nothing yet gets the whole chain first, so that it can check what comes.
+    /// A party first gets what it lacks of the chain, so that it can check what comes: all of it at the beginning, and
+    /// what came into force without it after a proposal with it came to nothing.
     fn send_charter(&mut self, name: &Name, document: &Arc<Document>) {
         let chain: Vec<Arc<Document>> =
             self.charters.chain().iter().map(|version| Arc::new(Document::Charter(version.signed.clone()))).collect();
         let mailbox = self.mail.entry(name.clone()).or_default();
-        if mailbox.is_empty() {
-            for earlier in chain {
+        for earlier in chain.into_iter().filter(|earlier| earlier != document) {
+            if !mailbox.holds(&earlier) {
                 mailbox.push(earlier);
             }
         }

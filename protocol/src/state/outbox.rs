@@ -22,6 +22,11 @@ impl Mailbox {
         self.outgoing.get(usize::try_from(index).ok()?)
     }
 
+    /// Whether exactly this document is or was for the peer.
+    pub fn holds(&self, document: &Arc<Document>) -> bool {
+        self.outgoing.contains(document)
+    }
+
     /// How many documents there are for the peer since the first.
     pub fn len(&self) -> u64 {
         u64::try_from(self.outgoing.len()).unwrap_or(u64::MAX)
