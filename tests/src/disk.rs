@@ -101,10 +101,6 @@ impl Disk {
         self.blobs.insert(blob.digest, bytes);
     }
 
-    pub(crate) fn all_blobs(&self) -> impl Iterator<Item = (&BlobDigest, &BlobBytes)> {
-        self.blobs.iter()
-    }
-
     pub(crate) fn listing(&self, blob: BlobRef) -> Option<Listing> {
         codec::decode(self.blob(blob.digest)?, LISTING_BYTES_MAX).ok()
     }

@@ -122,7 +122,6 @@ impl World {
         let Some(asked) = self.net.asks.get_mut(&ask).filter(|ask| ask.open) else { return };
         asked.open = false;
         let link = asked.link;
-        let Some(consumer) = self.net.peer(link, node) else { return };
         let Some(stored) = self.nodes[node].disk.blob(blob.digest).cloned() else {
             return self.answer_later(link, ask, Answer::Lost);
         };
@@ -133,7 +132,7 @@ impl World {
         let slow = !self.calm && self.dice.percent(15);
         let (pieces, pace) = if slow { (self.dice.between(4, 12), self.dice.between(200, 900)) } else { (2, self.dice.between(1, 30)) };
         let flow = self.number();
-        let moving = Flow { ask, provider: node, consumer, subscription, bytes, pieces, sent: 0, pace, denied: None };
+        let moving = Flow { ask, provider: node, subscription, bytes, pieces, sent: 0, pace, denied: None };
         self.net.flows.insert(flow, moving);
         self.soon(1, Event::Piece { flow });
     }
@@ -224,7 +223,7 @@ impl World {
         }
         if end == 0 {
             let after = if self.calm { 500 } else { self.dice.between(200, 5000) };
-            self.soon(after, Event::Dial { node });
+            self.dial_soon(node, after);
         }
     }
 
@@ -310,6 +309,7 @@ impl World {
         }
         found.disk.sweep(&named);
         self.check_current(node);
+        self.feed(node, life, Input::Swept { whole: true });
     }
 
     fn linkage(&mut self, node: usize, effect: Effect) {
@@ -379,7 +379,11 @@ impl World {
             let Some(source) = self.nodes[node].sources.get_mut(&dataset) else { return };
             if source.files.is_empty() {
                 let row = worker::Row { patient: narrow(patient), measure: narrow(measure) };
-                if fresh { drop(source.rows.insert(narrow(place), row)) } else { drop(source.rows.remove(&narrow(place))) }
+                if fresh {
+                    source.rows.insert(narrow(place), row);
+                } else {
+                    source.rows.remove(&narrow(place));
+                }
             } else {
                 let path = format!("f{:02}", place % 6);
                 let bytes = format!("file {measure} {patient}").into_bytes();

@@ -57,7 +57,6 @@ pub(crate) struct Ask {
 pub(crate) struct Flow {
     pub(crate) ask: u64,
     pub(crate) provider: usize,
-    pub(crate) consumer: usize,
     pub(crate) subscription: SubscriptionId,
     pub(crate) bytes: Vec<u8>,
     pub(crate) pieces: u64,

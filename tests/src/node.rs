@@ -99,6 +99,8 @@ pub(crate) struct Node {
     /// Runs under way.
     pub(crate) making: u32,
     pub(crate) sweep_wanted: bool,
+    /// Whether a dial is due.
+    pub(crate) dialling: bool,
     pub(crate) truths: BTreeMap<ShareId, Truth>,
     /// When the next tick is due, in simulated time.
     pub(crate) tick_at: Option<u64>,
@@ -139,6 +141,7 @@ impl Node {
             sources: BTreeMap::new(),
             making: 0,
             sweep_wanted: false,
+            dialling: false,
             truths: BTreeMap::new(),
             tick_at: None,
             synced_at: 0,

@@ -7,7 +7,7 @@ use cohortium_protocol::code::MessageType;
 use cohortium_protocol::ident::{ConsortiumId, Name, Nonce};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::limits::NODE_RECORD_VALIDITY_MAX;
-use cohortium_protocol::message::join::{Join, JoinAck, prove, secret_digest};
+use cohortium_protocol::message::join::{Join, JoinAck, prove, secret_digest, secret_id};
 use cohortium_protocol::quantity::AnonymityK;
 use cohortium_protocol::record::charter::{
     Charter, CharterFields, CharterKind, LandedRows, LinkageTerms, Party, PartyKind, ReleasePolicy, Terms,
@@ -106,8 +106,7 @@ impl World {
         for role in [Role::DataSteward, Role::PrivacyOfficer, Role::DataScientist] {
             let found = &self.nodes[node];
             let until = found.clock.wall(self.now).plus(Seconds(300 * 24 * 3600));
-            let admin = found.orderer(Role::SiteAdministrator).key.clone();
-            let person = found.enrol(self.consortium, found.orderer(role), until, &admin);
+            let person = found.enrol(self.consortium, found.orderer(role), until, &found.secrets.root);
             self.order(node, (Command::EnrolPerson(person), ADMIN), Role::SiteAdministrator);
         }
     }
@@ -164,7 +163,7 @@ impl World {
         if self.calm {
             return;
         }
-        let next = self.dice.between(20, 1500);
+        let next = self.dice.between(10, 700);
         self.soon(next, Event::Person);
         for _ in 0..6 {
             if self.somebody_acts() {
@@ -198,9 +197,13 @@ impl World {
     }
 
     fn wish(&mut self, node: usize) -> Option<Wish> {
+        // First of all hospitals must be in.
+        let binds = self.state(node).charters.binding(&self.nodes[node].name).is_some_and(|version| version.charter.version > 1);
+        let joins = if binds && !self.dice.percent(10) { 22 } else { 90 };
         match self.dice.below(100) {
             0..10 if node == OPERATOR => self.wish_token(),
             10..22 if node == OPERATOR => self.wish_charter(),
+            n if n < joins && node != OPERATOR => self.wish_signature(node),
             0..22 => self.wish_signature(node),
             22..27 => self.wish_confirmation(node),
             27..32 => self.wish_linkage(node),
@@ -227,7 +230,7 @@ impl World {
         fields.version += 1;
         fields.previous = Some(head.digest);
         fields.at = self.nodes[OPERATOR].clock.wall(self.now);
-        let joining: Vec<(Name, _)> = state.joining.iter().map(|(name, record)| (name.clone(), record.root)).collect();
+        let joining: Vec<(Name, _)> = state.joining.iter().map(|(name, known)| (name.clone(), known.record.root)).collect();
         let admits = !joining.is_empty() && self.dice.percent(90);
         if !admits && !self.dice.percent(15) {
             return None;
@@ -324,9 +327,9 @@ impl World {
         let record = found.secrets.record(self.consortium, &found.name, 1, now, runs);
         let keys = (self.nodes[OPERATOR].secrets.tls.public(), found.secrets.tls.public(), found.secrets.root.public());
         let proof = prove(secret, &keys.0, &keys.1, &keys.2);
-        let join = Join { consortium: self.consortium, secret, proof, record };
+        let join = Join { consortium: self.consortium, secret: secret_id(secret), proof, record };
         let message = Message { kind: MessageType::Join, payload: codec::encode(&join) };
-        let admitted = self.nodes[OPERATOR].endpoint.expects_joins();
+        let admitted = self.nodes[OPERATOR].endpoint.expects_joins(self.nodes[OPERATOR].clock.wall(self.now));
         let link = self.open_link(node, Protocol::Join, admitted);
         let wait = self.net.links.get(&link).map_or(1, |link| link.latency) + 1;
         self.join_frame(node, link, wait, message);
@@ -351,7 +354,9 @@ impl World {
         if !stands || ack.record.verify(&[self.operator_root]).is_err() {
             return self.complain("the operator answers a join with documents that do not stand".to_owned());
         }
-        let own = self.state(OPERATOR).records.get(&self.nodes[node].name).map(|known| known.signed.clone());
+        let state = self.state(OPERATOR);
+        let (joining, name) = (state.joining.get(&self.nodes[node].name), &self.nodes[node].name);
+        let own = joining.or_else(|| state.records.get(name)).map(|known| known.signed.clone());
         let Some(own) = own else { return self.complain("a joined hospital's record is not kept".to_owned()) };
         let placeholder = Node::new("x".parse().expect("a letter"), self.consortium, self.operator_root, &mut self.dice);
         let mut found = std::mem::replace(&mut self.nodes[node], placeholder);

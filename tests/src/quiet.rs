@@ -70,10 +70,10 @@ impl World {
             .flat_map(|head| head.charter.roster.iter().map(|(name, party)| (name.clone(), party.root)))
             .filter(|(name, _)| *name != state.party)
             .collect();
+        for (party, root) in roots {
+            self.order(node, (Command::ConfirmRoot { party, root }, OFFICER), Role::PrivacyOfficer);
+        }
         if let Some(terms) = makes {
-            for (party, root) in roots {
-                self.order(node, (Command::ConfirmRoot { party, root }, OFFICER), Role::PrivacyOfficer);
-            }
             self.order(node, (Command::WrapLinkageKey { epoch: terms.epoch }, OFFICER), Role::PrivacyOfficer);
         }
     }

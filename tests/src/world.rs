@@ -240,7 +240,7 @@ impl World {
         self.check_start(node);
         self.feed(node, life, Input::Tick);
         if node != OPERATOR {
-            self.soon(10, Event::Dial { node });
+            self.dial_soon(node, 10);
         }
     }
 
@@ -291,17 +291,25 @@ impl World {
         self.feed(node, life, Input::Disconnected { conn: ConnId(id) });
         if end == 0 && protocol == Protocol::Main {
             let after = if self.calm { 200 } else { self.dice.between(100, 5000) };
+            self.dial_soon(node, after);
+        }
+    }
+
+    pub(crate) fn dial_soon(&mut self, node: usize, after: u64) {
+        if !self.nodes[node].dialling {
+            self.nodes[node].dialling = true;
             self.soon(after, Event::Dial { node });
         }
     }
 
     fn dial(&mut self, node: usize) {
+        self.nodes[node].dialling = false;
         let idle = !self.nodes[node].is_on() || self.nodes[node].outlaw || self.net.believes(node);
         if idle {
             return;
         }
         if !self.nodes[OPERATOR].is_on() {
-            return self.soon(1000, Event::Dial { node });
+            return self.dial_soon(node, 1000);
         }
         let tls = self.nodes[node].secrets.tls.public();
         let admitted = self.nodes[OPERATOR].endpoint.admitted().contains(&tls);

@@ -33,17 +33,19 @@ pub struct Plan<'a> {
     pub way: Way,
     /// Which member makes the linkage key, if any.
     pub key_maker: Option<&'a str>,
+    /// The folder that all homes are made in; the system's for temporary files without it.
+    pub within: Option<&'a Path>,
 }
 
 impl<'a> Plan<'a> {
     /// One member, `north`, over QUIC.
     pub const fn pair(program: &'a str) -> Self {
-        Self { program, members: &["north"], way: Way::Quic, key_maker: None }
+        Self { program, members: &["north"], way: Way::Quic, key_maker: None, within: None }
     }
 
     /// One member, `north`, over TCP through a relay.
     pub const fn relayed(program: &'a str) -> Self {
-        Self { program, members: &["north"], way: Way::Relayed, key_maker: None }
+        Self { program, members: &["north"], way: Way::Relayed, key_maker: None, within: None }
     }
 }
 
@@ -68,7 +70,7 @@ impl Network {
     /// # Panics
     /// When anything of it does not come about.
     pub fn new(plan: Plan<'_>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = plan.within.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
         let address: SocketAddr = ([127, 0, 0, 1], free_port().unwrap()).into();
         let mut op = Site::new("op", dir.path(), plan.program);
         let listen = address.to_string();
