@@ -1,0 +1,157 @@
+//! What a journal entry is about: the digest of the document it holds, and the ids that it names.
+
+use std::collections::BTreeSet;
+
+use cohortium_protocol::digest::DocumentDigest;
+use cohortium_protocol::ident::{DatasetId, ShareId, SnapshotId, SubscriptionId};
+use cohortium_protocol::key::signed::Signed;
+use cohortium_protocol::record::journal_entry::Act;
+use cohortium_protocol::record::order::Command;
+
+/// An id of a thing: a share, dataset or subscription (16 bytes), or a snapshot or document (32 bytes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// Random bytes.
+    Random([u8; 16]),
+    /// A digest.
+    Digest([u8; 32]),
+}
+
+impl Subject {
+    /// The id itself.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Random(bytes) => bytes,
+            Self::Digest(bytes) => bytes,
+        }
+    }
+}
+
+impl From<ShareId> for Subject {
+    fn from(id: ShareId) -> Self {
+        Self::Random(id.0)
+    }
+}
+
+impl From<DatasetId> for Subject {
+    fn from(id: DatasetId) -> Self {
+        Self::Random(id.0)
+    }
+}
+
+impl From<SubscriptionId> for Subject {
+    fn from(id: SubscriptionId) -> Self {
+        Self::Random(id.0)
+    }
+}
+
+impl From<SnapshotId> for Subject {
+    fn from(id: SnapshotId) -> Self {
+        Self::Digest(id.0)
+    }
+}
+
+impl From<DocumentDigest> for Subject {
+    fn from(digest: DocumentDigest) -> Self {
+        Self::Digest(digest.0)
+    }
+}
+
+/// The digest of the signed document that the entry holds, if it holds one.
+pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
+    match act {
+        Act::Order(signed) => Some(signed.digest()),
+        Act::Person(signed) => Some(signed.digest()),
+        Act::Charter(signed) => Some(signed.digest()),
+        Act::NodeRecord(record) | Act::JoinAsked { record, .. } => Some(record.digest()),
+        Act::Invitation(signed) => Some(signed.digest()),
+        Act::Acceptance(signed) => Some(signed.digest()),
+        Act::Standing(signed) => Some(signed.digest()),
+        Act::Revocation(signed) => Some(signed.digest()),
+        Act::Manifest(signed) => Some(signed.digest()),
+        Act::Receipt(signed) => Some(signed.digest()),
+        Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::Began { .. }
+        | Act::SnapshotTaken { .. }
+        | Act::SnapshotFailed { .. }
+        | Act::LinkageKeyHeld { .. }
+        | Act::Served { .. }
+        | Act::PeerRefused { .. }
+        | Act::DocumentRefused { .. }
+        | Act::DocumentKnown
+        | Act::SnapshotUnwanted { .. }
+        | Act::Erased { .. } => None,
+    }
+}
+
+/// The ids that the entry names. A document that cannot be read names none.
+pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
+    match act {
+        Act::Order(signed) => signed.claimed().map(|order| of_command(&order.command)).unwrap_or_default(),
+        // The same version comes again with more signatures.
+        Act::Charter(signed) => [signed.digest().into()].into(),
+        Act::Invitation(signed) => signed
+            .claimed()
+            .map(|said| [said.subscription.into(), said.share.share.into(), said.share.dataset.into()].into())
+            .unwrap_or_default(),
+        Act::Acceptance(signed) => {
+            signed.claimed().map(|said| [said.subscription.into(), said.invitation.into()].into()).unwrap_or_default()
+        }
+        Act::Standing(signed) => signed.claimed().map(|said| [said.subscription.into()].into()).unwrap_or_default(),
+        Act::Revocation(signed) => signed.claimed().map(|said| [said.subscription.into()].into()).unwrap_or_default(),
+        Act::Manifest(signed) => {
+            let snapshot = signed.digest();
+            signed.claimed().map(|said| [said.share.into(), snapshot.into()].into()).unwrap_or_default()
+        }
+        Act::Receipt(signed) => {
+            signed.claimed().map(|said| [said.subscription.into(), said.snapshot.into()].into()).unwrap_or_default()
+        }
+        Act::SnapshotTaken { share, snapshot, .. } => [(*share).into(), (*snapshot).into()].into(),
+        Act::SnapshotFailed { share, .. } => [(*share).into()].into(),
+        Act::Served { subscription, .. } => [(*subscription).into()].into(),
+        Act::Erased { subscription, snapshot } | Act::SnapshotUnwanted { subscription, snapshot, .. } => {
+            [(*subscription).into(), (*snapshot).into()].into()
+        }
+        Act::Began { .. }
+        | Act::Person(_)
+        | Act::NodeRecord(_)
+        | Act::JoinAsked { .. }
+        | Act::LinkageWrap(_)
+        | Act::LinkageKeyHeld { .. }
+        | Act::PeerRefused { .. }
+        | Act::DocumentRefused { .. }
+        | Act::DocumentKnown => BTreeSet::new(),
+    }
+}
+
+fn of_command(command: &Command) -> BTreeSet<Subject> {
+    match command {
+        Command::ProposeCharter(charter) => [Signed::unsigned(charter).digest().into()].into(),
+        Command::SignCharter(digest) => [(*digest).into()].into(),
+        Command::DefineDataset(dataset) => [dataset.dataset.into()].into(),
+        Command::DefineShare(share) => [share.share.into(), share.dataset.into()].into(),
+        Command::ApproveShare { share, .. } | Command::TakeSnapshot { share } | Command::Preview { share } => {
+            [(*share).into()].into()
+        }
+        Command::Invite { share, subscription, .. } => [(*share).into(), (*subscription).into()].into(),
+        Command::AnswerInvitation { subscription, invitation, .. } => {
+            [(*subscription).into(), (*invitation).into()].into()
+        }
+        Command::RollBack { subscription, snapshot } => [(*subscription).into(), (*snapshot).into()].into(),
+        Command::SetStanding { subscription, .. }
+        | Command::ChangeSubscription { subscription, .. }
+        | Command::Prune { subscription, .. }
+        | Command::ReadLanded { subscription }
+        | Command::Export { subscription } => [(*subscription).into()].into(),
+        Command::OptOut { dataset, .. } => [(*dataset).into()].into(),
+        Command::EnrolPerson(_)
+        | Command::IssueJoinToken { .. }
+        | Command::ConfirmRoot { .. }
+        | Command::MakeLinkageKey { .. }
+        | Command::WrapLinkageKey { .. }
+        | Command::Import { .. }
+        | Command::Profile
+        | Command::Stop
+        | Command::Start => BTreeSet::new(),
+    }
+}
