@@ -55,8 +55,11 @@ pub enum Request {
         /// The order.
         order: Box<Signed<Order>>,
     },
-    /// The columns of a source, looked at in the worker: names and types, nothing of its rows.
+    /// The columns of a source, looked at in the worker: names and types, nothing of its rows. The order is a
+    /// `Command::Profile`.
     Profile {
+        /// The order.
+        order: Box<Signed<Order>>,
         /// The source.
         source: Source,
     },
@@ -77,20 +80,30 @@ pub enum Request {
         from: u64,
         /// How many at most (1,000 a call).
         limit: u32,
+        /// Only those that hold or name the one id that begins so: at least 8 hexadecimal digits of the id of a share,
+        /// dataset, subscription or snapshot, or of a document's digest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<String>,
     },
-    /// Write what a subscription's consumer lacks into a new folder, to be carried by hand.
-    Export {
+    /// The first journal entries (1,000 at most) that hold or name the one id that begins so. Answered like `History`.
+    Find {
         /// The consortium.
         consortium: ConsortiumId,
-        /// The subscription.
-        subscription: SubscriptionId,
+        /// At least 8 hexadecimal digits.
+        id: String,
+    },
+    /// Write what a subscription's consumer lacks into a new folder, to be carried by hand. The order is a
+    /// `Command::Export`.
+    Export {
+        /// The order.
+        order: Box<Signed<Order>>,
         /// An absolute path that does not exist yet.
         folder: String,
     },
-    /// Take in a folder that a provider exported.
+    /// Take in a folder that a provider exported. The order is a `Command::Import`.
     Import {
-        /// The consortium.
-        consortium: ConsortiumId,
+        /// The order.
+        order: Box<Signed<Order>>,
         /// The folder.
         folder: String,
     },
@@ -149,7 +162,7 @@ pub enum Reply {
     Columns(Vec<Column>),
     /// To `OptOutEntry`.
     OptOutEntry(OptOutEntry),
-    /// To `History`.
+    /// To `History` and `Find`.
     History(Vec<(u64, JournalEntry)>),
     /// To `Export`.
     Exported {

@@ -21,7 +21,7 @@ use crate::driver::books::BookFault;
 use crate::driver::core::{Core, CoreParts};
 use crate::driver::entry::{self, EnterFault};
 use crate::driver::hands::Hands;
-use crate::driver::keys::Keys;
+use crate::driver::keys::{Keys, SecretMissing};
 use crate::driver::queue::{Event, Queue};
 use crate::driver::shown::Shown;
 use crate::home::{self, Home, HomeFault};
@@ -58,10 +58,7 @@ pub enum DaemonFault {
     /// The keystore.
     Keystore(KeystoreFault),
     /// The keystore lacks a secret that every node has.
-    SecretMissing {
-        /// Its name.
-        name: String,
-    },
+    SecretMissing(SecretMissing),
     /// The store of blobs.
     Blobs(BlobFault),
     /// A journal.
@@ -81,7 +78,7 @@ impl fmt::Display for DaemonFault {
         match self {
             Self::Home(fault) => fault.fmt(f),
             Self::Keystore(fault) => fault.fmt(f),
-            Self::SecretMissing { name } => write!(f, "the keystore has no secret {name}"),
+            Self::SecretMissing(fault) => fault.fmt(f),
             Self::Blobs(fault) => fault.fmt(f),
             Self::Journal(fault) => fault.fmt(f),
             Self::Enter(fault) => fault.fmt(f),
@@ -97,7 +94,7 @@ impl std::error::Error for DaemonFault {
         match self {
             Self::Home(fault) => Some(fault),
             Self::Keystore(fault) => Some(fault),
-            Self::SecretMissing { .. } => None,
+            Self::SecretMissing(fault) => Some(fault),
             Self::Blobs(fault) => Some(fault),
             Self::Journal(fault) => Some(fault),
             Self::Enter(fault) => Some(fault),
@@ -120,6 +117,7 @@ macro_rules! from_faults {
 from_faults! {
     Home: HomeFault,
     Keystore: KeystoreFault,
+    SecretMissing: SecretMissing,
     Blobs: BlobFault,
     Journal: BookFault,
     Enter: EnterFault,
@@ -133,6 +131,7 @@ from_faults! {
 /// [`DaemonFault`]; everything that had started is stopped again.
 pub fn run(settings: Settings) -> Result<(), DaemonFault> {
     telemetry::start(settings.config.log);
+    leave_no_trace().map_err(DaemonFault::Runtime)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -150,6 +149,17 @@ pub fn run(settings: Settings) -> Result<(), DaemonFault> {
     // A blocking read of a device that hangs must not hold the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// No core file, and no other process of this user may look into this one's memory: keys and rows are in it.
+///
+/// # Errors
+/// What the system said.
+fn leave_no_trace() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 /// A daemon that runs in this process.
@@ -177,7 +187,7 @@ impl Running {
     /// [`DaemonFault`]; everything that had started is stopped again.
     pub async fn start(settings: Settings) -> Result<Self, DaemonFault> {
         let Settings { home, keystore, config, worker_program } = settings;
-        let blobs = BlobStore::open(&home.blobs(), &home::blobs_key(&keystore))?;
+        let blobs = BlobStore::open_reserving(&home.blobs(), &home::blobs_key(&keystore), config.reserve)?;
         let keys = Keys::new(keystore)?;
         let identity = keys.tls_identity()?;
         let memberships = home.memberships()?;
@@ -196,10 +206,13 @@ impl Running {
         let core = Core::new(CoreParts { hands: Arc::clone(&hands), shown: shown.clone(), events });
         let core = tokio::spawn(core.run());
         let dialler = net::Dialler::new(transport.clone(), queue.clone(), &config);
+        // Until every consortium has entered, a sweep would take the blobs of those that have not for unnamed.
+        let entering = hands.making.clone().read_owned().await;
         for (membership, entrance) in memberships.iter().zip(entrances) {
             entry::announce(&queue, &hands, entrance).await;
             dialler.dial(membership);
         }
+        drop(entering);
         let (shutdown_tx, shutdown) = watch::channel(false);
         let services = vec![
             tokio::spawn(net::accept(transport.clone(), queue.clone())),
@@ -265,5 +278,18 @@ impl Running {
         self.core.abort();
         self.shown.clear();
         tracing::info!(event = "stopped");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_leaves_no_core_and_cannot_be_looked_into() {
+        use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+        leave_no_trace().unwrap();
+        assert_eq!(getrlimit(Resource::Core).current, Some(0));
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
     }
 }

@@ -65,7 +65,7 @@ fn joining(state: &State) -> BTreeMap<Name, Joining> {
         root: record.root.to_string(),
         fingerprint: record.root.fingerprint(),
     };
-    state.joining.iter().map(|(name, record)| (name.clone(), view(record))).collect()
+    state.joining.iter().map(|(name, known)| (name.clone(), view(&known.record))).collect()
 }
 
 fn persons(state: &State) -> Vec<PersonView> {

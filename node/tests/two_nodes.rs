@@ -163,6 +163,36 @@ impl Pair {
     }
 }
 
+impl Pair {
+    /// A folder whose papers were changed is refused before any place of the provider's documents is used up, and an
+    /// order to take it in is a data steward's.
+    fn only_whole_papers_are_taken(&self, folder: &Path) {
+        let documents = folder.join("documents.bin");
+        let good = fs::read(&documents).unwrap();
+        let mut doubled = good.clone();
+        doubled.extend_from_slice(&good);
+        for bent in [doubled, Vec::new()] {
+            fs::write(&documents, bent).unwrap();
+            let (code, said) = self.op.try_do(&["share", "import", &text(folder)]).unwrap_err();
+            assert!(code == 5 && said.contains("documents"), "{code} {said}");
+        }
+        fs::write(&documents, good).unwrap();
+        self.op.refuses_an_auditor(&[&["share", "import", &text(folder)]]);
+    }
+}
+
+impl Node {
+    /// Every one of these acts is a person's order, and needs a role that an auditor does not have.
+    fn refuses_an_auditor(&self, acts: &[&[&str]]) {
+        self.tell(&["person", "key", "aud", "--no-passphrase"]);
+        self.tell(&["person", "add", "aud", "--role", "auditor"]);
+        for act in acts {
+            let (code, said) = self.try_do(&[&["--as", "aud"], *act].concat()).unwrap_err();
+            assert_eq!(code, 3, "{act:?}: {said}");
+        }
+    }
+}
+
 impl Node {
     fn wait_for_state(&self, wanted: &str) {
         let started = Instant::now();
@@ -211,6 +241,48 @@ fn a_table_travels_full_and_as_a_delta_and_its_identifier_does_not() {
 }
 
 #[test]
+fn what_happened_to_one_thing_is_found_also_after_a_kill_and_without_the_index() {
+    let mut pair = Pair::new();
+    let csv = pair.csv(0..50, 140);
+    pair.share(&["--csv", &text(&csv), "--key", "eid", "--patient", "eid"], &[]);
+    pair.north.tell(&["share", "take", "los"]);
+    pair.op.landed(1);
+    let whats = |history: &Value| -> Vec<String> {
+        history.as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap().to_owned()).collect()
+    };
+    let los = whats(&pair.north.tell(&["history", "--about", "los"]));
+    assert!(los.iter().any(|what| what == "order") && los.iter().any(|what| what == "manifest"), "{los:?}");
+    assert!(!los.iter().any(|what| what == "charter" || what == "began"), "{los:?}");
+    let list = pair.op.tell(&["subscription", "list"]);
+    let snapshot = list[0]["snapshots"][0]["snapshot"].as_str().unwrap().to_owned();
+    let seen = |op: &Node| {
+        let shown = op.tell(&["show", &snapshot[..12]]);
+        assert_eq!((shown["title"].as_str(), shown["digest"].as_str()), (Some("manifest"), Some(snapshot.as_str())));
+        let about = whats(&op.tell(&["history", "--about", &snapshot]));
+        assert!(about.starts_with(&["manifest".to_owned()]) && about.contains(&"receipt".to_owned()), "{about:?}");
+        let both = whats(&op.tell(&["history", "--about", "los@north"]));
+        assert!(both.contains(&"invitation".to_owned()) && both.contains(&"answer".to_owned()), "{both:?}");
+        for words in [["show", "0123456789abcdef"].as_slice(), &["history", "--about", "0123456789abcdef"]] {
+            assert_eq!(op.try_do(words).unwrap_err().0, 4, "{words:?}");
+        }
+    };
+    seen(&pair.op);
+    pair.op.kill();
+    pair.op.start();
+    seen(&pair.op);
+    pair.op.end();
+    let consortia = pair.op.home.join("consortia");
+    let index = fs::read_dir(consortia).unwrap().next().unwrap().unwrap().path().join("index");
+    assert!(index.join("closed").is_file(), "a node that stops closes its index");
+    pair.op.start();
+    seen(&pair.op);
+    pair.op.end();
+    fs::remove_dir_all(&index).unwrap();
+    pair.op.start();
+    seen(&pair.op);
+}
+
+#[test]
 fn a_set_of_files_goes_on_after_a_kill_of_either_side() {
     let mut pair = Pair::new();
     let set = pair.path("set");
@@ -246,11 +318,15 @@ fn an_export_carried_by_hand_lands_and_a_bent_one_does_not() {
     pair.north.tell(&["share", "take", "los"]);
     pair.north.wait_for("stated", |states| states == ["stated"]);
     let folder = pair.path("by-hand");
+    let refused = [&["share", "export", "los", &text(&folder)][..], &["dataset", "profile", "los"]];
+    pair.north.refuses_an_auditor(&refused);
+    assert!(!folder.exists());
     let exported = pair.north.tell(&["share", "export", "los", &text(&folder)]);
     assert_eq!(exported["snapshots"], 1);
     assert!(pair.north.try_do(&["share", "export", "los", &text(&folder)]).is_err(), "a folder is written once");
     pair.north.end();
     pair.op.start();
+    pair.only_whole_papers_are_taken(&folder);
     let blob = fs::read_dir(folder.join("blobs")).unwrap().map(|entry| entry.unwrap().path());
     let blob = blob.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
     let good = fs::read(&blob).unwrap();

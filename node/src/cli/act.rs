@@ -91,6 +91,11 @@ pub(crate) fn tell(act: &Act) -> Told {
             Told::new("peer-refused", peer).ended(code.to_string())
         }
         Act::DocumentRefused { code } => Told::new("document-refused", "").ended(code.to_string()),
+        Act::DocumentKnown => Told::new("document-known", ""),
+        Act::SnapshotUnwanted { subscription, snapshot, code } => {
+            Told::new("snapshot-unwanted", format!("{} {}", short(subscription), short(snapshot)))
+                .ended(code.to_string())
+        }
         Act::Erased { subscription, snapshot } => {
             Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
         }
@@ -118,6 +123,8 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::Served { .. }
         | Act::PeerRefused { .. }
         | Act::DocumentRefused { .. }
+        | Act::DocumentKnown
+        | Act::SnapshotUnwanted { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -182,5 +189,8 @@ const fn command_word(command: &Command) -> &'static str {
         Command::ReadLanded { .. } => "read-landed",
         Command::Stop => "stop",
         Command::Start => "start",
+        Command::Export { .. } => "export",
+        Command::Import { .. } => "import",
+        Command::Profile => "profile",
     }
 }

@@ -81,7 +81,7 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
         Verb::List => Ok(list(&cx.view()?)),
         Verb::Profile { name } => {
             let view = cx.view()?;
-            Ok(profiled(&profile(cx, &find::dataset(&view, &name)?.source)?))
+            Ok(profiled(&profile(cx, &view, &find::dataset(&view, &name)?.source)?))
         }
     }
 }
@@ -122,8 +122,9 @@ fn absolute(path: &Path) -> Result<Text, CliFault> {
 }
 
 /// The columns of a source, from the worker.
-pub(crate) fn profile(cx: &Cx, source: &Source) -> Result<Vec<Column>, CliFault> {
-    match cx.call(Request::Profile { source: source.clone() })? {
+pub(crate) fn profile(cx: &Cx, view: &View, source: &Source) -> Result<Vec<Column>, CliFault> {
+    let order = cx.signed(view, Command::Profile)?;
+    match cx.call(Request::Profile { order, source: source.clone() })? {
         Reply::Columns(columns) => Ok(columns),
         _ => Err(CliFault::other_reply()),
     }

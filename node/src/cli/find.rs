@@ -1,10 +1,13 @@
 //! Finding what a person means: a name, or the beginning of an id that nothing else begins with.
 
+use std::collections::BTreeSet;
+
 use cohortium_protocol::ident::Name;
 use cohortium_protocol::record::dataset::Dataset;
 
 use crate::cli::exit::CliFault;
 use crate::control::{Proposal, ShareView, SnapshotView, SubscriptionView, View};
+use crate::driver::finder::ID_DIGITS_MIN;
 use crate::home::MembershipFile;
 
 /// The fewest digits of an id that name it.
@@ -120,6 +123,43 @@ pub(crate) fn snapshot<'a>(subscription: &'a SubscriptionView, text: &str) -> Re
     })
 }
 
+/// The id of what a history is about: of a share of that name, else a dataset, or a subscription as `SHARE@PARTY`, or the
+/// beginning of any id.
+pub(crate) fn about(view: &View, text: &str) -> Result<String, CliFault> {
+    let mut ids = BTreeSet::new();
+    let named = |name: &Name| name.as_str() == text;
+    ids.extend(view.shares.iter().filter(|each| named(&each.share.name)).map(|each| each.share.share.to_string()));
+    for each in &view.subscriptions {
+        let share = &each.invitation.share.name;
+        if named(share) {
+            ids.insert(each.share.to_string());
+        }
+        if format!("{share}@{}", other_side(view, each)) == text {
+            ids.insert(each.subscription.to_string());
+        }
+    }
+    if ids.is_empty() {
+        // A share and its dataset often have one name, and a share's history tells of its dataset.
+        ids.extend(view.datasets.iter().filter(|each| named(&each.name)).map(|each| each.dataset.to_string()));
+    }
+    match (ids.pop_first(), ids.is_empty()) {
+        (Some(id), true) => Ok(id),
+        (Some(first), false) => {
+            let all: Vec<String> = [first].into_iter().chain(ids).collect();
+            Err(CliFault::usage(format!("{text} is the name of several things; give one of {}", all.join(", "))))
+        }
+        (None, _) if is_id(text) => Ok(text.to_owned()),
+        (None, _) => Err(CliFault::not_found(format!(
+            "there is no share, dataset or subscription {text}, and it is not {ID_DIGITS_MIN} or more digits of an id"
+        ))),
+    }
+}
+
+/// Whether it can be the beginning of an id that the daemon looks for.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() >= ID_DIGITS_MIN && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A charter version that waits: by its number or its digest.
 pub(crate) fn proposal<'a>(view: &'a View, text: &str) -> Result<&'a Proposal, CliFault> {
     let names = |each: &Proposal| vec![each.charter.version.to_string()];
@@ -129,6 +169,25 @@ pub(crate) fn proposal<'a>(view: &'a View, text: &str) -> Result<&'a Proposal, C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::tests::world;
+
+    #[test]
+    fn what_a_history_is_about_is_named_or_given_by_its_id() {
+        let view = world::member();
+        let id = |text: &str| about(&view, text).map_err(|fault| fault.kind);
+        assert_eq!(id("los@op"), Ok("0a".repeat(16)));
+        assert_eq!(id("los"), Ok("09".repeat(16)));
+        assert_eq!(id("deadbeef"), Ok("deadbeef".to_owned()));
+        for text in ["deadbee", "DEADBEEF", "nothing", ""] {
+            assert_eq!(id(text), Err(crate::control::ErrorKind::NotFound), "{text:?}");
+        }
+        let mut other = view.clone();
+        other.datasets[0].name = "beds".parse().unwrap();
+        assert_eq!(about(&other, "beds").ok(), Some("07".repeat(16)));
+        other.subscriptions[0].share = cohortium_protocol::ident::ShareId([8; 16]);
+        let fault = about(&other, "los").unwrap_err();
+        assert_eq!(fault.kind, crate::control::ErrorKind::Usage, "two providers share under one name");
+    }
 
     fn items() -> Vec<(&'static str, &'static str)> {
         vec![("los", "aaaa1111"), ("heart", "aaaa2222"), ("heart", "bbbb3333"), ("aaaa1", "cccc4444")]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::act::{document, tell, who};
 use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
+use crate::cli::find;
 use crate::cli::print::{Shown, Table, visible, write_line};
 use crate::control::{Reply, Request, View};
 use crate::home;
@@ -34,14 +35,18 @@ pub(crate) struct History {
     /// Write every signed document among them to a new folder, for `cohortium show`
     #[arg(long, value_name = "DIR", conflicts_with = "follow")]
     documents: Option<PathBuf>,
+    /// Only what names this share, dataset, subscription or document: a name, SHARE@PARTY, or 8 digits or more of an id
+    #[arg(long, value_name = "ID|NAME")]
+    about: Option<String>,
 }
 
 pub(crate) fn run(cx: &Cx, history: &History) -> Result<Shown, CliFault> {
     let view = cx.view()?;
+    let about = history.about.as_deref().map(|text| find::about(&view, text)).transpose()?;
     if history.follow {
-        return follow(cx, &view, history.from);
+        return follow(cx, &view, history.from, about.as_deref());
     }
-    let found = entries(cx, &view, history.from, history.limit)?;
+    let found = entries_about(cx, &view, history.from, history.limit, about.as_deref())?;
     match &history.documents {
         Some(folder) => write_documents(folder, &found),
         None => Ok(shown(&found)),
@@ -67,6 +72,16 @@ fn write_documents(folder: &Path, found: &[(u64, JournalEntry)]) -> Result<Shown
 
 /// Journal entries from one on.
 pub(crate) fn entries(cx: &Cx, view: &View, from: u64, limit: u64) -> Result<Vec<(u64, JournalEntry)>, CliFault> {
+    entries_about(cx, view, from, limit, None)
+}
+
+fn entries_about(
+    cx: &Cx,
+    view: &View,
+    from: u64,
+    limit: u64,
+    about: Option<&str>,
+) -> Result<Vec<(u64, JournalEntry)>, CliFault> {
     let (mut found, mut next) = (Vec::new(), from);
     loop {
         let left = limit.saturating_sub(found.len() as u64);
@@ -74,7 +89,8 @@ pub(crate) fn entries(cx: &Cx, view: &View, from: u64, limit: u64) -> Result<Vec
         if wanted == 0 {
             return Ok(found);
         }
-        let request = Request::History { consortium: view.consortium, from: next, limit: wanted };
+        let about = about.map(ToOwned::to_owned);
+        let request = Request::History { consortium: view.consortium, from: next, limit: wanted, about };
         let Reply::History(some) = cx.call(request)? else { return Err(CliFault::other_reply()) };
         let Some((last, _)) = some.last() else { return Ok(found) };
         next = last.saturating_add(1);
@@ -82,10 +98,10 @@ pub(crate) fn entries(cx: &Cx, view: &View, from: u64, limit: u64) -> Result<Vec
     }
 }
 
-fn follow(cx: &Cx, view: &View, from: u64) -> Result<Shown, CliFault> {
+fn follow(cx: &Cx, view: &View, from: u64, about: Option<&str>) -> Result<Shown, CliFault> {
     let mut next = from;
     loop {
-        for (index, entry) in entries(cx, view, next, u64::MAX)? {
+        for (index, entry) in entries_about(cx, view, next, u64::MAX, about)? {
             next = index.saturating_add(1);
             let line = if cx.json { as_json(index, &entry).to_string() } else { cells(index, &entry).join("  ") };
             write_line(&visible(&line));

@@ -8,7 +8,7 @@ use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::key::signed::{Signed, Verified};
 use cohortium_protocol::limits::{ANSWER_DEADLINE, JOIN_FRAME_BYTES_MAX};
 use cohortium_protocol::message::hello::Refused;
-use cohortium_protocol::message::join::{Join, JoinAck, JoinToken, prove, secret_digest};
+use cohortium_protocol::message::join::{Join, JoinAck, JoinToken, prove, secret_digest, secret_id};
 use cohortium_protocol::record::charter::Charter;
 use cohortium_protocol::record::journal_entry::Act;
 use cohortium_protocol::record::node_record::NodeRecord;
@@ -46,7 +46,7 @@ pub(crate) fn run(cx: &Cx, token: &JoinToken, title: Option<Text>) -> Result<Sho
     let record = kept_record(cx, token, &keys)?;
     let digest = secret_digest(&token.secret);
     let proof = prove(digest, &token.tls, &keys.tls.public(), &keys.root.public());
-    let join = Join { consortium: token.consortium, secret: digest, proof, record: record.clone() };
+    let join = Join { consortium: token.consortium, secret: secret_id(digest), proof, record: record.clone() };
     let identity = TlsIdentity::from_seed(&keys.tls_seed);
     let ack = runtime()?.block_on(ask(&config, token, identity, &join))?;
     let charter = check(token, &ack)?;

@@ -178,7 +178,7 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Doctor(doctor) => doctor::run(&cx, &doctor),
         Noun::Verify => verify::run(&cx),
         Noun::Log(verb) => log::run(&cx, verb),
-        Noun::Show(show) => show::run(&show),
+        Noun::Show(show) => show::run(&cx, &show),
         Noun::Completions { shell } => Ok(completions(shell)),
     }
 }

@@ -189,7 +189,7 @@ fn define(cx: &Cx, terms: Define) -> Result<Shown, CliFault> {
         }
         Source::Files { .. } => Content::UncheckedFiles,
         source @ (Source::Csv { .. } | Source::Parquet { .. }) => {
-            let columns = terms.columns.apply(profile(cx, source)?)?;
+            let columns = terms.columns.apply(profile(cx, &view, source)?)?;
             Content::Table { columns, linkage: if terms.link { Linkage::Token } else { Linkage::None } }
         }
     };

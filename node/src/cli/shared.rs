@@ -15,6 +15,7 @@ use crate::cli::find;
 use crate::cli::print::{Shown, Table, short};
 use crate::cli::when;
 use crate::control::{Reply, Request, View};
+use crate::offline::folder::read_heading;
 
 pub(crate) fn invite(cx: &Cx, name: &str, consumer: &Name, days: u32) -> Result<Shown, CliFault> {
     let view = cx.view()?;
@@ -68,8 +69,8 @@ pub(crate) fn export(cx: &Cx, text: &str, folder: &Path) -> Result<Shown, CliFau
     if Path::new(&folder).exists() {
         return Err(CliFault::refused(format!("{folder} is there already; an export is written to a new folder")));
     }
-    let request =
-        Request::Export { consortium: view.consortium, subscription: found.subscription, folder: folder.clone() };
+    let order = cx.signed(&view, Command::Export { subscription: found.subscription })?;
+    let request = Request::Export { order, folder: folder.clone() };
     let Reply::Exported { bytes, snapshots } = cx.call(request)? else { return Err(CliFault::other_reply()) };
     let json = json!({"subscription": found.subscription, "folder": folder, "bytes": bytes, "snapshots": snapshots});
     Ok(Shown::new(json, format!("{snapshots} snapshots, {} in {folder}\n", Bytes(bytes))))
@@ -78,7 +79,11 @@ pub(crate) fn export(cx: &Cx, text: &str, folder: &Path) -> Result<Shown, CliFau
 pub(crate) fn import(cx: &Cx, folder: &Path) -> Result<Shown, CliFault> {
     let view = cx.view()?;
     let folder = absolute(folder)?;
-    match cx.call(Request::Import { consortium: view.consortium, folder: folder.clone() })? {
+    // Whose it says it is; the daemon checks that with the keys it knows.
+    let heading = read_heading(Path::new(&folder)).map_err(CliFault::wrong)?;
+    let heading = heading.claimed().map_err(|fault| CliFault::wrong(format!("the heading {fault}")))?;
+    let order = cx.signed(&view, Command::Import { provider: heading.provider })?;
+    match cx.call(Request::Import { order, folder: folder.clone() })? {
         Reply::Done => Ok(Shown::new(json!({"folder": folder}), format!("{folder} is taken in\n"))),
         _ => Err(CliFault::other_reply()),
     }

@@ -1,4 +1,5 @@
-//! `cohortium show`: signed documents of any kind as JSON, for a person or a script to read. Verifies nothing but their form.
+//! `cohortium show`: signed documents of any kind as JSON, for a person or a script to read, out of files or out of the
+//! running node's journal. Verifies nothing but their form.
 
 use std::path::PathBuf;
 
@@ -7,7 +8,9 @@ use cohortium_protocol::limits::DOCUMENT_BYTES_MAX;
 use cohortium_protocol::message::document::Document;
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::charter::Charter;
+use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::record::invitation::Invitation;
+use cohortium_protocol::record::journal_entry::JournalEntry;
 use cohortium_protocol::record::linkage_wrap::LinkageWrap;
 use cohortium_protocol::record::manifest::Manifest;
 use cohortium_protocol::record::node_record::NodeRecord;
@@ -18,30 +21,57 @@ use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::share::Share;
 use serde_json::{Value, json};
 
+use crate::cli::act::document;
+use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
+use crate::cli::find;
 use crate::cli::print::Shown;
+use crate::control::{Reply, Request};
+use crate::driver::subject;
 use crate::home;
-use crate::offline::folder::read_documents;
+use crate::offline::folder::{Papers, read_papers};
 
 /// Which document.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Show {
-    /// The document's file, as `history --documents` writes it, or a folder that a provider exported
+    /// The document's file, as `history --documents` writes it, or a folder that a provider exported; where there is no
+    /// such file, 8 digits or more of the digest of a document that the running node holds
+    #[arg(value_name = "FILE|DIGEST")]
     file: PathBuf,
 }
 
-pub(crate) fn run(show: &Show) -> Result<Shown, CliFault> {
+pub(crate) fn run(cx: &Cx, show: &Show) -> Result<Shown, CliFault> {
     let wrong = |fault: SignedFault| CliFault::wrong(format!("{} {fault}", show.file.display()));
     let json = if show.file.is_dir() {
-        let (heading, documents) = read_documents(&show.file).map_err(CliFault::wrong)?;
+        let Papers { heading, documents, .. } = read_papers(&show.file).map_err(CliFault::wrong)?;
         let shown: Result<Vec<Value>, SignedFault> =
             documents.iter().map(|each| read(&bytes_of(&each.document))).collect();
-        json!({"heading": heading, "documents": shown.map_err(wrong)?})
+        json!({"heading": read(&heading.to_bytes()).map_err(wrong)?, "documents": shown.map_err(wrong)?})
+    } else if let Some(digest) = show.digest() {
+        read(&held(cx, digest)?).map_err(wrong)?
     } else {
         read(&home::read_bounded(&show.file, DOCUMENT_BYTES_MAX as u64)?).map_err(wrong)?
     };
     let text = serde_json::to_string_pretty(&json).map_err(|_| CliFault::local("the document has no JSON form"))?;
     Ok(Shown::new(json, text))
+}
+
+impl Show {
+    /// What is no file and can be the beginning of a digest.
+    fn digest(&self) -> Option<&str> {
+        self.file.to_str().filter(|text| find::is_id(text) && !self.file.exists())
+    }
+}
+
+/// The envelope of the document whose digest begins so, out of the running node's journal.
+fn held(cx: &Cx, digest: &str) -> Result<Vec<u8>, CliFault> {
+    let request = Request::Find { consortium: cx.membership()?.consortium, id: digest.to_owned() };
+    let Reply::History(entries) = cx.call(request)? else { return Err(CliFault::other_reply()) };
+    let is_it =
+        |entry: &JournalEntry| subject::document(&entry.act).is_some_and(|found| found.to_string().starts_with(digest));
+    // The last one: a charter comes again with more signatures.
+    let found = entries.iter().rev().find(|(_, entry)| is_it(entry)).and_then(|(_, entry)| document(&entry.act));
+    found.ok_or_else(|| CliFault::not_found(format!("{digest} names a thing, not a document; see `history --about`")))
 }
 
 /// A document's envelope.
@@ -62,8 +92,9 @@ fn bytes_of(document: &Document) -> Vec<u8> {
 type Reader = fn(&[u8]) -> Result<Value, SignedFault>;
 
 /// One reader for each kind of signed document.
-const READERS: [Reader; 12] = [
+const READERS: [Reader; 13] = [
     read_as::<Charter>,
+    read_as::<ExportHeading>,
     read_as::<NodeRecord>,
     read_as::<Person>,
     read_as::<Order>,

@@ -38,6 +38,9 @@ pub struct ConfigFile {
     /// Limits of worker processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerSection>,
+    /// What is kept free where blobs are stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreSection>,
     /// What the daemon writes about itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogSection>,
@@ -109,6 +112,15 @@ pub struct WorkerSection {
     pub pool: Option<u16>,
 }
 
+/// What is kept free where blobs are stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSection {
+    /// Landing blobs leave so much free. Not given: the larger of 2 GiB and a twentieth of the file system, at most a
+    /// quarter of it.
+    pub reserve_mib: Option<u64>,
+}
+
 /// What the daemon writes about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +185,7 @@ impl ConfigFile {
             key,
             first_person: None,
             worker: None,
+            store: None,
             log: None,
             privacy: None,
         }

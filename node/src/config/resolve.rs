@@ -10,6 +10,7 @@ use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::limits::ANONYMITY_K_FLOOR;
 use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::person::Role;
+use cohortium_store::blob::Reserve;
 use cohortium_transport::HostPort;
 
 use crate::config::file::{CONFIG_BYTES_MAX, ConfigFile, KeySourceKind, LogFormat, NotConfig, RouteKind};
@@ -39,6 +40,8 @@ pub struct Config {
     pub first_person: Option<FirstPerson>,
     /// Limits of worker processes.
     pub worker: WorkerLimits,
+    /// What landing blobs leave free where they are stored.
+    pub reserve: Reserve,
     /// What the daemon writes about itself.
     pub log: LogConfig,
     /// This node's own floors.
@@ -217,6 +220,7 @@ impl Config {
             key: key_place(file, base)?,
             first_person: first_person(file)?,
             worker: worker(file)?,
+            reserve: reserve(file)?,
             log: log(file)?,
             privacy: privacy(file)?,
         })
@@ -276,6 +280,11 @@ fn worker(file: &ConfigFile) -> Result<WorkerLimits, ConfigFault> {
     })
 }
 
+fn reserve(file: &ConfigFile) -> Result<Reserve, ConfigFault> {
+    let Some(mib) = file.store.as_ref().and_then(|section| section.reserve_mib) else { return Ok(Reserve::OfSize) };
+    Ok(Reserve::Bytes(within("store.reserve_mib", Some(mib), mib, 1, 1 << 30)? << 20))
+}
+
 fn log(file: &ConfigFile) -> Result<LogConfig, ConfigFault> {
     let section = file.log.clone().unwrap_or_default();
     let level = match section.level.as_deref() {
@@ -332,6 +341,9 @@ mod tests {
         assert_eq!(config.routes, [RouteKind::Quic, RouteKind::Tcp]);
         assert_eq!(config.privacy, Privacy { anonymity_k_min: 11, share_days_max: 366, preview_rows_max: 20 });
         assert_eq!(config.worker.memory, Bytes(1 << 30));
+        assert_eq!(config.reserve, Reserve::OfSize);
+        let chosen = resolve(&format!("{KEY}[store]\nreserve_mib = 64\n")).unwrap();
+        assert_eq!(chosen.reserve, Reserve::Bytes(64 << 20));
         let with_proxy = resolve(&format!("proxy = \"p.example:3128\"\n{KEY}")).unwrap();
         assert_eq!(with_proxy.routes, [RouteKind::Quic, RouteKind::Tcp, RouteKind::Proxy]);
     }
@@ -350,6 +362,7 @@ mod tests {
             ("[key]\nsource = \"prompt\"\npath = \"k\"\n".to_owned(), "key.path"),
             (format!("{KEY}[worker]\nmemory_mib = 255\n"), "worker.memory_mib"),
             (format!("{KEY}[worker]\npool = 17\n"), "worker.pool"),
+            (format!("{KEY}[store]\nreserve_mib = 0\n"), "store.reserve_mib"),
             (format!("{KEY}[log]\nlevel = \"all\"\n"), "log.level"),
             (
                 format!("{KEY}[first_person]\nname = \"a\"\nroles = [\"site-administrator\"]\nkey = \"00\"\n"),

@@ -9,7 +9,7 @@ use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::limits::JOURNAL_ENTRY_BYTES_MAX;
 use cohortium_protocol::record::journal_entry::JournalEntry;
 use cohortium_protocol::wire::codec::{self, CodecFault};
-use cohortium_store::journal::{Journal, JournalFault};
+use cohortium_store::journal::{BATCH_BYTES_MAX, Journal, JournalFault};
 use cohortium_store::seal::DataKey;
 use tokio::sync::watch;
 
@@ -97,9 +97,25 @@ impl Book {
         let mut journal = self.lock();
         // The endpoint counts what the journal counts; anything else would file an entry under another's number.
         assert_eq!(journal.entries(), first, "the endpoint and its journal agree on the next entry");
-        journal.append(batch)?;
+        // A piece that was written stays when the next one fails, exactly as when the power goes between two batches.
+        pieces(batch, BATCH_BYTES_MAX).try_for_each(|piece| journal.append(piece).map(|_| ()))?;
         Ok(journal.entries())
     }
+}
+
+/// A batch in pieces of at most `bytes_max` each, in order. An entry is never split.
+fn pieces(batch: &[Vec<u8>], bytes_max: usize) -> impl Iterator<Item = &[Vec<u8>]> {
+    let mut bytes = 0_usize;
+    let mut begins = vec![0];
+    for (at, entry) in batch.iter().enumerate() {
+        bytes = bytes.saturating_add(entry.len());
+        if bytes > bytes_max && at > 0 {
+            begins.push(at);
+            bytes = entry.len();
+        }
+    }
+    let ends: Vec<usize> = begins.iter().skip(1).copied().chain([batch.len()]).collect();
+    begins.into_iter().zip(ends).map(|(from, to)| &batch[from..to]).filter(|piece| !piece.is_empty())
 }
 
 /// A batch that is being collected: the number of its first entry, and the entries as they will be written.
@@ -136,5 +152,23 @@ impl Books {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_longer_than_the_journal_takes_at_once_is_written_in_pieces() {
+        let batch: Vec<Vec<u8>> = [3, 3, 9, 1, 1].map(|bytes| vec![7; bytes]).into();
+        let lengths = |max| pieces(&batch, max).map(<[_]>::len).collect::<Vec<_>>();
+        assert_eq!((lengths(6), lengths(100), lengths(1)), (vec![2, 1, 2], vec![5], vec![1, 1, 1, 1, 1]));
+        assert_eq!(pieces(&[], 6).count(), 0);
+        let dir = tempfile::tempdir().unwrap();
+        let (book, _) = Book::open(dir.path(), &DataKey::random()).unwrap();
+        let entry = vec![0; JOURNAL_ENTRY_BYTES_MAX];
+        let long = vec![entry; BATCH_BYTES_MAX / JOURNAL_ENTRY_BYTES_MAX + 2];
+        assert_eq!(book.append(0, &long).unwrap(), long.len() as u64);
     }
 }

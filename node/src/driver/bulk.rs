@@ -20,6 +20,7 @@ use cohortium_transport::{Connection, RecvHalf, SendHalf};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::driver::carried::{Folder, name_of};
 use crate::driver::landings::Landings;
 use crate::driver::wires::{answer, duration};
 
@@ -63,8 +64,24 @@ pub(crate) async fn fetch(connection: &Connection, wanted: &Wanted, landings: &A
     }
 }
 
+/// Reads a part out of a folder, and verifies and stores it exactly as from the network. A folder that is damaged is not
+/// its provider's lie: what is wrong is noted for the person who brought it, and a good copy lands later.
+pub(crate) async fn take_in(folder: &Arc<Folder>, wanted: &Wanted, landings: &Arc<Landings>) -> Answer {
+    let range = wanted.range();
+    if range.is_none() && wanted.part != Part::Outboard {
+        return Answer::LocalFault;
+    }
+    let Some(bytes) = folder.read(wanted.blob, range).await else { return Answer::Lost };
+    let answer = keep(wanted, bytes, landings).await;
+    if answer == Answer::Wrong {
+        folder.note(format!("{} is not what its digest says", name_of(wanted.blob.digest, range)));
+        return Answer::Lost;
+    }
+    answer
+}
+
 /// Verifies and stores a part whose bytes are at hand.
-pub(crate) async fn keep(wanted: &Wanted, mut bytes: Vec<u8>, landings: &Arc<Landings>) -> Answer {
+async fn keep(wanted: &Wanted, mut bytes: Vec<u8>, landings: &Arc<Landings>) -> Answer {
     let (landings, blob, range) = (Arc::clone(landings), wanted.blob, wanted.range());
     let kept = spawn_blocking(move || match range {
         None => landings.put_outboard(blob, &bytes),

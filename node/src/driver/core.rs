@@ -14,12 +14,15 @@ use tokio::sync::{mpsc, oneshot};
 use crate::driver::books::{Batch, Books};
 use crate::driver::clock::Clock;
 use crate::driver::hands::Hands;
+use crate::driver::listen::{Heard, listen};
 use crate::driver::queue::{Entrance, Event, Look, NewWire};
 use crate::driver::shown::Shown;
 use crate::driver::wires::{self, Wire, Wires};
 
 /// Events of one turn, so that one write to the journal does not grow without bound.
 const TURN_EVENTS_MAX: usize = 256;
+/// Bytes that the events of one turn brought, after which it ends: what is journaled is of the same size.
+const TURN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The longest sleep: wall clocks jump, and validity is a matter of the wall clock.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
 
@@ -28,6 +31,18 @@ pub(crate) struct CoreParts {
     pub(crate) hands: Arc<Hands>,
     pub(crate) shown: Shown,
     pub(crate) events: mpsc::Receiver<Event>,
+}
+
+/// The events of one turn.
+fn turn(first: Event, waiting: &mut mpsc::Receiver<Event>) -> Vec<Event> {
+    let mut bytes = first.bytes();
+    let mut turn = vec![first];
+    while turn.len() < TURN_EVENTS_MAX && bytes < TURN_BYTES_MAX {
+        let Ok(event) = waiting.try_recv() else { break };
+        bytes = bytes.saturating_add(event.bytes());
+        turn.push(event);
+    }
+    turn
 }
 
 /// The owner of the endpoint.
@@ -65,11 +80,10 @@ impl Core {
         while self.stop.is_none() {
             let wake = self.endpoint.poll_wake().map_or(SLEEP_MAX, |at| self.clock.until(at).min(SLEEP_MAX));
             match tokio::time::timeout(wake, self.parts.events.recv()).await {
-                Ok(Some(event)) => self.take(event),
+                Ok(Some(event)) => self.take_all(event),
                 Ok(None) => break,
                 Err(_) => self.handle(Input::Tick),
             }
-            self.take_waiting();
             self.settle().await;
             self.parts.shown.refresh(&self.endpoint);
             for look in std::mem::take(&mut self.looks) {
@@ -83,13 +97,10 @@ impl Core {
         }
     }
 
-    fn take_waiting(&mut self) {
-        for _ in 1..TURN_EVENTS_MAX {
-            match self.parts.events.try_recv() {
-                Ok(event) => self.take(event),
-                Err(_) => return,
-            }
-        }
+    /// Takes an event and those that wait behind it, as many as one turn may have.
+    fn take_all(&mut self, first: Event) {
+        let turn = turn(first, &mut self.parts.events);
+        turn.into_iter().for_each(|event| self.take(event));
     }
 
     fn handle(&mut self, input: Input) {
@@ -115,6 +126,11 @@ impl Core {
             }
             Event::Enter(entrance) => self.enter(*entrance),
             Event::Look(look) => self.looks.push(look),
+            Event::Swept { upto, whole } => {
+                // A reason that came after the sweep had looked is not among what it did.
+                let whole = whole && upto == self.parts.hands.sweeps.asked();
+                self.handle(Input::Swept { whole });
+            }
             Event::Stop(done) => self.stop = Some(done),
         }
     }
@@ -130,13 +146,14 @@ impl Core {
     fn connect(&mut self, new: NewWire) {
         let NewWire { wire, side, protocol, consortium, tls, number } = new;
         let listened = match &wire {
-            Wire::Network { connection, .. } => Some(connection.clone()),
+            Wire::Network { connection, greeted, .. } => Some((connection.clone(), greeted.subscribe())),
             Wire::Folder(_) => None,
         };
         let conn = self.wires.add(wire);
         let _ = number.send(conn);
-        if let Some(connection) = listened {
-            tokio::spawn(wires::listen(conn, connection, protocol.clone(), self.parts.hands.queue.clone()));
+        if let Some((connection, greeted)) = listened {
+            let heard = Heard { conn, connection, side, protocol: protocol.clone(), greeted };
+            tokio::spawn(listen(heard, self.parts.hands.queue.clone()));
         }
         self.handle(Input::Connected { conn, side, protocol, consortium, tls });
     }
@@ -232,5 +249,34 @@ impl Core {
             }
             Effect::Notify(notice) => crate::driver::shown::log(&notice),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cohortium_protocol::code::MessageType;
+    use cohortium_protocol::endpoint::io::Message;
+
+    use super::*;
+    use crate::driver::wires::ReplyTo;
+
+    fn request(bytes: usize) -> Event {
+        let message = Message { kind: MessageType::Document, payload: vec![0; bytes] };
+        Event::Request { conn: ConnId(1), message, reply: ReplyTo::Here(oneshot::channel().0) }
+    }
+
+    #[tokio::test]
+    async fn a_turn_ends_after_so_many_events_or_bytes() {
+        let (sender, mut events) = mpsc::channel(1024);
+        for _ in 0..40 {
+            sender.send(request(1 << 20)).await.unwrap();
+        }
+        assert_eq!(turn(request(1 << 20), &mut events).len(), 16);
+        assert_eq!(turn(request(1 << 24), &mut events).len(), 1);
+        for _ in 0..900 {
+            sender.send(request(10)).await.unwrap();
+        }
+        while turn(request(0), &mut events).len() < TURN_EVENTS_MAX {}
+        assert_eq!(turn(request(0), &mut events).len(), TURN_EVENTS_MAX);
     }
 }

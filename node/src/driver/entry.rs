@@ -9,11 +9,11 @@ use cohortium_protocol::record::charter::CharterKind;
 use cohortium_protocol::record::journal_entry::{Act, JournalEntry};
 use tokio::sync::oneshot;
 
-use crate::daemon::DaemonFault;
 use crate::driver::audit::{Audit, AuditFault, Whose};
 use crate::driver::books::{Book, BookFault};
+use crate::driver::finder::Finder;
 use crate::driver::hands::{Hands, Place};
-use crate::driver::keys::Keys;
+use crate::driver::keys::{Keys, SecretMissing};
 use crate::driver::queue::{Entrance, Event, Queue};
 use crate::home::{Home, MembershipFile};
 
@@ -33,7 +33,7 @@ pub enum EnterFault {
     /// production a rehearsal's.
     OtherKind,
     /// A key is missing.
-    Keys(String),
+    Keys(SecretMissing),
 }
 
 impl fmt::Display for EnterFault {
@@ -42,7 +42,8 @@ impl fmt::Display for EnterFault {
             Self::Journal(fault) => fault.fmt(f),
             Self::OtherParty { found } => write!(f, "the journal is that of {found}, not of this membership"),
             Self::OtherKind => f.write_str("the charter and the membership file differ: rehearsal or production"),
-            Self::Log(fault) | Self::Keys(fault) => f.write_str(fault),
+            Self::Log(fault) => f.write_str(fault),
+            Self::Keys(fault) => fault.fmt(f),
         }
     }
 }
@@ -51,7 +52,8 @@ impl std::error::Error for EnterFault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Journal(fault) => Some(fault),
-            Self::Log(_) | Self::OtherParty { .. } | Self::OtherKind | Self::Keys(_) => None,
+            Self::Keys(fault) => Some(fault),
+            Self::Log(_) | Self::OtherParty { .. } | Self::OtherKind => None,
         }
     }
 }
@@ -59,6 +61,12 @@ impl std::error::Error for EnterFault {
 impl From<BookFault> for EnterFault {
     fn from(fault: BookFault) -> Self {
         Self::Journal(fault)
+    }
+}
+
+impl From<SecretMissing> for EnterFault {
+    fn from(fault: SecretMissing) -> Self {
+        Self::Keys(fault)
     }
 }
 
@@ -78,7 +86,6 @@ pub(crate) struct Opened {
 /// Opens journal and log and checks that they belong to this membership. Blocks.
 pub(crate) fn open(home: &Home, keys: &Keys, file: &MembershipFile) -> Result<Opened, EnterFault> {
     let id = file.consortium;
-    let missing = |fault: DaemonFault| EnterFault::Keys(fault.to_string());
     let (book, entries) = Book::open(&home.journal(&id), &keys.journal_key(&id))?;
     let began = entries.iter().find_map(|entry| match &entry.act {
         Act::Began { party } => Some(party),
@@ -93,17 +100,19 @@ pub(crate) fn open(home: &Home, keys: &Keys, file: &MembershipFile) -> Result<Op
     let whose = Whose {
         consortium: id,
         party: file.party.clone(),
-        pair: keys.signing().map_err(missing)?,
-        salt: keys.log_salt().map_err(missing)?,
+        pair: keys.signing()?,
+        salt: keys.log_salt()?,
     };
     let audit = Audit::open(&home.log(&id), whose, &book)?;
+    let finder = Finder::new(home.index(&id), keys.index_key(&id), id, &book);
     let membership = Membership {
         consortium: id,
         party: file.party.clone(),
         operator_root: file.operator_root,
-        keys: keys.node_keys().map_err(missing)?,
+        keys: keys.node_keys()?,
     };
-    Ok(Opened { membership, entries, place: Place { party: file.party.clone(), kind: file.kind, book, audit } })
+    let place = Place { party: file.party.clone(), kind: file.kind, book, audit, finder };
+    Ok(Opened { membership, entries, place })
 }
 
 /// The kinds that the journal's charters name: all the same, since a kind never changes.
@@ -119,9 +128,10 @@ fn kinds(entries: &[JournalEntry]) -> impl Iterator<Item = CharterKind> {
 pub(crate) async fn announce(queue: &Queue, hands: &Arc<Hands>, opened: Opened) {
     let Opened { membership, entries, place } = opened;
     let (done, entered) = oneshot::channel();
-    let (book, audit) = (place.book.clone(), place.audit.clone());
+    let (book, audit, finder) = (place.book.clone(), place.audit.clone(), place.finder.clone());
     hands.add_place(membership.consortium, place);
     hands.follow(audit.follow(queue.clone()));
+    hands.follow(finder.follow());
     let entrance = Entrance { membership, entries, book, done };
     if queue.send(Event::Enter(Box::new(entrance))).await {
         // Only a core that ends drops the sender.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cohortium_protocol::code::MessageType;
 use cohortium_protocol::endpoint::io::{Answer, Input, LandedVersion, Message, Part, RunPlan, Ticket};
 use cohortium_protocol::ident::{ConsortiumId, Name, SubscriptionId};
 use cohortium_protocol::key::pair::SealingKey;
@@ -14,7 +15,7 @@ use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::charter::CharterKind;
 use cohortium_protocol::record::listing::{BlobRef, Listing};
 use cohortium_protocol::wire::codec;
-use cohortium_store::blob::BlobStore;
+use cohortium_store::blob::{BlobFault, BlobStore};
 use tokio::sync::RwLock;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ use crate::driver::audit::Audit;
 use crate::driver::books::Book;
 use crate::driver::bulk::{self, Outlet, Unserved, Wanted};
 use crate::driver::cuts::Cuts;
+use crate::driver::finder::Finder;
 use crate::driver::keys::Keys;
 use crate::driver::landings::Landings;
 use crate::driver::linkage::{self, Received, Which};
@@ -42,6 +44,7 @@ pub(crate) struct Place {
     pub(crate) kind: CharterKind,
     pub(crate) book: Book,
     pub(crate) audit: Audit,
+    pub(crate) finder: Finder,
 }
 
 /// Everything effects are carried out with.
@@ -59,7 +62,7 @@ pub(crate) struct Hands {
     pub(crate) tasks: TaskTracker,
     places: Mutex<BTreeMap<ConsortiumId, Place>>,
     followers: Mutex<Vec<AbortHandle>>,
-    sweeps: sweep::Sweeps,
+    pub(crate) sweeps: sweep::Sweeps,
 }
 
 impl Hands {
@@ -118,12 +121,18 @@ impl Hands {
             // A folder is sent nothing.
             Some(Wire::Folder(_)) | None => None,
         };
-        self.report(async move {
+        let (wire, queue) = (wire.cloned(), self.queue.clone());
+        self.tasks.spawn(async move {
             let answer = match connection {
                 Some(connection) => wires::ask(&connection, &message).await,
                 None => Answer::Lost,
             };
-            Input::Answered { ticket, answer }
+            let greeted = matches!(&answer, Answer::Message(message) if message.kind == MessageType::HelloAck);
+            queue.input(Input::Answered { ticket, answer }).await;
+            // After the answer is in the queue: what the peer sends from now on comes behind it.
+            if let Some(wire) = wire.filter(|_| greeted) {
+                wire.greet();
+            }
         });
     }
 
@@ -133,7 +142,7 @@ impl Hands {
             let fetched = async {
                 match wire {
                     Some(Wire::Network { connection, .. }) => bulk::fetch(&connection, &wanted, &landings).await,
-                    Some(Wire::Folder(folder)) => folder.fetch(&wanted, &landings).await,
+                    Some(Wire::Folder(folder)) => bulk::take_in(&folder, &wanted, &landings).await,
                     None => Answer::Lost,
                 }
             };
@@ -256,7 +265,7 @@ impl Hands {
         let _ = timeout(END_DEADLINE, self.tasks.wait()).await;
     }
 
-    /// Makes landings safe and the audit logs complete, and lets go of the journals.
+    /// Makes landings safe and the audit logs complete, closes the indexes, and lets go of the journals.
     pub(crate) async fn save(&self) {
         let followers = std::mem::take(&mut *self.followers.lock().unwrap_or_else(PoisonError::into_inner));
         followers.iter().for_each(AbortHandle::abort);
@@ -268,6 +277,7 @@ impl Hands {
                 if let Err(fault) = place.audit.catch_up() {
                     tracing::error!(event = "log-failed", %consortium, %fault);
                 }
+                place.finder.close();
             }
         });
         // A panic has been printed already, and what it left undone is caught up at the next start.
@@ -275,11 +285,17 @@ impl Hands {
     }
 }
 
-/// Reads a listing out of the store; `None` when the blob is none, or too long to be one. Blocks.
+/// Reads a listing out of the store; `None` when the blob is none, cannot be read, or is too long to be one. Blocks.
 pub(crate) fn listing(blobs: &BlobStore, blob: BlobRef) -> Option<Listing> {
-    let length = usize::try_from(blob.bytes.0).ok().filter(|length| *length <= LISTING_BYTES_MAX)?;
-    let reader = blobs.reader(blob.digest).ok().filter(|reader| reader.bytes() == blob.bytes.0)?;
+    read_listing(blobs, blob).ok().flatten()
+}
+
+/// As [`listing`], but tells a blob that cannot be read from one that is no listing. Blocks.
+pub(crate) fn read_listing(blobs: &BlobStore, blob: BlobRef) -> Result<Option<Listing>, BlobFault> {
+    let length = usize::try_from(blob.bytes.0).ok().filter(|length| *length <= LISTING_BYTES_MAX);
+    let reader = blobs.reader(blob.digest)?;
+    let Some(length) = length.filter(|_| reader.bytes() == blob.bytes.0) else { return Ok(None) };
     let mut bytes = vec![0; length];
-    reader.read_at(0, &mut bytes).ok()?;
-    codec::decode(&bytes, LISTING_BYTES_MAX).ok()
+    reader.read_at(0, &mut bytes)?;
+    Ok(codec::decode(&bytes, LISTING_BYTES_MAX).ok())
 }

@@ -1,5 +1,6 @@
 //! The keystore as the driver uses it: the node's own keys, and the keys of each consortium.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cohortium_protocol::endpoint::NodeKeys;
@@ -12,15 +13,29 @@ use cohortium_store::seal::{DataKey, random};
 use cohortium_transport::TlsIdentity;
 use zeroize::Zeroizing;
 
-use crate::daemon::DaemonFault;
 use crate::home;
+
+/// The keystore lacks a secret that every node has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretMissing {
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for SecretMissing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the keystore has no secret {}", self.name)
+    }
+}
+
+impl std::error::Error for SecretMissing {}
 
 /// The open keystore. Writing to it blocks for a sync.
 pub(crate) struct Keys(Mutex<Keystore>);
 
 impl Keys {
     /// Takes the keystore over, when it holds what every node has.
-    pub(crate) fn new(keystore: Keystore) -> Result<Self, DaemonFault> {
+    pub(crate) fn new(keystore: Keystore) -> Result<Self, SecretMissing> {
         let keys = Self(Mutex::new(keystore));
         for name in ["tls", "signing", "sealing", "log-salt"] {
             keys.needed(name)?;
@@ -38,15 +53,15 @@ impl Keys {
         Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
     }
 
-    fn needed(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, DaemonFault> {
-        self.seed(name).ok_or_else(|| DaemonFault::SecretMissing { name: name.to_owned() })
+    fn needed(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, SecretMissing> {
+        self.seed(name).ok_or_else(|| SecretMissing { name: name.to_owned() })
     }
 
-    pub(crate) fn tls_identity(&self) -> Result<TlsIdentity, DaemonFault> {
+    pub(crate) fn tls_identity(&self) -> Result<TlsIdentity, SecretMissing> {
         Ok(TlsIdentity::from_seed(&*self.needed("tls")?))
     }
 
-    pub(crate) fn node_keys(&self) -> Result<NodeKeys, DaemonFault> {
+    pub(crate) fn node_keys(&self) -> Result<NodeKeys, SecretMissing> {
         Ok(NodeKeys {
             root: self.seed("root").map(|seed| KeyPair::from_seed(&seed)),
             signing: self.signing()?,
@@ -55,20 +70,24 @@ impl Keys {
         })
     }
 
-    pub(crate) fn signing(&self) -> Result<KeyPair, DaemonFault> {
+    pub(crate) fn signing(&self) -> Result<KeyPair, SecretMissing> {
         Ok(KeyPair::from_seed(&*self.needed("signing")?))
     }
 
-    pub(crate) fn sealing(&self) -> Result<SealingSecret, DaemonFault> {
+    pub(crate) fn sealing(&self) -> Result<SealingSecret, SecretMissing> {
         Ok(SealingSecret::from_seed(&*self.needed("sealing")?))
     }
 
-    pub(crate) fn log_salt(&self) -> Result<Zeroizing<[u8; 32]>, DaemonFault> {
+    pub(crate) fn log_salt(&self) -> Result<Zeroizing<[u8; 32]>, SecretMissing> {
         self.needed("log-salt")
     }
 
     pub(crate) fn journal_key(&self, consortium: &ConsortiumId) -> DataKey {
         home::journal_key(&self.lock(), consortium)
+    }
+
+    pub(crate) fn index_key(&self, consortium: &ConsortiumId) -> DataKey {
+        home::index_key(&self.lock(), consortium)
     }
 
     /// The key of a consortium's local row ids, made when first needed. Blocks.
@@ -128,6 +147,6 @@ pub(crate) mod tests {
     fn a_keystore_that_lacks_a_key_of_the_node_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let fault = Keys::new(keystore(dir.path(), "node", &["tls", "signing", "log-salt"])).err().unwrap();
-        assert!(matches!(fault, DaemonFault::SecretMissing { name } if name == "sealing"));
+        assert_eq!(fault, SecretMissing { name: "sealing".to_owned() });
     }
 }

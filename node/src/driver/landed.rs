@@ -1,9 +1,9 @@
 //! Landed versions: looked at in a worker, counted, and written to plain files for people.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use cohortium_protocol::record::listing::{BlobRef, BlobRole, Listing, ListingEnt
 use cohortium_store::blob::{BlobFault, BlobStore};
 use tokio::task::spawn_blocking;
 
+use crate::driver::fresh::{Fresh, create};
 use crate::driver::hands::{Hands, listing};
 use crate::driver::run::rows_stated;
 use crate::worker::job::{Job, Key32, Part, Report, ReportFault, SealedFile, Shape};
@@ -158,54 +159,43 @@ impl From<io::Error> for CheckoutFault {
 
 /// Writes a version to a new file or folder, which appears whole or not at all.
 pub(crate) async fn checkout(hands: &Arc<Hands>, listings: Vec<BlobRef>, path: PathBuf) -> Result<Rows, CheckoutFault> {
-    if path.symlink_metadata().is_ok() {
-        return Err(CheckoutFault::Io(io::ErrorKind::AlreadyExists.into()));
-    }
-    let mut temp = path.as_os_str().to_owned();
-    temp.push(".part");
-    let temp = PathBuf::from(temp);
-    let written = match open(hands, listings).await? {
-        Kind::Table(listings) => checkout_table(hands, listings, &path, &temp).await,
-        Kind::Files(listing) => checkout_files(hands, listing, &temp).await,
+    let (fresh, rows) = match open(hands, listings).await? {
+        Kind::Table(listings) => checkout_table(hands, listings, &path).await?,
+        Kind::Files(listing) => checkout_files(hands, listing, path).await?,
     };
-    // What has not taken its name is of no use.
-    let placed = written.and_then(|rows| fs::rename(&temp, &path).map(|()| rows).map_err(CheckoutFault::Io));
-    if placed.is_err() && temp.is_dir() {
-        let _ = fs::remove_dir_all(&temp);
-    } else if placed.is_err() {
-        let _ = fs::remove_file(&temp);
-    }
-    placed
+    fresh.place()?;
+    Ok(rows)
 }
 
 async fn checkout_table(
     hands: &Arc<Hands>,
     listings: Vec<Listing>,
     path: &Path,
-    temp: &Path,
-) -> Result<Rows, CheckoutFault> {
+) -> Result<(Fresh, Rows), CheckoutFault> {
     let shape = match path.extension().and_then(|ending| ending.to_str()) {
         Some("parquet") => Shape::Parquet,
         Some("csv") => Shape::Csv,
         _ => return Err(CheckoutFault::Ending),
     };
     let (chain, mut files) = chain(hands, listings).await?;
-    files.push(create(temp)?.into());
-    Ok(rows_of(hands.pool.run(Job::Merge { chain, shape }, files).await)?)
+    let (fresh, file) = Fresh::file(path)?;
+    files.push(file.into());
+    let rows = rows_of(hands.pool.run(Job::Merge { chain, shape }, files).await)?;
+    Ok((fresh, rows))
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-async fn checkout_files(hands: &Arc<Hands>, listing: Listing, temp: &Path) -> Result<Rows, CheckoutFault> {
-    let (blobs, temp) = (hands.blobs.clone(), temp.to_owned());
+async fn checkout_files(
+    hands: &Arc<Hands>,
+    listing: Listing,
+    path: PathBuf,
+) -> Result<(Fresh, Rows), CheckoutFault> {
+    let blobs = hands.blobs.clone();
     let copied = spawn_blocking(move || {
-        fs::create_dir(&temp)?;
+        let fresh = Fresh::folder(&path)?;
         for entry in listing.entries() {
-            copy_out(&blobs, entry, &temp)?;
+            copy_out(&blobs, entry, fresh.temp())?;
         }
-        Ok(Rows(0))
+        Ok((fresh, Rows(0)))
     });
     copied.await.unwrap_or(Err(CheckoutFault::Worker(ReportFault::LOST)))
 }
@@ -215,7 +205,7 @@ async fn checkout_files(hands: &Arc<Hands>, listing: Listing, temp: &Path) -> Re
 fn copy_out(blobs: &BlobStore, entry: &ListingEntry, folder: &Path) -> Result<(), CheckoutFault> {
     let path = folder.join(entry.path.as_str());
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
     }
     let mut file = create(&path)?;
     let reader = blobs.reader(entry.blob.digest).map_err(CheckoutFault::Blob)?;

@@ -125,6 +125,11 @@ impl Landings {
         }
     }
 
+    /// Whether a task may be writing to it.
+    pub(crate) fn is_open(&self, digest: &BlobDigest) -> bool {
+        self.lock().contains_key(digest)
+    }
+
     /// Throws away landings that nothing names any more and nobody writes to.
     pub(crate) fn forget_unnamed(&self, named: impl Fn(&BlobDigest) -> bool) {
         let mut open = self.lock();
@@ -152,6 +157,7 @@ fn verdict(digest: BlobDigest, written: Result<(), LandingFault>) -> Answer {
             | LandingFault::Blob(_)
             | LandingFault::InProgress { .. }
             | LandingFault::NoOutboard
+            | LandingFault::NoRoom { .. }
             | LandingFault::Stream { .. }
             | LandingFault::Incomplete { .. }
             | LandingFault::Poisoned),

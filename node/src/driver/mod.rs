@@ -4,19 +4,24 @@
 //! comes in, `hands` for what effects are carried out with.
 
 pub(crate) mod clock;
-pub(crate) mod queue;
-pub(crate) mod books;
+pub(crate) mod fresh;
+pub(crate) mod files;
+pub(crate) mod carried;
 pub(crate) mod wires;
+pub(crate) mod books;
+pub(crate) mod queue;
+pub(crate) mod listen;
 pub(crate) mod keys;
 pub(crate) mod cuts;
 pub(crate) mod landings;
 pub(crate) mod bulk;
 pub(crate) mod linkage;
-pub(crate) mod files;
 pub(crate) mod run;
 pub(crate) mod landed;
 pub(crate) mod sweep;
 pub(crate) mod audit;
+pub(crate) mod subject;
+pub(crate) mod finder;
 pub(crate) mod shown;
 pub(crate) mod hands;
 pub(crate) mod entry;

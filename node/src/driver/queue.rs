@@ -1,6 +1,6 @@
 //! The one queue into the core: everything that happened, in the order it happened. Bounded, so that a burst waits.
 
-use cohortium_protocol::endpoint::io::{ConnId, Input, Message, OrderFault, Protocol, Side};
+use cohortium_protocol::endpoint::io::{Answer, ConnId, Input, Message, OrderFault, Protocol, Side};
 use cohortium_protocol::endpoint::{Endpoint, Membership};
 use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::key::pair::PublicKey;
@@ -53,8 +53,22 @@ pub(crate) enum Event {
     Enter(Box<Entrance>),
     /// Somebody wants to know something.
     Look(Look),
+    /// A sweep has ended: for how many reasons, and whether nothing unnamed is left.
+    Swept { upto: u64, whole: bool },
     /// End after this turn.
     Stop(oneshot::Sender<()>),
+}
+
+impl Event {
+    /// About how many bytes of peers and people it carries.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Request { message, .. } => message.payload.len(),
+            Self::Order { order, .. } => order.to_bytes().len(),
+            Self::Input(Input::Answered { answer: Answer::Message(message), .. }) => message.payload.len(),
+            Self::Input(_) | Self::Wire(_) | Self::Closed(_) | Self::Enter(_) | Self::Look(_) | Self::Swept { .. } | Self::Stop(_) => 0,
+        }
+    }
 }
 
 /// The sending end. After the core's end everything sent is dropped.

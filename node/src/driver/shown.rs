@@ -12,6 +12,8 @@ use cohortium_protocol::record::schedule::Schedule;
 use cohortium_transport::{Admission, Alpn};
 use tokio::sync::watch;
 
+use crate::driver::clock;
+
 /// A share and when it is due.
 pub(crate) type Due = (ConsortiumId, ShareId, Schedule);
 
@@ -34,7 +36,7 @@ impl Shown {
         if !known {
             *self.0.admitted.write().unwrap_or_else(PoisonError::into_inner) = admitted;
         }
-        self.0.joins.store(endpoint.expects_joins(), Ordering::Release);
+        self.0.joins.store(endpoint.expects_joins(clock::wall()), Ordering::Release);
         let due = endpoint.consortia().flat_map(|consortium| {
             let schedules = endpoint.schedules(consortium).into_iter();
             schedules.map(move |(share, schedule)| (consortium, share, schedule))

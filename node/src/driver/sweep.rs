@@ -1,94 +1,198 @@
 //! The sweep: blobs that no live listing or index names leave the store.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cohortium_protocol::digest::BlobDigest;
+use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::record::listing::{BlobRef, Listing};
 use cohortium_store::blob::{BlobFault, BlobStore};
+use cohortium_store::disk::DiskFault;
+use cohortium_store::landing;
 use tokio::task::spawn_blocking;
 
-use crate::driver::hands::{Hands, listing};
+use crate::driver::hands::{Hands, read_listing};
+use crate::driver::landings::Landings;
+use crate::driver::queue::Event;
 
 /// How long to wait for runs to end before the next try: a run's blobs are named by nothing yet.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-/// Whether a sweep runs or waits. One is enough for any number of reasons.
+/// The longest wait before a sweep that was not whole is tried again.
+const TRY_AGAIN_MAX: Duration = Duration::from_mins(5);
+
+/// Sweeps that were asked for, and whether one waits. One is enough for any number of reasons.
 #[derive(Default)]
-pub(crate) struct Sweeps(AtomicBool);
+pub(crate) struct Sweeps {
+    asked: AtomicU64,
+    waiting: AtomicBool,
+}
 
 impl Sweeps {
     /// `true`: the caller must run one.
     pub(crate) fn begin(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
+        self.asked.fetch_add(1, Ordering::AcqRel);
+        !self.waiting.swap(true, Ordering::AcqRel)
     }
 
-    fn end(&self) {
-        self.0.store(false, Ordering::Release);
+    /// Waits again after a sweep that was not whole. `false`: another waits already.
+    fn waits_again(&self) -> bool {
+        !self.waiting.swap(true, Ordering::AcqRel)
+    }
+
+    /// How many were asked for so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// The one that waited begins: whoever asks from here on needs another. How many it does for; read last, so that no
+    /// reason falls between the two.
+    fn take(&self) -> u64 {
+        self.waiting.store(false, Ordering::Release);
+        self.asked()
     }
 }
 
-/// Sweeps once, when no run is making blobs.
+/// Why a sweep removed nothing, or not everything.
+#[derive(Debug)]
+enum SweepFault {
+    /// A live listing is there and cannot be read: what it names is not known, so nothing may go.
+    Listing { digest: BlobDigest, source: BlobFault },
+    /// A blob could not be listed or removed.
+    Store(BlobFault),
+    /// A landing could not be removed.
+    Landing(DiskFault),
+}
+
+impl fmt::Display for SweepFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listing { digest, source } => write!(f, "the live listing {digest} cannot be read: {source}"),
+            Self::Store(fault) => fault.fmt(f),
+            Self::Landing(fault) => fault.fmt(f),
+        }
+    }
+}
+
+/// What must stay.
+struct Roots {
+    /// Live listings, landed or still landing.
+    listings: Vec<BlobRef>,
+    /// Row indexes, which are no listings and name nothing.
+    indexes: Vec<BlobRef>,
+}
+
+/// What a sweep did.
+struct Swept {
+    removed: usize,
+    /// Whether nothing that is not named is left, in the store or landing.
+    whole: bool,
+}
+
+/// Sweeps, when no run is making blobs, until a sweep was whole.
 pub(crate) async fn run(hands: &Arc<Hands>, sweeps: &Sweeps) {
-    let closed = hands.pool.closed();
-    let making = loop {
-        if let Ok(making) = Arc::clone(&hands.making).try_write_owned() {
-            break making;
+    let (closed, mut pause) = (hands.pool.closed(), TRY_AGAIN);
+    loop {
+        let making = loop {
+            if let Ok(making) = Arc::clone(&hands.making).try_write_owned() {
+                break making;
+            }
+            tokio::select! {
+                () = closed.cancelled() => return,
+                () = tokio::time::sleep(TRY_AGAIN) => {}
+            }
+        };
+        let upto = sweeps.take();
+        let Some(whole) = once(hands).await else { return };
+        drop(making);
+        hands.queue.send(Event::Swept { upto, whole }).await;
+        // When another was asked for meanwhile, it runs by itself.
+        if whole || !sweeps.waits_again() {
+            return;
         }
         tokio::select! {
-            () = closed.cancelled() => return sweeps.end(),
-            () = tokio::time::sleep(TRY_AGAIN) => {}
+            () = closed.cancelled() => return,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(TRY_AGAIN_MAX),
         }
-    };
-    // Reasons that come from here on need another sweep; no landing is opened until this one is over.
-    sweeps.end();
+    }
+}
+
+/// One sweep; `None` when the core has ended.
+async fn once(hands: &Arc<Hands>) -> Option<bool> {
+    // No landing is opened until this sweep is over.
     let _landing = hands.opening.write().await;
     let roots = hands.queue.look(|endpoint| {
-        let all = endpoint.consortia().flat_map(|consortium| endpoint.live_blobs(consortium));
-        all.collect::<Vec<BlobRef>>()
+        let of = |each: &dyn Fn(ConsortiumId) -> Vec<BlobRef>| endpoint.consortia().flat_map(each).collect::<Vec<_>>();
+        let indexes = of(&|consortium| endpoint.live_indexes(consortium));
+        let mut listings = of(&|consortium| endpoint.live_blobs(consortium));
+        listings.retain(|blob| !indexes.contains(blob));
+        Roots { listings, indexes }
     });
-    let Some(roots) = roots.await else { return };
+    let roots = roots.await?;
     let (blobs, landings) = (hands.blobs.clone(), Arc::clone(&hands.landings));
-    let swept = spawn_blocking(move || {
-        let named = mark(&blobs, &roots);
-        landings.forget_unnamed(|digest| named.contains(digest));
-        remove_unnamed(&blobs, &named)
-    });
-    match swept.await {
-        Ok(Ok(removed)) => tracing::info!(event = "swept", removed),
-        Ok(Err(fault)) => tracing::warn!(event = "sweep-failed", %fault),
-        Err(_) => tracing::error!(event = "sweep-failed", fault = "the sweep panicked"),
-    }
-    drop(making);
+    let swept = spawn_blocking(move || sweep(&blobs, &landings, &roots));
+    Some(match swept.await {
+        Ok(Ok(swept)) => {
+            tracing::info!(event = "swept", removed = swept.removed, whole = swept.whole);
+            swept.whole
+        }
+        Ok(Err(fault)) => {
+            tracing::error!(event = "sweep-failed", %fault);
+            false
+        }
+        Err(_) => {
+            tracing::error!(event = "sweep-failed", fault = "the sweep panicked");
+            false
+        }
+    })
 }
 
-/// Everything that the roots name, and the roots.
-fn mark(blobs: &BlobStore, roots: &[BlobRef]) -> BTreeSet<BlobDigest> {
-    let mut named = BTreeSet::new();
-    for root in roots {
-        named.insert(root.digest);
-        // A row index is no listing and names nothing.
-        let listing = listing(blobs, *root);
-        named.extend(listing.iter().flat_map(Listing::entries).map(|entry| entry.blob.digest));
-    }
-    named
-}
-
-fn remove_unnamed(blobs: &BlobStore, named: &BTreeSet<BlobDigest>) -> Result<usize, BlobFault> {
+fn sweep(blobs: &BlobStore, landings: &Landings, roots: &Roots) -> Result<Swept, SweepFault> {
+    let named = mark(blobs, roots)?;
+    landings.forget_unnamed(|digest| named.contains(digest));
     let mut removed = 0;
-    for digest in blobs.list()? {
+    for digest in blobs.list().map_err(SweepFault::Store)? {
         if !named.contains(&digest) {
-            blobs.remove(digest)?;
+            blobs.remove(digest).map_err(SweepFault::Store)?;
             removed += 1;
         }
     }
-    Ok(removed)
+    let mut whole = true;
+    for digest in blobs.list_landing().map_err(SweepFault::Store)? {
+        if landings.is_open(&digest) {
+            // A task still writes to it, unless it is named.
+            whole &= named.contains(&digest);
+        } else if !named.contains(&digest) {
+            // Rows that landed in part, and that nobody will take up again.
+            landing::discard(blobs, digest).map_err(SweepFault::Landing)?;
+            removed += 1;
+        }
+    }
+    Ok(Swept { removed, whole })
+}
+
+/// Everything that the roots name, and the roots.
+fn mark(blobs: &BlobStore, roots: &Roots) -> Result<BTreeSet<BlobDigest>, SweepFault> {
+    let mut named: BTreeSet<BlobDigest> = roots.indexes.iter().map(|blob| blob.digest).collect();
+    for root in &roots.listings {
+        named.insert(root.digest);
+        // The listing of a snapshot that is still landing names nothing yet: no blob of it was opened.
+        if !blobs.contains(root.digest) {
+            continue;
+        }
+        let read = read_listing(blobs, *root).map_err(|source| SweepFault::Listing { digest: root.digest, source })?;
+        // Bytes that are the digest's and no listing are none on every reading: they name nothing.
+        named.extend(read.iter().flat_map(Listing::entries).map(|entry| entry.blob.digest));
+    }
+    Ok(named)
 }
 
 #[cfg(test)]
 mod tests {
+    use cohortium_protocol::digest::blob_digest;
     use cohortium_protocol::quantity::{Bytes, Rows};
     use cohortium_protocol::record::listing::{BlobRole, ListingEntry};
     use cohortium_protocol::wire::codec;
@@ -96,22 +200,93 @@ mod tests {
 
     use super::*;
 
+    struct Place {
+        dir: tempfile::TempDir,
+        blobs: BlobStore,
+        landings: Landings,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let blobs = BlobStore::open(dir.path(), &DataKey::random()).unwrap();
+            Self { landings: Landings::new(blobs.clone()), blobs, dir }
+        }
+
+        fn put(&self, bytes: &[u8]) -> BlobRef {
+            let stored = self.blobs.put(bytes).unwrap();
+            BlobRef { digest: stored.digest, bytes: Bytes(stored.bytes) }
+        }
+
+        fn listing(&self, blob: BlobRef) -> BlobRef {
+            let entry = ListingEntry { path: "a".parse().unwrap(), role: BlobRole::File, blob, rows: Rows(0) };
+            self.put(&codec::encode(&Listing::try_from(vec![entry]).unwrap()))
+        }
+
+        /// A blob of which nothing but a few ranges has landed.
+        fn landing(&self, seed: u8) -> BlobRef {
+            let blob = BlobRef { digest: blob_digest(&[seed; 9]), bytes: Bytes(9) };
+            self.landings.open(blob).unwrap();
+            blob
+        }
+
+        fn sweep(&self, listings: &[BlobRef], indexes: &[BlobRef]) -> Result<Swept, SweepFault> {
+            let roots = Roots { listings: listings.to_vec(), indexes: indexes.to_vec() };
+            sweep(&self.blobs, &self.landings, &roots)
+        }
+
+        fn stays(&self, blob: BlobRef) -> bool {
+            self.blobs.contains(blob.digest)
+        }
+    }
+
     #[test]
     fn only_what_a_live_listing_or_index_names_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let blobs = BlobStore::open(dir.path(), &DataKey::random()).unwrap();
-        let put = |bytes: &[u8]| {
-            let stored = blobs.put(bytes).unwrap();
-            BlobRef { digest: stored.digest, bytes: Bytes(stored.bytes) }
-        };
-        let (file, index, dead) = (put(b"file"), put(b"index"), put(b"dead"));
-        let entry = |blob| ListingEntry { path: "a".parse().unwrap(), role: BlobRole::File, blob, rows: Rows(0) };
-        let live = put(&codec::encode(&Listing::try_from(vec![entry(file)]).unwrap()));
-        let old = put(&codec::encode(&Listing::try_from(vec![entry(dead)]).unwrap()));
-        let named = mark(&blobs, &[live, index]);
-        assert_eq!(remove_unnamed(&blobs, &named).unwrap(), 2);
-        let stays = |blob: BlobRef| blobs.contains(blob.digest);
-        assert!(stays(file) && stays(index) && stays(live));
-        assert!(!stays(dead) && !stays(old));
+        let place = Place::new();
+        let (file, index, dead) = (place.put(b"file"), place.put(b"index"), place.put(b"dead"));
+        let (live, old, odd) = (place.listing(file), place.listing(dead), place.put(b"no listing"));
+        let swept = place.sweep(&[live, odd], &[index]).unwrap();
+        assert!(swept.whole && swept.removed == 2);
+        assert!([file, index, live, odd].map(|blob| place.stays(blob)).iter().all(|stays| *stays));
+        assert!(!place.stays(dead) && !place.stays(old));
+    }
+
+    #[test]
+    fn a_live_listing_that_cannot_be_read_ends_the_sweep_before_anything_goes() {
+        let place = Place::new();
+        let (file, dead) = (place.put(b"file"), place.put(b"dead"));
+        let live = place.listing(file);
+        let name = live.digest.to_string();
+        let path = place.dir.path().join("objects").join(&name[..2]).join(&name);
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+        assert!(matches!(place.sweep(&[live], &[]), Err(SweepFault::Listing { digest, .. }) if digest == live.digest));
+        assert!(place.stays(file) && place.stays(dead));
+        std::fs::write(&path, good).unwrap();
+        assert_eq!(place.sweep(&[live], &[]).unwrap().removed, 1);
+    }
+
+    #[test]
+    fn what_landed_in_part_and_is_named_by_nothing_does_not_outlive_a_sweep() {
+        let place = Place::new();
+        let (listing, forgotten, left) = (place.landing(1), place.landing(2), place.landing(3));
+        // What an earlier process left is not open here.
+        place.landings.checkpoint_all();
+        place.landings.open(listing).unwrap();
+        place.landings.open(forgotten).unwrap();
+        assert_eq!(place.blobs.list_landing().unwrap().len(), 3);
+        let swept = place.sweep(&[listing], &[]).unwrap();
+        assert!(swept.whole);
+        assert_eq!(place.blobs.list_landing().unwrap(), [listing.digest], "neither {forgotten:?} nor {left:?}");
+    }
+
+    #[test]
+    fn a_reason_that_comes_while_a_sweep_runs_needs_another() {
+        let sweeps = Sweeps::default();
+        assert!(sweeps.begin() && !sweeps.begin(), "one does for both");
+        assert_eq!(sweeps.take(), 2);
+        assert!(sweeps.begin());
+        assert_eq!(sweeps.asked(), 3, "the first did for two");
+        assert!(!sweeps.waits_again(), "the second waits already");
     }
 }

@@ -5,23 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cohortium_protocol::code::{ErrorCode, MessageType};
-use cohortium_protocol::endpoint::io::{Answer, ConnId, Message, Protocol, StreamId};
-use cohortium_protocol::limits::{ANSWER_DEADLINE, CONTROL_FRAME_BYTES_MAX, HEADER_DEADLINE, HELLO_DEADLINE};
+use cohortium_protocol::endpoint::io::{Answer, ConnId, Message, StreamId};
+use cohortium_protocol::limits::{ANSWER_DEADLINE, CONTROL_FRAME_BYTES_MAX, HELLO_DEADLINE};
 use cohortium_protocol::message::hello::Refused;
 use cohortium_protocol::time::Seconds;
 use cohortium_protocol::wire::codec;
-use cohortium_protocol::wire::frame::{FrameHeader, HEADER_BYTES};
 use cohortium_transport::frame::{read_frame, write_frame};
 use cohortium_transport::{Connection, RecvHalf, SendHalf};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::driver::queue::{Event, Queue};
-use crate::offline::folder::Folder;
+use crate::driver::carried::Folder;
 
-/// First frames of one connection that are read at the same time.
-const FRAMES_READ_MAX: usize = 8;
 /// How long a connection that is told to close may still deliver the answers before it.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
 /// How long after the last answer the close comes, so that the peer reads the answer first.
@@ -41,14 +37,23 @@ pub(crate) enum Wire {
         connection: Connection,
         /// The answers that are being written on it.
         replies: TaskTracker,
+        /// Whether HELLO has been answered well.
+        greeted: Arc<watch::Sender<bool>>,
     },
     /// A folder that the peer exported.
     Folder(Arc<Folder>),
 }
 
 impl Wire {
+    /// HELLO has been answered well: from now on the peer is heard.
+    pub(crate) fn greet(&self) {
+        if let Self::Network { greeted, .. } = self {
+            greeted.send_replace(true);
+        }
+    }
+
     pub(crate) fn network(connection: Connection) -> Self {
-        Self::Network { connection, replies: TaskTracker::new() }
+        Self::Network { connection, replies: TaskTracker::new(), greeted: Arc::default() }
     }
 }
 
@@ -115,6 +120,9 @@ impl Wires {
 
 /// Sends one answer.
 pub(crate) fn reply(wire: &Wire, to: ReplyTo, message: Message) {
+    if message.kind == MessageType::HelloAck {
+        wire.greet();
+    }
     match (to, wire) {
         (ReplyTo::Here(answer), _) => drop(answer.send(message)),
         (ReplyTo::Stream(mut send, recv), Wire::Network { replies, .. }) => {
@@ -135,7 +143,7 @@ pub(crate) fn reply(wire: &Wire, to: ReplyTo, message: Message) {
 
 /// Closes a connection once the answers under way are out, and tells the peer why.
 pub(crate) fn close(wire: Wire, code: ErrorCode) {
-    let Wire::Network { connection, replies } = wire else { return };
+    let Wire::Network { connection, replies, .. } = wire else { return };
     tokio::spawn(async move {
         replies.close();
         let _ = timeout(LAST_WORDS, replies.wait()).await;
@@ -169,36 +177,4 @@ pub(crate) fn answer(kind: MessageType, payload: Vec<u8>) -> Answer {
     // A code of a later version, or none at all, is still a refusal.
     let code = codec::decode::<Refused>(&payload, CONTROL_FRAME_BYTES_MAX).ok();
     Answer::Refused(code.and_then(|refused| ErrorCode::from_code(refused.code)).unwrap_or(ErrorCode::Unavailable))
-}
-
-/// Hands every first frame that the peer sends to the core, until the connection ends.
-pub(crate) async fn listen(conn: ConnId, connection: Connection, protocol: Protocol, queue: Queue) {
-    let slots = Arc::new(Semaphore::new(FRAMES_READ_MAX));
-    while let Ok((send, recv)) = connection.accept().await {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
-        let (queue, protocol) = (queue.clone(), protocol.clone());
-        tokio::spawn(async move {
-            let mut recv = recv;
-            // A frame that is late, malformed or not of this protocol ends its stream and nothing else.
-            if let Ok(Some(message)) = timeout(duration(HEADER_DEADLINE), first_frame(&mut recv, &protocol)).await {
-                queue.send(Event::Request { conn, message, reply: ReplyTo::Stream(send, recv) }).await;
-            }
-            drop(slot);
-        });
-    }
-    queue.send(Event::Closed(conn)).await;
-}
-
-/// Reads a frame, refusing its header before anything is allocated for it.
-async fn first_frame(recv: &mut RecvHalf, protocol: &Protocol) -> Option<Message> {
-    let mut header = [0; HEADER_BYTES];
-    recv.read_exact(&mut header).await.ok()?;
-    let header = FrameHeader::parse(header).ok()?;
-    let joining = header.kind == MessageType::Join;
-    if joining != (*protocol == Protocol::Join) {
-        return None;
-    }
-    let mut payload = vec![0; header.payload_bytes];
-    recv.read_exact(&mut payload).await.ok()?;
-    Some(Message { kind: header.kind, payload })
 }

@@ -1,29 +1,32 @@
 //! Writing what a consumer lacks into a new folder, under the rules of serving.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cohortium_protocol::code::ErrorCode;
 use cohortium_protocol::endpoint::io::Input;
-use cohortium_protocol::ident::{ConsortiumId, SubscriptionId};
+use cohortium_protocol::ident::{ConsortiumId, Name, SubscriptionId};
+use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::message::document::Numbered;
 use cohortium_protocol::outboard::ranges;
 use cohortium_protocol::quantity::Bytes;
+use cohortium_protocol::record::export_heading::ExportHeading;
+use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::listing::BlobRef;
-use cohortium_protocol::wire::codec;
 use cohortium_store::blob::BlobStore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::{ErrorKind, Reply};
+use crate::driver::carried::{BLOBS, OUTBOARDS};
 use crate::driver::clock;
+use crate::driver::fresh::{Fresh, create};
 use crate::driver::hands::{Hands, listing};
-use crate::offline::folder::{BLOBS, DOCUMENTS, Heading, OUTBOARDS, framed};
-use crate::service::control::Out;
-use crate::service::office::{Answered, broken, error, no_consortium, stopping};
+use crate::offline::folder::{DOCUMENTS, HEADING, documents_digest, documents_file};
+use crate::service::answer::{Answered, Out, broken, error, no_consortium, stopping};
 
 /// What is exported, and where to.
 pub(crate) struct Export {
@@ -34,51 +37,70 @@ pub(crate) struct Export {
 
 /// What the rules let into it.
 struct Plan {
+    consumer: Name,
     documents: Vec<Numbered>,
     listings: Vec<BlobRef>,
+}
+
+/// The papers, ready to be written.
+struct Papers {
+    heading: Vec<u8>,
+    documents: Vec<u8>,
+}
+
+/// Whether a folder may be made there.
+///
+/// # Errors
+/// The answer that says why not.
+pub(crate) fn may_become(folder: &Path) -> Result<(), Reply> {
+    if folder.is_absolute() && folder.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(error(ErrorKind::Usage, "the folder must have an absolute path and may not be there yet"))
 }
 
 /// Writes the folder. It has its name only when it is whole.
 pub(crate) async fn run(hands: &Arc<Hands>, export: Export, out: &mut Out) -> Answered {
     let Export { consortium, subscription, folder } = export;
-    if !folder.is_absolute() || folder.symlink_metadata().is_ok() {
-        return Err(error(ErrorKind::Usage, "the folder must have an absolute path and may not be there yet"));
-    }
+    may_become(&folder)?;
     let place = hands.place(&consortium).ok_or_else(no_consortium)?;
     // Taken before the rules are asked: a revocation from here on ends the export.
     let token = hands.cuts.token(subscription);
     let now = clock::wall();
     let plan = hands.queue.look(move |endpoint| {
         let plan = endpoint.export(consortium, subscription, now)?;
-        Ok(Plan { documents: plan.documents, listings: plan.listings })
+        let found = endpoint.state(consortium).and_then(|state| state.subscriptions.get(&subscription));
+        let consumer = found.ok_or(ErrorCode::NotFound)?.peer.clone();
+        Ok(Plan { consumer, documents: plan.documents, listings: plan.listings })
     });
     let plan: Option<Result<Plan, ErrorCode>> = plan.await;
     let plan = plan.ok_or_else(stopping)?.map_err(|code| error(kind_of(code), format_args!("nothing may leave: {code}")))?;
-    let heading = Heading { consortium, provider: place.party, subscription };
+    let documents = documents_file(&plan.documents);
+    let heading = ExportHeading {
+        consortium,
+        provider: place.party,
+        consumer: plan.consumer,
+        subscription,
+        documents: documents_digest(&documents),
+        at: now,
+        ext: Extensions::default(),
+    };
+    let signing = hands.keys.signing().map_err(|fault| error(ErrorKind::Local, fault))?;
+    let papers = Papers { heading: Signed::sign(&heading, &signing).to_bytes(), documents };
     let snapshots = plan.listings.len() as u64;
-    let mut temp = folder.as_os_str().to_owned();
-    temp.push(".part");
-    let temp = PathBuf::from(temp);
-    let written = write(hands, &temp, heading, plan, token.clone(), out).await;
-    let placed = written.and_then(|bytes| {
-        fs::rename(&temp, &folder).map_err(|fault| error(ErrorKind::Local, fault))?;
-        Ok(bytes)
-    });
-    match placed {
-        Ok(bytes) if !token.is_cancelled() => {
-            hands.queue.input(Input::Served { subscription, bytes: Bytes(bytes) }).await;
-            Ok(Reply::Exported { bytes, snapshots })
-        }
-        Ok(_) => {
-            // Cut between the last byte and the rename.
-            let _ = fs::remove_dir_all(&folder);
-            Err(revoked())
-        }
-        Err(reply) => {
-            let _ = fs::remove_dir_all(&temp);
-            Err(reply)
-        }
+    let fresh = Fresh::folder(&folder).map_err(|fault| error(ErrorKind::Local, fault))?;
+    let bytes = write(hands, fresh.temp(), (papers, plan.listings), &token, out).await?;
+    if token.is_cancelled() {
+        return Err(revoked());
     }
+    fresh.place().map_err(|fault| error(ErrorKind::Local, fault))?;
+    if token.is_cancelled() {
+        // Cut between the last look and the rename: what has just got its name is this export and nothing else.
+        let _ = fs::remove_dir_all(&folder);
+        return Err(revoked());
+    }
+    hands.queue.input(Input::Served { subscription, bytes: Bytes(bytes) }).await;
+    Ok(Reply::Exported { bytes, snapshots })
 }
 
 const fn kind_of(code: ErrorCode) -> ErrorKind {
@@ -95,13 +117,12 @@ fn revoked() -> Reply {
 async fn write(
     hands: &Arc<Hands>,
     temp: &Path,
-    heading: Heading,
-    plan: Plan,
-    token: CancellationToken,
+    (papers, listings): (Papers, Vec<BlobRef>),
+    token: &CancellationToken,
     out: &mut Out,
 ) -> Result<u64, Reply> {
     let (blobs, folder) = (hands.blobs.clone(), temp.to_owned());
-    let begun = spawn_blocking(move || begin(&blobs, &folder, &heading, &plan)).await.map_err(|_| broken())?;
+    let begun = spawn_blocking(move || begin(&blobs, &folder, &papers, &listings)).await.map_err(|_| broken())?;
     let wanted = begun.map_err(|fault| error(ErrorKind::Local, fault))?;
     let total: u64 = wanted.iter().map(|blob| blob.bytes.0).sum();
     let mut done = 0;
@@ -115,28 +136,23 @@ async fn write(
     Ok(done)
 }
 
-/// Makes the folder with its documents; gives the blobs that belong into it, each once.
-fn begin(blobs: &BlobStore, folder: &Path, heading: &Heading, plan: &Plan) -> io::Result<Vec<BlobRef>> {
-    for part in [folder.to_owned(), folder.join(BLOBS), folder.join(OUTBOARDS)] {
-        DirBuilder::new().mode(0o700).create(part)?;
+/// Writes the papers into the folder; gives the blobs that belong into it, each once.
+fn begin(blobs: &BlobStore, folder: &Path, papers: &Papers, listings: &[BlobRef]) -> io::Result<Vec<BlobRef>> {
+    for part in [BLOBS, OUTBOARDS] {
+        DirBuilder::new().mode(0o700).create(folder.join(part))?;
     }
-    let mut documents = create(&folder.join(DOCUMENTS))?;
-    documents.write_all(&framed(&codec::encode(heading)))?;
-    for numbered in &plan.documents {
-        documents.write_all(&framed(&codec::encode(numbered)))?;
+    for (name, bytes) in [(HEADING, &papers.heading), (DOCUMENTS, &papers.documents)] {
+        let mut file = create(&folder.join(name))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
     }
-    documents.sync_all()?;
     let mut wanted = std::collections::BTreeSet::new();
-    for blob in &plan.listings {
+    for blob in listings {
         let listing = listing(blobs, *blob).ok_or_else(|| io::Error::other(format!("listing {} cannot be read", blob.digest)))?;
         wanted.insert(*blob);
         wanted.extend(listing.entries().iter().map(|entry| entry.blob));
     }
     Ok(wanted.into_iter().collect())
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Copies one blob and its outboard, range by range, until the token says stop.

@@ -1,15 +1,16 @@
 //! Taking in a folder: its documents as requests of its provider, its blobs through the same landing as from the network.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cohortium_protocol::code::{ErrorCode, MessageType};
 use cohortium_protocol::endpoint::io::{ConnId, Message, Protocol, Side};
-use cohortium_protocol::ident::{ConsortiumId, SubscriptionId};
+use cohortium_protocol::ident::{ConsortiumId, Name, SubscriptionId};
 use cohortium_protocol::limits::CONTROL_FRAME_BYTES_MAX;
 use cohortium_protocol::message::document::Numbered;
 use cohortium_protocol::message::hello::Refused;
+use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::state::subscription::Fate;
 use cohortium_protocol::wire::codec;
 use tokio::sync::oneshot;
@@ -20,8 +21,10 @@ use crate::control::{ErrorKind, Reply};
 use crate::driver::hands::Hands;
 use crate::driver::queue::{Event, NewWire};
 use crate::driver::wires::{ReplyTo, Wire};
-use crate::offline::folder::{Folder, Heading, read_documents};
-use crate::service::office::{Answered, broken, error, no_consortium, stopping};
+use crate::driver::carried::Folder;
+use crate::driver::clock;
+use crate::offline::folder::{self, Known, read_papers};
+use crate::service::answer::{Answered, broken, error, no_consortium, stopping};
 
 /// How long the endpoint may take for one document.
 const DOCUMENT_DEADLINE: Duration = Duration::from_secs(30);
@@ -30,18 +33,28 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long nothing may land before the import gives up. Far longer than the rest after a fault that may pass.
 const STILL_MAX: Duration = Duration::from_mins(1);
 
+/// What is taken in, and whose a person said it is.
+pub(crate) struct Import {
+    pub(crate) consortium: ConsortiumId,
+    pub(crate) provider: Name,
+    pub(crate) folder: PathBuf,
+}
+
 /// Takes the folder in. Ends when every snapshot in it has landed or was refused.
-pub(crate) async fn run(hands: &Arc<Hands>, consortium: ConsortiumId, path: &Path) -> Answered {
+pub(crate) async fn run(hands: &Arc<Hands>, import: Import) -> Answered {
+    let Import { consortium, provider, folder: path } = import;
     let place = hands.place(&consortium).ok_or_else(no_consortium)?;
-    let folder = path.to_owned();
-    let read = spawn_blocking(move || read_documents(&folder)).await.map_err(|_| broken())?;
-    let (heading, documents) = read.map_err(|fault| error(ErrorKind::VerifyFailed, fault))?;
-    if heading.consortium != consortium {
-        return Err(error(ErrorKind::Refused, "the folder is for another consortium"));
-    }
-    if heading.provider == place.party {
+    if provider == place.party {
         return Err(error(ErrorKind::Refused, "the folder was exported by this node itself"));
     }
+    let papers = path.clone();
+    let read = spawn_blocking(move || read_papers(&papers)).await.map_err(|_| broken())?;
+    let papers = read.map_err(|fault| error(ErrorKind::VerifyFailed, fault))?;
+    let known = known(hands, consortium, provider).await?;
+    // Before anything of it reaches the endpoint: a document that is taken uses up its place for good.
+    let heading = folder::check(&papers, &known).map_err(|fault| error(ErrorKind::VerifyFailed, fault))?;
+    let documents = papers.documents;
+    let path = path.as_path();
     let folder = Arc::new(Folder::new(path));
     let conn = connect(hands, &heading, &folder).await?;
     let taken = async {
@@ -57,7 +70,21 @@ pub(crate) async fn run(hands: &Arc<Hands>, consortium: ConsortiumId, path: &Pat
     taken
 }
 
-async fn connect(hands: &Arc<Hands>, heading: &Heading, folder: &Arc<Folder>) -> Result<ConnId, Reply> {
+/// What this node knows of the provider.
+async fn known(hands: &Arc<Hands>, consortium: ConsortiumId, provider: Name) -> Result<Known, Reply> {
+    let now = clock::wall();
+    let look = hands.queue.look(move |endpoint| {
+        let state = endpoint.state(consortium)?;
+        let (root, _) = state.charters.root_of(&state.party, &provider)?;
+        let record = state.records.get(&provider).map(|known| known.record.clone());
+        let record = record.filter(|record| record.root == root);
+        Some(Known { consortium, us: state.party.clone(), provider, root, record, now })
+    });
+    let known = look.await.ok_or_else(stopping)?;
+    known.ok_or_else(|| error(ErrorKind::NotFound, "the provider is no party in the charter that binds this node"))
+}
+
+async fn connect(hands: &Arc<Hands>, heading: &ExportHeading, folder: &Arc<Folder>) -> Result<ConnId, Reply> {
     // Nobody has shown a key: this node's own stands in its place, and is asked for nowhere.
     let tls = hands.keys.node_keys().map_err(|fault| error(ErrorKind::Local, fault))?.tls;
     let (number, numbered) = oneshot::channel();
@@ -103,7 +130,7 @@ fn code_of(answer: &Message) -> Option<ErrorCode> {
 }
 
 /// Waits until no snapshot of the subscription is on its way any more.
-async fn until_landed(hands: &Arc<Hands>, heading: &Heading, folder: &Arc<Folder>) -> Result<(), Reply> {
+async fn until_landed(hands: &Arc<Hands>, heading: &ExportHeading, folder: &Arc<Folder>) -> Result<(), Reply> {
     let (consortium, subscription) = (heading.consortium, heading.subscription);
     let mut still_since = Instant::now();
     let mut before = None;

@@ -9,23 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use crate::control::{CONTROL_VERSION, Call, ErrorKind, Reply, Request};
 use crate::home::{self, HomeFault};
+use crate::service::answer::Out;
 pub(crate) use crate::service::office::Office;
 
 /// Bytes of one line.
 const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Connections at the same time.
 const CALLERS_MAX: usize = 32;
-/// How long a caller may take to take an answer.
-const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why there is no control socket.
 #[derive(Debug)]
@@ -137,21 +134,9 @@ const fn is_owner(peer: u32, us: u32) -> bool {
     peer == us
 }
 
-/// The way back to one caller.
-pub(crate) struct Out(OwnedWriteHalf);
-
-impl Out {
-    /// Writes one line. `false`: the caller has gone.
-    pub(crate) async fn say(&mut self, reply: &Reply) -> bool {
-        let mut line = serde_json::to_vec(reply).expect("replies are plain data with text keys");
-        line.push(b'\n');
-        timeout(WRITE_DEADLINE, self.0.write_all(&line)).await.is_ok_and(|written| written.is_ok())
-    }
-}
-
 async fn converse(stream: UnixStream, office: &Office) {
     let (read, write) = stream.into_split();
-    let (mut reader, mut out) = (BufReader::new(read), Out(write));
+    let (mut reader, mut out) = (BufReader::new(read), Out::new(write));
     loop {
         let mut line = Vec::new();
         let read = (&mut reader).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line).await;
@@ -202,6 +187,15 @@ mod tests {
     #[test]
     fn another_version_or_a_long_line_is_refused_before_it_is_read() {
         assert!(matches!(understand(br#"{"version":1,"request":"ping"}"#), Ok(Request::Ping)));
+        // Nothing leaves, is taken in or looked at without the order of a person.
+        for bare in [
+            r#"{"export":{"consortium":"00","subscription":"00","folder":"/f"}}"#,
+            r#"{"import":{"consortium":"00","folder":"/f"}}"#,
+            r#"{"profile":{"source":{"files":{"folder":"/f"}}}}"#,
+        ] {
+            let line = format!(r#"{{"version":1,"request":{bare}}}"#);
+            assert!(understand(line.as_bytes()).is_err(), "{bare}");
+        }
         for wrong in [&br#"{"version":2,"request":"ping"}"#[..], br#"{"request":"ping"}"#, b"ping", br#"{"version":1,"request":"pong"}"#] {
             assert!(matches!(understand(wrong), Err(Reply::Error { kind: ErrorKind::Usage, .. })));
         }

@@ -1,7 +1,9 @@
 //! The daemon's services: one task each, all of them talking to the core through its queue.
 
+pub(crate) mod answer;
 pub(crate) mod net;
 pub(crate) mod schedule;
 pub(crate) mod control;
+pub(crate) mod history;
 pub(crate) mod office;
 pub(crate) mod verify;

@@ -1,9 +1,10 @@
 //! The network: connections that come, and connections that are dialled until they stand, again and again.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cohortium_protocol::code::ErrorCode;
 use cohortium_protocol::endpoint::io::{Protocol, Side};
 use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::key::pair::PublicKey;
@@ -31,13 +32,26 @@ const JOINS_MAX: usize = 8;
 /// How long one of them is heard.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Connections of one key that stand at the same time: one a consortium, and the one that follows a lost one.
+const CONNECTIONS_PER_KEY_MAX: usize = 4;
+/// Connections that came and stand at the same time.
+const CONNECTIONS_MAX: usize = 1024;
+
 /// Takes connections until the transport is closed.
 pub(crate) async fn accept(transport: Transport, queue: Queue) {
-    let joins = Arc::new(Semaphore::new(JOINS_MAX));
+    let (joins, guests) = (Arc::new(Semaphore::new(JOINS_MAX)), Guests::default());
     while let Some(connection) = transport.accept().await {
+        let Some(guest) = guests.enter(connection.peer_key()) else {
+            connection.close(u32::from(ErrorCode::Busy.code()), "too many connections");
+            continue;
+        };
         match connection.alpn() {
             Alpn::Member => {
-                introduce(&queue, connection, Side::Listener, Protocol::Main, None).await;
+                introduce(&queue, connection.clone(), Side::Listener, Protocol::Main, None).await;
+                tokio::spawn(async move {
+                    connection.closed().await;
+                    drop(guest);
+                });
             }
             Alpn::Join => {
                 let Ok(place) = Arc::clone(&joins).try_acquire_owned() else {
@@ -49,9 +63,48 @@ pub(crate) async fn accept(transport: Transport, queue: Queue) {
                     if timeout(JOIN_DEADLINE, connection.closed()).await.is_err() {
                         connection.close(0, "joining took too long");
                     }
-                    drop(place);
+                    drop((place, guest));
                 });
             }
+        }
+    }
+}
+
+/// Connections that came and stand, by key.
+#[derive(Clone, Default)]
+struct Guests(Arc<Mutex<BTreeMap<PublicKey, usize>>>);
+
+impl Guests {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PublicKey, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more; `None` when the key, or all together, have as many as they may.
+    fn enter(&self, key: PublicKey) -> Option<Guest> {
+        let mut counts = self.lock();
+        let of_key = counts.get(&key).copied().unwrap_or(0);
+        if of_key >= CONNECTIONS_PER_KEY_MAX || counts.values().sum::<usize>() >= CONNECTIONS_MAX {
+            return None;
+        }
+        counts.insert(key, of_key + 1);
+        Some(Guest { key, guests: self.clone() })
+    }
+}
+
+/// Gives its place back when dropped.
+struct Guest {
+    key: PublicKey,
+    guests: Guests,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut counts = self.guests.lock();
+        let left = counts.get(&self.key).map_or(0, |count| count.saturating_sub(1));
+        if left == 0 {
+            counts.remove(&self.key);
+        } else {
+            counts.insert(self.key, left);
         }
     }
 }
@@ -182,6 +235,27 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neither_one_key_nor_all_together_have_more_connections_than_they_may() {
+        let key = |n: usize| cohortium_protocol::key::pair::KeyPair::from_seed(&[u8::try_from(n).unwrap(); 32]).public();
+        let guests = Guests::default();
+        let mut of_one: Vec<Guest> = (0..CONNECTIONS_PER_KEY_MAX).map(|_| guests.enter(key(0)).unwrap()).collect();
+        assert!(guests.enter(key(0)).is_none());
+        of_one.pop();
+        of_one.push(guests.enter(key(0)).unwrap());
+        let others = CONNECTIONS_MAX / CONNECTIONS_PER_KEY_MAX;
+        let keys: Vec<PublicKey> = (1..others).map(|n| {
+            let mut seed = [9; 32];
+            seed[..8].copy_from_slice(&n.to_le_bytes());
+            cohortium_protocol::key::pair::KeyPair::from_seed(&seed).public()
+        }).collect();
+        let all: Vec<Guest> = keys.iter().flat_map(|key| (0..4).map(|_| guests.enter(*key).unwrap())).collect();
+        assert_eq!(all.len() + of_one.len(), CONNECTIONS_MAX);
+        assert!(guests.enter(key(255)).is_none());
+        drop((all, of_one));
+        assert!(guests.lock().is_empty());
+    }
 
     #[test]
     fn pauses_are_spread_around_their_length() {

@@ -7,13 +7,11 @@ use cohortium_engine::policy::opt_out_id;
 use cohortium_protocol::endpoint::io::OrderFault;
 use cohortium_protocol::ident::{ConsortiumId, DatasetId, ShareId};
 use cohortium_protocol::key::signed::Signed;
-use cohortium_protocol::limits::JOURNAL_ENTRY_BYTES_MAX;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::listing::BlobRef;
 use cohortium_protocol::record::order::{Command, OptOutEntry, Order};
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
 use cohortium_protocol::record::share::Content;
-use cohortium_protocol::wire::codec;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -24,14 +22,11 @@ use crate::driver::run::{self, What};
 use crate::driver::{entry, files, landed};
 use crate::home::Home;
 use crate::offline::{export, import};
-use crate::service::control::Out;
+use crate::service::answer::{Answered, Out, broken, error, no_consortium, stopping};
 use crate::service::net::Dialler;
-use crate::service::verify;
+use crate::service::{history, verify};
 use crate::view;
 use crate::worker::job::{Job, Report, ReportFault};
-
-/// Journal entries of one answer.
-const HISTORY_ENTRIES_MAX: u32 = 1000;
 
 /// What requests are answered with.
 pub(crate) struct Office {
@@ -41,24 +36,6 @@ pub(crate) struct Office {
     pub(crate) dialler: Dialler,
     pub(crate) preview_rows_max: u32,
     pub(crate) shutdown: watch::Sender<bool>,
-}
-
-/// An answer or the error that stands in its place.
-pub(crate) type Answered = Result<Reply, Reply>;
-
-/// An error for a person.
-pub(crate) fn error(kind: ErrorKind, message: impl std::fmt::Display) -> Reply {
-    Reply::Error { kind, message: message.to_string() }
-}
-
-/// The core has ended under the request.
-pub(crate) fn stopping() -> Reply {
-    error(ErrorKind::Local, "the daemon is stopping")
-}
-
-/// A blocking part of an answer panicked: our bug.
-pub(crate) fn broken() -> Reply {
-    error(ErrorKind::Local, "the daemon failed within this request; it goes on")
 }
 
 impl Office {
@@ -78,18 +55,19 @@ impl Office {
             Request::Preview { order, rows } => self.preview(order, rows).await,
             Request::Checkout { order, path } => self.checkout(order, &path).await,
             Request::Count { order } => self.count(order).await,
-            Request::Profile { source } => self.profile(source).await,
+            Request::Profile { order, source } => self.profile(order, source).await,
             Request::OptOutEntry { consortium, dataset, patient } => {
                 self.opt_out_entry(consortium, dataset, patient).await
             }
-            Request::History { consortium, from, limit } => self.history(consortium, from, limit).await,
-            Request::Export { consortium, subscription, folder } => {
-                let what = export::Export { consortium, subscription, folder: PathBuf::from(folder) };
-                export::run(&self.hands, what, out).await
+            Request::History { consortium, from, limit, about } => {
+                history::run(&self.hands, history::Wanted { consortium, from, limit, about }).await
             }
-            Request::Import { consortium, folder } => {
-                import::run(&self.hands, consortium, Path::new(&folder)).await
+            Request::Find { consortium, id } => {
+                let (limit, about) = (history::HISTORY_ENTRIES_MAX, Some(id));
+                history::run(&self.hands, history::Wanted { consortium, from: 0, limit, about }).await
             }
+            Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,
+            Request::Import { order, folder } => self.import(order, PathBuf::from(folder)).await,
             Request::Enter { consortium } => self.enter(consortium).await,
             Request::Verify => verify::run(&self.hands, &self.home, out).await,
             Request::Shutdown => Ok(Reply::Done),
@@ -182,7 +160,25 @@ impl Office {
         Ok(Reply::Count { rows: rows.0 })
     }
 
-    async fn profile(&self, source: Source) -> Answered {
+    async fn export(&self, order: Box<Signed<Order>>, folder: PathBuf, out: &mut Out) -> Answered {
+        let (consortium, command) = claimed(&order)?;
+        let Command::Export { subscription } = command else { return Err(other_command()) };
+        export::may_become(&folder)?;
+        self.order(order).await?;
+        export::run(&self.hands, export::Export { consortium, subscription, folder }, out).await
+    }
+
+    async fn import(&self, order: Box<Signed<Order>>, folder: PathBuf) -> Answered {
+        let (consortium, command) = claimed(&order)?;
+        let Command::Import { provider } = command else { return Err(other_command()) };
+        self.order(order).await?;
+        import::run(&self.hands, import::Import { consortium, provider, folder }).await
+    }
+
+    async fn profile(&self, order: Box<Signed<Order>>, source: Source) -> Answered {
+        let (_, command) = claimed(&order)?;
+        let Command::Profile = command else { return Err(other_command()) };
+        self.order(order).await?;
         if let Source::Files { folder } = &source {
             let folder = PathBuf::from(folder.as_str());
             let looked = spawn_blocking(move || files::look(&folder, 0)).await.map_err(|_| broken())?;
@@ -209,16 +205,6 @@ impl Office {
         let key = spawn_blocking(move || hands.keys.rows(place.kind, &consortium)).await.map_err(|_| broken())?;
         let key = key.map_err(|fault| error(ErrorKind::Local, fault))?;
         Ok(Reply::OptOutEntry(OptOutEntry(opt_out_id(&key, &patient))))
-    }
-
-    async fn history(&self, consortium: ConsortiumId, from: u64, limit: u32) -> Answered {
-        let place = self.hands.place(&consortium).ok_or_else(no_consortium)?;
-        let limit = u64::from(limit.min(HISTORY_ENTRIES_MAX));
-        let read = spawn_blocking(move || place.book.read(from, limit)).await.map_err(|_| broken())?;
-        let read = read.map_err(|fault| error(ErrorKind::Local, fault))?;
-        let entries = read.into_iter().map(|(seq, bytes)| Some((seq, codec::decode(&bytes, JOURNAL_ENTRY_BYTES_MAX).ok()?)));
-        let entries: Option<Vec<_>> = entries.collect();
-        entries.map(Reply::History).ok_or_else(|| error(ErrorKind::Local, "a journal entry cannot be read by this version"))
     }
 
     async fn enter(&self, consortium: ConsortiumId) -> Answered {
@@ -252,10 +238,6 @@ fn claimed(order: &Signed<Order>) -> Result<(ConsortiumId, Command), Reply> {
 
 fn other_command() -> Reply {
     error(ErrorKind::Usage, "the order is for something else than the request")
-}
-
-pub(crate) fn no_consortium() -> Reply {
-    error(ErrorKind::NotFound, "this node is in no such consortium")
 }
 
 /// Which exit code an order's refusal ends with.

@@ -16,8 +16,7 @@ use tokio::task::spawn_blocking;
 use crate::control::{ErrorKind, Reply};
 use crate::driver::hands::{Hands, Place};
 use crate::home::Home;
-use crate::service::control::Out;
-use crate::service::office::{Answered, broken, error};
+use crate::service::answer::{Answered, Out, broken, error};
 
 /// Verifies all that this node keeps.
 pub(crate) async fn run(hands: &Arc<Hands>, home: &Home, out: &mut Out) -> Answered {
