@@ -100,6 +100,9 @@ pub struct Subscription {
     pub expires: UnixMillis,
     /// When snapshots are taken.
     pub schedule: Schedule,
+    /// What the provider has changed since the last invitation, which an answer to that does not undo: a change and an
+    /// answer may cross on their way.
+    pub changed: (Option<UnixMillis>, Option<Schedule>),
     /// Snapshots stated to the consumer, in order.
     pub snapshots: Vec<Snapshot>,
     /// The landed version in use.
@@ -124,6 +127,7 @@ impl Subscription {
             change_sequence: 0,
             expires: invitation.share.expires,
             schedule: invitation.share.schedule.clone(),
+            changed: (None, None),
             snapshots: Vec::new(),
             current: None,
             served: Bytes(0),
@@ -135,6 +139,7 @@ impl Subscription {
     /// Takes a later invitation: new terms, which count once they are accepted.
     pub fn reinvite(&mut self, invitation: Invitation, digest: DocumentDigest) {
         (self.invitation, self.invitation_digest, self.answer) = (invitation, digest, None);
+        self.changed = (None, None);
     }
 
     /// Takes the consumer's answer; `terms` is the digest of the share in that invitation.
@@ -142,8 +147,8 @@ impl Subscription {
         self.answer = Some(answer);
         if answer == Answer::Accept {
             self.terms = Some(terms);
-            self.expires = self.invitation.share.expires;
-            self.schedule = self.invitation.share.schedule.clone();
+            self.expires = self.changed.0.unwrap_or(self.invitation.share.expires);
+            self.schedule = self.changed.1.clone().unwrap_or_else(|| self.invitation.share.schedule.clone());
             self.accepted = Some(self.invitation.clone());
         }
     }
@@ -159,8 +164,10 @@ impl Subscription {
         match change {
             Change::Revoke => self.revoked = true,
             Change::Reinstate => self.revoked = false,
-            Change::Expires(at) => self.expires = *at,
-            Change::Schedule(schedule) => self.schedule = schedule.clone(),
+            Change::Expires(at) => (self.expires, self.changed.0) = (*at, Some(*at)),
+            Change::Schedule(schedule) => {
+                (self.schedule, self.changed.1) = (schedule.clone(), Some(schedule.clone()));
+            }
         }
     }
 
