@@ -86,7 +86,8 @@ impl Endpoint {
             .filter_map(|(id, room)| {
                 let ours = &room.state.records.get(&room.state.party)?.record;
                 let root = room.keys.root.as_ref()?;
-                if ours.not_after > now.plus(RENEW_BEFORE) {
+                // One signed while the clock was wrong does not stand yet.
+                if ours.stands_at(now) && ours.not_after > now.plus(RENEW_BEFORE) {
                     return None;
                 }
                 let fields = NodeRecordFields {
