@@ -242,8 +242,9 @@ async fn conclude(hands: &Arc<Hands>, plan: &Arc<RunPlan>, attempt: Attempt) -> 
         }
         let content = table_listing(&report, &parts)?;
         let before = plan.previous.and_then(|(blob, _)| listing(&hands.blobs, blob));
-        // A table without a key is always taken whole: equal bytes mean that nothing has changed.
-        if report.base == Base::Full && before.as_ref() == Some(&content) {
+        // A table without a key is always taken whole: equal bytes mean that nothing has changed. One with a key brings a
+        // new row index, which must not be lost.
+        if report.base == Base::Full && !report.has_index && before.as_ref() == Some(&content) {
             return Ok(None);
         }
         let linkage = statement(&hands, &plan)?;

@@ -367,7 +367,7 @@ fn listing() -> (Listing, BlobRef) {
     (content, blob)
 }
 
-// XFER-2 XFER-4
+// XFER-1
 #[test]
 fn a_range_that_waits_for_the_disk_does_not_leave_after_a_revocation() {
     let mut pair = Pair::new();
@@ -404,7 +404,7 @@ fn invalid(pair: &Pair) -> Document {
     Document::Invitation(Signed::sign(&invitation, &pair.parties[0].signing))
 }
 
-// XFER-3
+// XFER-4
 #[test]
 fn nothing_leaves_while_the_node_is_stopped() {
     let mut pair = Pair::new();
@@ -417,7 +417,7 @@ fn nothing_leaves_while_the_node_is_stopped() {
     assert_eq!(pair.serves(), 1);
 }
 
-// SHARE-5
+// SHARE-7
 #[test]
 fn an_approval_ends_with_the_source_it_was_given_for() {
     let mut pair = Pair::new();
@@ -491,7 +491,7 @@ fn an_order_is_of_an_enrolled_person_for_this_node_now_once_and_within_the_roles
     assert_eq!(refused, Err(OrderFault::RoleMissing { action: "lift the halt" }));
 }
 
-// CHAR-8
+// CHAR-9
 #[test]
 fn signatures_that_nobody_asked_for_are_not_carried_on() {
     let mut pair = Pair::new();
@@ -530,6 +530,7 @@ fn a_document_is_taken_in_its_place_and_once() {
     assert_eq!(pair.state(0).entries, entries, "neither is entered");
 }
 
+// EXPORT-2
 #[test]
 fn a_folder_that_may_be_anybodys_uses_up_no_place() {
     let mut pair = Pair::new();
@@ -563,6 +564,7 @@ fn an_erasure_is_stated_when_the_bytes_are_gone_and_takes_what_had_half_landed()
     assert_eq!(pair.subscription(1).snapshots[0].fate, Fate::Erased);
 }
 
+// XFER-5
 #[test]
 fn narrowed_terms_end_the_serving_of_what_was_wider() {
     let mut pair = Pair::new();
@@ -577,6 +579,7 @@ fn narrowed_terms_end_the_serving_of_what_was_wider() {
     assert_eq!((pair.serves(), pair.refusal(52)), (1, Some(ErrorCode::NotFound)));
 }
 
+// SHARE-8
 #[test]
 fn an_offer_that_is_not_accepted_changes_no_accepted_terms() {
     let mut pair = Pair::new();
@@ -589,7 +592,7 @@ fn an_offer_that_is_not_accepted_changes_no_accepted_terms() {
     assert_eq!(pair.subscription(0).terms_in_force().landed_rows, LandedRows::Erase);
 }
 
-// HELLO-2 HELLO-3 HELLO-4
+// HELLO-3 HELLO-5 HELLO-6
 #[test]
 fn a_peer_shows_the_record_of_the_rosters_root_and_the_key_of_its_connection() {
     let attempts: [(fn(&Pair) -> (Signed<NodeRecord>, PublicKey, UnixMillis, u64), Option<ErrorCode>); 7] = [
@@ -625,7 +628,7 @@ fn a_peer_shows_the_record_of_the_rosters_root_and_the_key_of_its_connection() {
     }
 }
 
-// HELLO-1
+// HELLO-7
 #[test]
 fn what_overtakes_the_answer_to_hello_waits_for_it() {
     let mut pair = Pair::new();

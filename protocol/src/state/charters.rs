@@ -135,7 +135,7 @@ impl Charters {
         Ok(Version { signed: signed.only(&signers), charter, digest, signers })
     }
 
-    /// No name of any earlier version passes to a party that is not its successor (spec CHAR-5), also not after a gap.
+    /// No name of any earlier version passes to a party that is not its successor (spec CHAR-4), also not after a gap.
     ///
     /// # Errors
     /// [`ErrorCode::ChainBroken`].
@@ -144,7 +144,10 @@ impl Charters {
         let returns = |name: &Name, party: &Party| {
             let gone = head.is_some_and(|roster| !roster.contains_key(name));
             let former = self.chain.iter().rev().find_map(|version| version.charter.roster.get(name));
-            gone && former.is_some_and(|former| former.root != party.root && party.succeeds != Some(former.root))
+            gone && former.is_some_and(|former| {
+                let same = former.root == party.root || party.succeeds == Some(former.root);
+                !same || former.kind != party.kind
+            })
         };
         let stolen = next.roster.iter().any(|(name, party)| returns(name, party));
         if stolen { Err(ErrorCode::ChainBroken) } else { Ok(()) }
