@@ -318,8 +318,7 @@ fn an_export_carried_by_hand_lands_and_a_bent_one_does_not() {
     pair.north.tell(&["share", "take", "los"]);
     pair.north.wait_for("stated", |states| states == ["stated"]);
     let folder = pair.path("by-hand");
-    let refused = [&["share", "export", "los", &text(&folder)][..], &["dataset", "profile", "los"]];
-    pair.north.refuses_an_auditor(&refused);
+    pair.north.refuses_an_auditor(&[&["share", "export", "los", &text(&folder)], &["dataset", "profile", "los"]]);
     assert!(!folder.exists());
     let exported = pair.north.tell(&["share", "export", "los", &text(&folder)]);
     assert_eq!(exported["snapshots"], 1);
