@@ -98,7 +98,8 @@ impl Endpoint {
         }
         let clash = match room.state.subscriptions.get(&subscription) {
             None => room.state.subscriptions.values().any(|found| {
-                let running = !matches!(found.phase(now), Phase::Ended | Phase::Refused | Phase::Expired);
+                // One that has expired may run again: it is invited anew under its own id.
+                let running = !matches!(found.phase(now), Phase::Ended | Phase::Refused);
                 found.side == Side::Provider && found.peer == *consumer && found.invitation.share.share == share.share && running
             }),
             Some(found) => {

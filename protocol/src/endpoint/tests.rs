@@ -136,6 +136,11 @@ impl Pair {
     fn new() -> Self {
         let parties = [Party3::new("op", 1), Party3::new("north", 2)];
         let (first, second) = charters(&parties);
+        Self::with(parties, &first, &second)
+    }
+
+    /// A pair whose second charter has the signatures it has.
+    fn with(parties: [Party3; 2], first: &Signed<Charter>, second: &Signed<Charter>) -> Self {
         let consortium = ConsortiumId(first.digest().0);
         let roles = [Role::SiteAdministrator, Role::DataSteward, Role::PrivacyOfficer];
         let nodes = [0, 1].map(|n: usize| {
@@ -365,6 +370,22 @@ fn listing() -> (Listing, BlobRef) {
     let bytes = codec::encode(&content);
     let blob = BlobRef { digest: blob_digest(&bytes), bytes: Bytes(bytes.len() as u64) };
     (content, blob)
+}
+
+// CHAR-6
+#[test]
+fn a_members_signature_brings_a_charter_into_force_when_the_operator_says_so() {
+    let parties = [Party3::new("op", 1), Party3::new("north", 2)];
+    let (first, second) = charters(&parties);
+    let proposed = second.only(&BTreeSet::from([parties[0].root.public()]));
+    let mut pair = Pair::with(parties, &first, &proposed);
+    let digest = second.digest();
+    let version = |pair: &Pair, node: usize| pair.state(node).charters.head().map(|head| head.charter.version);
+    assert_eq!([version(&pair, 0), version(&pair, 1)], [Some(1), Some(1)], "a threshold of one is not met by none");
+    pair.order(1, Command::SignCharter(digest)).unwrap();
+    assert_eq!([version(&pair, 0), version(&pair, 1)], [Some(2), Some(2)]);
+    let north = pair.parties[1].name.clone();
+    assert!(pair.state(1).charters.binding(&north).is_some(), "and binds the member");
 }
 
 // XFER-1

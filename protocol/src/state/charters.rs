@@ -163,10 +163,16 @@ impl Charters {
         last.map(|version| version.charter.roster.values().map(|party| party.root).collect()).unwrap_or_default()
     }
 
-    /// Whether taking this version in would teach anything: a new version, or a new signature on a known one.
+    /// Whether taking this version in would teach anything: a new version, a new signature on a known one, or that a
+    /// proposal which waits here for the operator's word is in force.
     pub fn is_news(&self, version: &Version) -> bool {
-        let known = self.chain.iter().chain(self.proposals.values()).find(|other| other.digest == version.digest);
-        known.is_none_or(|known| !version.signers.is_subset(&known.signers))
+        let signs = |known: &Version| !version.signers.is_subset(&known.signers);
+        let waits = self.proposals.get(&version.digest);
+        match waits.or(self.chain.iter().find(|other| other.digest == version.digest)) {
+            None => true,
+            Some(known) if waits.is_none() => signs(known),
+            Some(known) => signs(known) || self.requirement_of(version).is_some_and(|need| need.is_met(&version.signers)),
+        }
     }
 
     /// Takes a checked version in. Returns it when it has now come into force.

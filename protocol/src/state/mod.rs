@@ -463,11 +463,13 @@ impl State {
         }
     }
 
-    /// The subscription to `share` of `provider` that this node has as a consumer and has not ended.
+    /// The subscription to `share` of `provider` that this node has as a consumer and has not ended. Of several, which
+    /// there are when an answer to one crossed an invitation, the one whose accepted terms are the latest.
     pub fn subscribed(&self, provider: &Name, share: ShareId) -> Option<&Subscription> {
         let consumed = self.subscriptions.values().filter(|found| found.side == Side::Consumer);
-        let mut of_share = consumed.filter(|found| found.peer == *provider && found.invitation.share.share == share);
-        of_share.find(|found| found.standing != StandingState::Ended && found.terms.is_some())
+        let of_share = consumed.filter(|found| found.peer == *provider && found.invitation.share.share == share);
+        let live = of_share.filter(|found| found.standing != StandingState::Ended && found.terms.is_some());
+        live.max_by_key(|found| (found.accepted.as_ref().map(|accepted| accepted.at), found.id))
     }
 
     fn apply_unwanted(&mut self, subscription: SubscriptionId, snapshot: SnapshotId) {
