@@ -115,8 +115,7 @@ impl Pair {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let (mut op, mut north) =
-            (Node { home: at("op"), daemon: None }, Node { home: at("north"), daemon: None });
+        let (mut op, mut north) = (Node { home: at("op"), daemon: None }, Node { home: at("north"), daemon: None });
         let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let roles = ["--roles", "data-steward,privacy-officer", "--no-person-passphrase"];

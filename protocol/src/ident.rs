@@ -228,8 +228,21 @@ mod tests {
             assert!(good.parse::<RelPath>().is_ok(), "{good}");
         }
         let wrong = [
-            "", "/etc/passwd", "..", "../a", "a/../b", "a//b", "a/", "./a", "a\\b", "a\0b", "a\nb", "a\u{202E}vsc.b",
-            "a\u{200B}b", "Ma\u{0308}rz", &"x".repeat(1025),
+            "",
+            "/etc/passwd",
+            "..",
+            "../a",
+            "a/../b",
+            "a//b",
+            "a/",
+            "./a",
+            "a\\b",
+            "a\0b",
+            "a\nb",
+            "a\u{202E}vsc.b",
+            "a\u{200B}b",
+            "Ma\u{0308}rz",
+            &"x".repeat(1025),
         ];
         for text in wrong {
             assert!(text.parse::<RelPath>().is_err(), "{text:?}");

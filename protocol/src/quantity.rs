@@ -48,7 +48,9 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_in_the_largest_unit_they_fill() {
-        for (bytes, shown) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (5 << 30, "5.0 GiB")] {
+        for (bytes, shown) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (5 << 30, "5.0 GiB")]
+        {
             assert_eq!(Bytes(bytes).to_string(), shown);
         }
     }

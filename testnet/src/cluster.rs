@@ -173,7 +173,8 @@ impl Node {
     fn start_as(&mut self, mut command: Command) -> Result<(), ClusterFault> {
         let log = self.home.with_extension("log");
         let open = |path: &Path| File::options().create(true).append(true).open(path);
-        let file = open(&log).map_err(|source| ClusterFault::Io { act: format!("opening {}", log.display()), source })?;
+        let file =
+            open(&log).map_err(|source| ClusterFault::Io { act: format!("opening {}", log.display()), source })?;
         let child = command
             .stdout(Stdio::null())
             .stderr(file)
@@ -258,5 +259,7 @@ pub fn wait(what: &str, mut done: impl FnMut() -> Result<bool, ClusterFault>) ->
 /// [`ClusterFault::Io`].
 pub fn free_port() -> Result<u16, ClusterFault> {
     let bound = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-    bound.map(|address| address.port()).map_err(|source| ClusterFault::Io { act: "looking for a port".to_owned(), source })
+    bound
+        .map(|address| address.port())
+        .map_err(|source| ClusterFault::Io { act: "looking for a port".to_owned(), source })
 }

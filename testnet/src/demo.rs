@@ -132,7 +132,11 @@ pub fn run(options: &Options) -> Result<bool, DemoFault> {
     if options.out.is_some() {
         println!("  artefacts: {}", dir.display());
     }
-    println!("  {:.1} s, {}", began.elapsed().as_secs_f64(), if summary.verified { "verified" } else { "NOT verified" });
+    println!(
+        "  {:.1} s, {}",
+        began.elapsed().as_secs_f64(),
+        if summary.verified { "verified" } else { "NOT verified" }
+    );
     if options.keep {
         network.stay()?;
     }
@@ -175,14 +179,33 @@ impl Network {
         init(&self.operator, &keys, &listen)?;
         let title = "Demo consortium";
         self.operator.call(&[
-            "consortium", "create", "--title", title, "--kind", "rehearsal", "--name", OPERATOR, "--address", &address,
-            "--threshold", "2",
+            "consortium",
+            "create",
+            "--title",
+            title,
+            "--kind",
+            "rehearsal",
+            "--name",
+            OPERATOR,
+            "--address",
+            &address,
+            "--threshold",
+            "2",
         ])?;
         self.operator.start()?;
         for (member, node) in &mut self.members {
             let token = self.dir.join(format!("{}.token", member.name));
             let token = token.to_str().unwrap_or_default();
-            self.operator.call(&["consortium", "invite", "--name", &member.name, "--title", &member.title, "-o", token])?;
+            self.operator.call(&[
+                "consortium",
+                "invite",
+                "--name",
+                &member.name,
+                "--title",
+                &member.title,
+                "-o",
+                token,
+            ])?;
             init(node, &keys, &[])?;
             node.call(&["consortium", "join", token])?;
             node.start()?;
@@ -190,9 +213,7 @@ impl Network {
         let maker = self.members.first().map(|(member, _)| member.name.clone()).unwrap_or_default();
         self.operator.call(&["charter", "propose", "--admit-all", "--key-maker", &maker])?;
         for (member, node) in &self.members {
-            wait(&format!("the charter at {}", member.name), || {
-                Ok(node.exit_code(&["charter", "sign", "2"])? == 0)
-            })?;
+            wait(&format!("the charter at {}", member.name), || Ok(node.exit_code(&["charter", "sign", "2"])? == 0))?;
         }
         for (member, node) in &self.members {
             wait(&format!("the charter in force at {}", member.name), || {
@@ -289,7 +310,11 @@ impl Network {
             let Some(site) = &member.site else { continue };
             let day = site.mutate(&member.folder, seed.wrapping_add(1), CHANGE_PERCENT)?;
             for table in &mut member.tables {
-                if let Some(change) = day.iter().find(|(kind, _)| kind.file_name().trim_end_matches(".csv") == table.name).map(|(_, change)| change) {
+                if let Some(change) = day
+                    .iter()
+                    .find(|(kind, _)| kind.file_name().trim_end_matches(".csv") == table.name)
+                    .map(|(_, change)| change)
+                {
                     table.rows = change.after;
                 }
             }
@@ -318,8 +343,19 @@ impl Network {
         self.operator.call(&["dataset", "add", "codes", "--csv", &path, "--key", "code"])?;
         let names: Vec<&str> = self.members.iter().map(|(member, _)| member.name.as_str()).collect();
         self.operator.call(&[
-            "share", "define", "codes", "--dataset", "codes", "--to", &names.join(","), "--purpose", "common codes",
-            "--days", "30", "--keep-role", "code=measure,meaning=measure,unit=measure",
+            "share",
+            "define",
+            "codes",
+            "--dataset",
+            "codes",
+            "--to",
+            &names.join(","),
+            "--purpose",
+            "common codes",
+            "--days",
+            "30",
+            "--keep-role",
+            "code=measure,meaning=measure,unit=measure",
         ])?;
         self.operator.call(&["share", "approve", "codes"])?;
         for (member, node) in &self.members {
@@ -339,7 +375,11 @@ impl Network {
             landed += u64::from(rows == Some(3));
         }
         let members = self.members.len();
-        self.note("the operator's share landed at every member", format!("{landed} of {members}"), landed == members as u64);
+        self.note(
+            "the operator's share landed at every member",
+            format!("{landed} of {members}"),
+            landed == members as u64,
+        );
         Ok(())
     }
 
@@ -358,7 +398,11 @@ impl Network {
             Ok(revoked)
         })?;
         let code = self.operator.exit_code(&["subscription", "count", &name])?;
-        self.note("a revoked table can no longer be read", format!("`subscription count {name}` ends with {code}"), code == 3);
+        self.note(
+            "a revoked table can no longer be read",
+            format!("`subscription count {name}` ends with {code}"),
+            code == 3,
+        );
         fs::write(self.dir.join("members.json"), serde_json::to_vec(&lines).expect("plain data"))?;
         let whole = lines.iter().all(|line| line.rows_source == line.rows_landed && line.rows_source > 0);
         let (source, landed): (u64, u64) =

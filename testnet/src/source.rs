@@ -171,7 +171,8 @@ fn write_policy(folder: &Path, table: &str, columns: &[Column], key: Option<&str
             Class::Plain => ("measure", "keep"),
         };
         let name = serde_json::Value::from(column.name.as_str());
-        writeln!(text, "[columns.{name}]\nrole = \"{role}\"\ntreatment = \"{treatment}\"\n").expect("a String takes all");
+        writeln!(text, "[columns.{name}]\nrole = \"{role}\"\ntreatment = \"{treatment}\"\n")
+            .expect("a String takes all");
     }
     let path = folder.join(format!("{table}.policy.toml"));
     write(&path, || fs::write(&path, &text))?;

@@ -153,7 +153,8 @@ impl World {
         let state = self.state(node);
         let names_patients = state.datasets.get(&truth.dataset).is_some_and(|dataset| dataset.patient.is_some());
         let out = state.opted_out.get(&truth.dataset);
-        let there = out.is_some_and(|out| truth.patients.iter().any(|patient| out.contains(&worker::opt_out_entry(*patient))));
+        let there =
+            out.is_some_and(|out| truth.patients.iter().any(|patient| out.contains(&worker::opt_out_entry(*patient))));
         if names_patients && there {
             self.complain(format!("{} states rows of a patient who has opted out", self.nodes[node].name));
         }
@@ -202,14 +203,21 @@ impl World {
         if let Err(why) = self.may_leave(node, ask, subscription, Some(blob)) {
             self.complain(format!("{} serves {}: {why}", self.nodes[node].name, crate::words::short(&subscription.0)));
         }
-        let durable = self.nodes[node].shadow.subscriptions.get(&subscription).is_some_and(|found| found.terms.is_some());
+        let durable =
+            self.nodes[node].shadow.subscriptions.get(&subscription).is_some_and(|found| found.terms.is_some());
         if !durable {
             self.complain(format!("{} serves under an acceptance that is not durable", self.nodes[node].name));
         }
     }
 
     /// The checker's own reading of XFER-1 and of the approval by a privacy officer.
-    fn may_leave(&self, provider: usize, ask: u64, subscription: SubscriptionId, blob: Option<BlobRef>) -> Result<(), &'static str> {
+    fn may_leave(
+        &self,
+        provider: usize,
+        ask: u64,
+        subscription: SubscriptionId,
+        blob: Option<BlobRef>,
+    ) -> Result<(), &'static str> {
         let asked = self.net.asks.get(&ask).ok_or("nobody asked")?;
         let consumer = self.net.peer(asked.link, provider).ok_or("nobody asked")?;
         let snapshot = codec::decode::<RangeGet>(&asked.message.payload, usize::MAX)
@@ -251,7 +259,8 @@ impl World {
             Ok(()) | Err("nobody asked") => None,
             Err(why) => Some(flow.denied.clone().unwrap_or((self.now, why.to_owned()))),
         };
-        if let Some((since, why)) = denied.clone().filter(|(since, _)| self.now > since + REVOCATION_DEADLINE.millis()) {
+        if let Some((since, why)) = denied.clone().filter(|(since, _)| self.now > since + REVOCATION_DEADLINE.millis())
+        {
             self.complain(format!("{name} still serves {} ms after it may not: {why}", self.now - since));
         }
         if canary {
@@ -277,8 +286,13 @@ impl World {
 
     /// After each input of a node.
     pub(crate) fn check_step(&mut self, node: usize) {
-        let moving: Vec<u64> =
-            self.net.flows.iter().filter(|(_, flow)| flow.provider == node && flow.sent > 0).map(|(id, _)| *id).collect();
+        let moving: Vec<u64> = self
+            .net
+            .flows
+            .iter()
+            .filter(|(_, flow)| flow.provider == node && flow.sent > 0)
+            .map(|(id, _)| *id)
+            .collect();
         moving.into_iter().for_each(|flow| self.check_piece(flow));
         self.check_changed(node);
         let wrong = self.nodes[node].keystore.iter().any(|(epoch, key)| {
@@ -286,7 +300,10 @@ impl World {
             node == OPERATOR || other.is_some_and(|other| other != key)
         });
         if wrong {
-            self.complain(format!("{} holds a linkage key that it must not, or another than the others", self.nodes[node].name));
+            self.complain(format!(
+                "{} holds a linkage key that it must not, or another than the others",
+                self.nodes[node].name
+            ));
         }
     }
 

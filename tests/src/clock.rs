@@ -33,6 +33,11 @@ impl Clock {
         (self.ahead, self.behind) = (0, by);
     }
 
+    /// Whether it is too wrong to take part.
+    pub(crate) const fn is_wrong(&self) -> bool {
+        self.ahead.abs_diff(self.behind) > 300_000
+    }
+
     pub(crate) const fn wall(&self, now: u64) -> UnixMillis {
         UnixMillis((EPOCH + now + self.ahead).saturating_sub(self.behind))
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use cohortium_protocol::digest::BlobDigest;
 use cohortium_protocol::endpoint::io::{Answer, LandingState, Part};
+use cohortium_protocol::limits::{JOURNAL_ENTRY_BYTES_MAX, LISTING_BYTES_MAX};
 use cohortium_protocol::outboard::{Outboard, Range, outboard_bytes, ranges};
 use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::journal_entry::JournalEntry;
 use cohortium_protocol::record::listing::{BlobRef, Listing};
-use cohortium_protocol::limits::{JOURNAL_ENTRY_BYTES_MAX, LISTING_BYTES_MAX};
 use cohortium_protocol::wire::codec;
 
 pub(crate) type BlobBytes = Arc<Vec<u8>>;
@@ -121,7 +121,14 @@ impl Disk {
     }
 
     /// Checks and keeps a part that came, as a node does: nothing that does not verify is written.
-    pub(crate) fn keep(&mut self, blob: BlobRef, part: Part, bytes: Vec<u8>, verify: Verify, checkpoint: bool) -> Answer {
+    pub(crate) fn keep(
+        &mut self,
+        blob: BlobRef,
+        part: Part,
+        bytes: Vec<u8>,
+        verify: Verify,
+        checkpoint: bool,
+    ) -> Answer {
         if self.full {
             return Answer::LocalFault;
         }
@@ -137,9 +144,9 @@ impl Disk {
             Part::Range(offset) => {
                 let Some(outboard) = &landing.outboard else { return Answer::LocalFault };
                 let range = Range::at(blob.bytes.0, offset.0 / cohortium_protocol::limits::RANGE_BYTES);
-                let stands = range.zip(checked(outboard).ok()).is_some_and(|(range, outboard)| {
-                    outboard.verify_range(range, &bytes).is_ok()
-                });
+                let stands = range
+                    .zip(checked(outboard).ok())
+                    .is_some_and(|(range, outboard)| outboard.verify_range(range, &bytes).is_ok());
                 if verify == Verify::Yes && !stands {
                     return Answer::Wrong;
                 }

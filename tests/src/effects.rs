@@ -53,7 +53,8 @@ impl World {
             }
             Effect::Check { ticket, version } => {
                 let table = worker::read(&self.nodes[node].disk, &version);
-                let rows = table.map(|table| cohortium_protocol::quantity::Rows(len(&table.keys().collect::<Vec<_>>())));
+                let rows =
+                    table.map(|table| cohortium_protocol::quantity::Rows(len(&table.keys().collect::<Vec<_>>())));
                 let after = self.dice.between(5, 800);
                 self.later(node, after, Input::Checked { ticket, rows });
             }
@@ -97,7 +98,8 @@ impl World {
         ask.open = false;
         let bulk = ask.bulk.is_some();
         let refusal = message.kind == MessageType::Refused;
-        let code = refusal.then(|| codec::decode::<cohortium_protocol::message::hello::Refused>(&message.payload, 16).ok());
+        let code =
+            refusal.then(|| codec::decode::<cohortium_protocol::message::hello::Refused>(&message.payload, 16).ok());
         let code = code.flatten().and_then(|refused| cohortium_protocol::code::ErrorCode::from_code(refused.code));
         let answer = match (bulk, code) {
             (true, Some(code)) => Answer::Refused(code),
@@ -130,7 +132,8 @@ impl World {
             self.lie(&mut bytes);
         }
         let slow = !self.calm && self.dice.percent(15);
-        let (pieces, pace) = if slow { (self.dice.between(4, 12), self.dice.between(200, 900)) } else { (2, self.dice.between(1, 30)) };
+        let (pieces, pace) =
+            if slow { (self.dice.between(4, 12), self.dice.between(200, 900)) } else { (2, self.dice.between(1, 30)) };
         let flow = self.number();
         let moving = Flow { ask, provider: node, subscription, bytes, pieces, sent: 0, pace, denied: None };
         self.net.flows.insert(flow, moving);
@@ -342,11 +345,19 @@ impl World {
         self.later(node, after, input);
     }
 
-    fn open_wrap(&mut self, node: usize, epoch: u32, stated: LinkageKeyId, ephemeral: &SealingKey, ciphertext: &Blob) -> Option<LinkageKeyId> {
+    fn open_wrap(
+        &mut self,
+        node: usize,
+        epoch: u32,
+        stated: LinkageKeyId,
+        ephemeral: &SealingKey,
+        ciphertext: &Blob,
+    ) -> Option<LinkageKeyId> {
         let consortium = self.consortium;
         let context = codec::encode(&(consortium, epoch, &self.nodes[node].name));
         let opened = unwrap(&self.nodes[node].secrets.sealing, ephemeral, ciphertext, &context).ok()?;
-        let opened = if self.mutation == Some(Mutation::KeepWrongKey) { Secret32::new(self.dice.bytes()) } else { opened };
+        let opened =
+            if self.mutation == Some(Mutation::KeepWrongKey) { Secret32::new(self.dice.bytes()) } else { opened };
         let id = worker::key_id(&worker::sub_key(&opened, consortium, epoch));
         if id != stated && self.mutation != Some(Mutation::KeepWrongKey) {
             return None;

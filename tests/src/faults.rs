@@ -42,7 +42,11 @@ impl World {
     fn wrong_clock(&mut self, node: usize) {
         let hour = 3_600_000;
         let found = &mut self.nodes[node];
-        if self.dice.percent(50) { found.clock.set_ahead(hour) } else { found.clock.set_behind(hour) }
+        if self.dice.percent(50) {
+            found.clock.set_ahead(hour)
+        } else {
+            found.clock.set_behind(hour)
+        }
         self.history.note(self.now, format_args!("{} has a wrong clock", found.name));
         let wrong_for = self.dice.between(1000, 30_000);
         self.soon(wrong_for, Event::Heal { node });

@@ -98,11 +98,18 @@ impl World {
         let provided: Vec<_> = self
             .subscriptions(to, Part::Provider)
             .iter()
-            .map(|found| (found.id, found.peer.clone(), found.snapshots.iter().map(|s| (s.id, s.manifest.listing)).collect::<Vec<_>>()))
+            .map(|found| {
+                (
+                    found.id,
+                    found.peer.clone(),
+                    found.snapshots.iter().map(|s| (s.id, s.manifest.listing)).collect::<Vec<_>>(),
+                )
+            })
             .collect();
         let Some((mut subscription, peer, snapshots)) = self.dice.pick(&provided) else { return };
         let known = self.dice.pick(&snapshots);
-        let (mut snapshot, listing) = known.map_or((SnapshotId(self.dice.bytes()), None), |(id, listing)| (id, Some(listing)));
+        let (mut snapshot, listing) =
+            known.map_or((SnapshotId(self.dice.bytes()), None), |(id, listing)| (id, Some(listing)));
         let mut blob = listing.map_or_else(|| BlobDigest(self.dice.bytes()), |listing| listing.digest);
         let mut offset = Bytes(0);
         if peer == self.nodes[from].name {
@@ -147,18 +154,34 @@ impl World {
                 ("a record of a foreign root", mallory.tls.public(), foreign)
             }
         };
-        let hello = Hello { versions: VersionRange::OURS, consortium: self.consortium, record, clock: now, received: 0 };
+        let hello =
+            Hello { versions: VersionRange::OURS, consortium: self.consortium, record, clock: now, received: 0 };
         let message = Message { kind: MessageType::Hello, payload: codec::encode(&hello) };
         let id = self.number();
         let lives = [0, self.nodes[OPERATOR].life];
-        let link = Link { ends: [member, OPERATOR], lives, up: [false, true], carries: true, protocol: Protocol::Join, latency: 5 };
+        let link = Link {
+            ends: [member, OPERATOR],
+            lives,
+            up: [false, true],
+            carries: true,
+            protocol: Protocol::Join,
+            latency: 5,
+        };
         self.net.links.insert(id, link);
         let attack = Attack { what, harmless: None };
         self.history.note(self.now, format_args!("somebody is hostile: {what}"));
-        let input = Input::Connected { conn: ConnId(id), side: Side::Listener, protocol: Protocol::Main, consortium: None, tls };
+        let input = Input::Connected {
+            conn: ConnId(id),
+            side: Side::Listener,
+            protocol: Protocol::Main,
+            consortium: None,
+            tls,
+        };
         self.later(OPERATOR, 1, input);
         let ask = self.number();
-        self.net.asks.insert(ask, Ask { link: id, end: 0, asker: Asker::Hostile(attack), message, bulk: None, open: true });
+        self.net
+            .asks
+            .insert(ask, Ask { link: id, end: 0, asker: Asker::Hostile(attack), message, bulk: None, open: true });
         self.soon(5, Event::Arrive { ask });
         self.soon(5000, Event::Gone { link: id, end: 1 });
     }
@@ -172,7 +195,10 @@ impl World {
         let sender = self.nodes[member].name.clone();
         let (written, received) = {
             let mail = self.state(OPERATOR).mail.get(&sender);
-            (self.state(member).mail.get(&self.nodes[OPERATOR].name).map_or(0, |mail| mail.len()), mail.map_or(0, |mail| mail.received()))
+            (
+                self.state(member).mail.get(&self.nodes[OPERATOR].name).map_or(0, |mail| mail.len()),
+                mail.map_or(0, |mail| mail.received()),
+            )
         };
         let Some((what, forged)) = self.forged(member) else { return };
         if written != received {
@@ -197,13 +223,23 @@ impl World {
         let found = &self.nodes[member];
         let state = self.state(member);
         let provided = state.subscriptions.values().find(|found| found.side == Part::Provider);
-        let stated = state.offers.values().find_map(|offer| offer.snapshots.last()).map(|stated| stated.manifest.clone());
+        let stated =
+            state.offers.values().find_map(|offer| offer.snapshots.last()).map(|stated| stated.manifest.clone());
         let ext = Extensions::default;
         match kind {
             0 => {
                 let subscription = provided?.id;
                 let sequence = provided?.change_sequence + 1;
-                let forged = Revocation { consortium, subscription, provider: name, sequence, change: Change::Revoke, reason: None, at, ext: ext() };
+                let forged = Revocation {
+                    consortium,
+                    subscription,
+                    provider: name,
+                    sequence,
+                    change: Change::Revoke,
+                    reason: None,
+                    at,
+                    ext: ext(),
+                };
                 Some(("a revocation under a strange key", Document::Revocation(Signed::sign(&forged, &stranger))))
             }
             1 => {
@@ -215,7 +251,12 @@ impl World {
                 Some(("a rolled-back manifest", Document::Manifest(Signed::sign(&old, &signing))))
             }
             3 => {
-                let skips = Manifest { sequence: u64::MAX, previous: Some(SnapshotId([3; 32])), terms: DocumentDigest([5; 32]), ..stated? };
+                let skips = Manifest {
+                    sequence: u64::MAX,
+                    previous: Some(SnapshotId([3; 32])),
+                    terms: DocumentDigest([5; 32]),
+                    ..stated?
+                };
                 Some(("a manifest under other terms", Document::Manifest(Signed::sign(&skips, &signing))))
             }
             4 => {
@@ -256,7 +297,10 @@ impl World {
                 fields.version += 1;
                 (fields.previous, fields.consortium, fields.threshold) = (Some(head.digest), Some(consortium), 1);
                 let charter = Charter::try_from(fields).ok()?;
-                Some(("a charter that the operator has not signed", Document::Charter(Signed::sign(&charter, &found.secrets.root))))
+                Some((
+                    "a charter that the operator has not signed",
+                    Document::Charter(Signed::sign(&charter, &found.secrets.root)),
+                ))
             }
         }
     }

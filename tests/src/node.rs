@@ -38,7 +38,14 @@ impl Secrets {
     }
 
     /// The node record of these keys, signed by the root.
-    pub(crate) fn record(&self, consortium: ConsortiumId, party: &Name, sequence: u64, from: UnixMillis, runs: Seconds) -> Signed<NodeRecord> {
+    pub(crate) fn record(
+        &self,
+        consortium: ConsortiumId,
+        party: &Name,
+        sequence: u64,
+        from: UnixMillis,
+        runs: Seconds,
+    ) -> Signed<NodeRecord> {
         let fields = NodeRecordFields {
             consortium,
             party: party.clone(),
@@ -158,7 +165,13 @@ impl Node {
     }
 
     /// A person's record, signed by `key`.
-    pub(crate) fn enrol(&self, consortium: ConsortiumId, person: &Orderer, until: UnixMillis, key: &KeyPair) -> Signed<Person> {
+    pub(crate) fn enrol(
+        &self,
+        consortium: ConsortiumId,
+        person: &Orderer,
+        until: UnixMillis,
+        key: &KeyPair,
+    ) -> Signed<Person> {
         let record = Person {
             consortium,
             party: self.name.clone(),

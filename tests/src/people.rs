@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cohortium_protocol::endpoint::io::{Answer, Input, Message, OrderFault, Protocol, Ticket};
 use cohortium_protocol::code::MessageType;
+use cohortium_protocol::endpoint::io::{Answer, Input, Message, OrderFault, Protocol, Ticket};
 use cohortium_protocol::ident::{ConsortiumId, Name, Nonce};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::limits::NODE_RECORD_VALIDITY_MAX;
@@ -50,7 +50,12 @@ impl World {
         let operator: Name = "operator".parse().expect("a plain name");
         let nobody = ConsortiumId([0; 32]);
         let mut node = Node::new(operator.clone(), nobody, self.operator_root, &mut self.dice);
-        let party = Party { kind: PartyKind::Operator, title: text("Operator"), root: node.secrets.root.public(), succeeds: None };
+        let party = Party {
+            kind: PartyKind::Operator,
+            title: text("Operator"),
+            root: node.secrets.root.public(),
+            succeeds: None,
+        };
         let now = node.clock.wall(0);
         let threshold = if self.dice.percent(60) { 1 } else { 2 };
         let fields = CharterFields {
@@ -186,7 +191,12 @@ impl World {
         let Some((command, roles)) = self.wish(node) else { return false };
         let wrong = self.dice.percent(6);
         let role = if wrong {
-            let others: Vec<Role> = self.nodes[node].persons.iter().map(|person| person.role).filter(|role| !roles.contains(role)).collect();
+            let others: Vec<Role> = self.nodes[node]
+                .persons
+                .iter()
+                .map(|person| person.role)
+                .filter(|role| !roles.contains(role))
+                .collect();
             self.dice.pick(&others)
         } else {
             self.dice.pick(roles)
@@ -198,7 +208,11 @@ impl World {
 
     fn wish(&mut self, node: usize) -> Option<Wish> {
         // First of all hospitals must be in.
-        let binds = self.state(node).charters.binding(&self.nodes[node].name).is_some_and(|version| version.charter.version > 1);
+        let binds = self
+            .state(node)
+            .charters
+            .binding(&self.nodes[node].name)
+            .is_some_and(|version| version.charter.version > 1);
         let joins = if binds && !self.dice.percent(10) { 22 } else { 90 };
         match self.dice.below(100) {
             0..10 if node == OPERATOR => self.wish_token(),
@@ -230,7 +244,8 @@ impl World {
         fields.version += 1;
         fields.previous = Some(head.digest);
         fields.at = self.nodes[OPERATOR].clock.wall(self.now);
-        let joining: Vec<(Name, _)> = state.joining.iter().map(|(name, known)| (name.clone(), known.record.root)).collect();
+        let joining: Vec<(Name, _)> =
+            state.joining.iter().map(|(name, known)| (name.clone(), known.record.root)).collect();
         let admits = !joining.is_empty() && self.dice.percent(90);
         if !admits && !self.dice.percent(15) {
             return None;
@@ -239,8 +254,12 @@ impl World {
             let party = Party { kind: PartyKind::Member, title: text("A hospital"), root, succeeds: None };
             fields.roster.insert(name, party);
         }
-        let members: Vec<Name> =
-            fields.roster.iter().filter(|(_, party)| party.kind == PartyKind::Member).map(|(name, _)| name.clone()).collect();
+        let members: Vec<Name> = fields
+            .roster
+            .iter()
+            .filter(|(_, party)| party.kind == PartyKind::Member)
+            .map(|(name, _)| name.clone())
+            .collect();
         if fields.linkage.is_none() && self.dice.percent(70) {
             fields.linkage = self.dice.pick(&members).map(|key_maker| LinkageTerms { key_maker, epoch: 1 });
         } else if !admits {
@@ -263,7 +282,9 @@ impl World {
             _ => {
                 let keeps = fields.linkage.as_ref().map(|linkage| linkage.key_maker.clone());
                 let may_go: Vec<Name> = members.iter().filter(|name| Some(*name) != keeps.as_ref()).cloned().collect();
-                if members.len() > 2 && let Some(name) = self.dice.pick(&may_go) {
+                if members.len() > 2
+                    && let Some(name) = self.dice.pick(&may_go)
+                {
                     fields.roster.remove(&name);
                 }
             }
@@ -275,7 +296,8 @@ impl World {
         let root = self.nodes[node].secrets.root.public();
         let (state, name) = (self.state(node), &self.nodes[node].name);
         let versions = state.charters.proposals().chain(state.charters.chain());
-        let open = versions.filter(|version| version.charter.roster.contains_key(name) && !version.signers.contains(&root));
+        let open =
+            versions.filter(|version| version.charter.roster.contains_key(name) && !version.signers.contains(&root));
         open.filter(|version| version.charter.version > 1).map(|version| version.digest).collect()
     }
 
@@ -309,7 +331,8 @@ impl World {
     }
 
     fn hospital_joins(&mut self) -> bool {
-        let ready: Vec<usize> = self.tokens.keys().copied().filter(|node| self.nodes[*node].power == Power::Unborn).collect();
+        let ready: Vec<usize> =
+            self.tokens.keys().copied().filter(|node| self.nodes[*node].power == Power::Unborn).collect();
         let Some(node) = self.dice.pick(&ready) else { return false };
         self.join(node);
         true
@@ -322,7 +345,11 @@ impl World {
         }
         let Some(secret) = self.tokens.get(&node).map(secret_digest) else { return };
         let now = self.nodes[node].clock.wall(self.now);
-        let runs = if self.nodes[node].root_offline { Seconds(self.dice.between(60, 900)) } else { NODE_RECORD_VALIDITY_MAX };
+        let runs = match (self.nodes[node].root_offline, self.dice.percent(30)) {
+            (true, _) => Seconds(self.dice.between(60, 900)),
+            (false, true) => Seconds(self.dice.between(60, 9 * 24 * 3600)),
+            (false, false) => NODE_RECORD_VALIDITY_MAX,
+        };
         let found = &self.nodes[node];
         let record = found.secrets.record(self.consortium, &found.name, 1, now, runs);
         let keys = (self.nodes[OPERATOR].secrets.tls.public(), found.secrets.tls.public(), found.secrets.root.public());
@@ -358,7 +385,8 @@ impl World {
         let (joining, name) = (state.joining.get(&self.nodes[node].name), &self.nodes[node].name);
         let own = joining.or_else(|| state.records.get(name)).map(|known| known.signed.clone());
         let Some(own) = own else { return self.complain("a joined hospital's record is not kept".to_owned()) };
-        let placeholder = Node::new("x".parse().expect("a letter"), self.consortium, self.operator_root, &mut self.dice);
+        let placeholder =
+            Node::new("x".parse().expect("a letter"), self.consortium, self.operator_root, &mut self.dice);
         let mut found = std::mem::replace(&mut self.nodes[node], placeholder);
         self.begin(&mut found, vec![Act::Charter(ack.charter), Act::NodeRecord(own), Act::NodeRecord(ack.record)]);
         self.nodes[node] = found;
@@ -368,12 +396,17 @@ impl World {
 
     /// Somebody takes the root key out of the safe: signs charters and a new node record with the node stopped.
     pub(crate) fn visit(&mut self, node: usize) -> bool {
-        if !self.nodes[node].root_offline || !self.nodes[node].is_sound() {
+        if !self.nodes[node].root_offline || !self.nodes[node].is_sound() || self.nodes[node].clock.is_wrong() {
             return false;
         }
         let open = self.unsigned_versions(node);
         let at = self.nodes[node].clock.wall(self.now);
-        let due = self.state(node).records.get(&self.nodes[node].name).is_some_and(|known| known.record.not_after <= at.plus(Seconds(30)));
+        let margin = Seconds(if self.calm { 3600 } else { 30 });
+        let due = self
+            .state(node)
+            .records
+            .get(&self.nodes[node].name)
+            .is_some_and(|known| known.record.not_after <= at.plus(margin));
         if open.is_empty() && !due {
             return false;
         }
@@ -391,10 +424,12 @@ impl World {
         }
         if due {
             found.record_sequence += 1;
-            let record = found.secrets.record(self.consortium, &found.name, found.record_sequence, at, NODE_RECORD_VALIDITY_MAX);
+            let record =
+                found.secrets.record(self.consortium, &found.name, found.record_sequence, at, NODE_RECORD_VALIDITY_MAX);
             acts.push(Act::NodeRecord(record));
         }
-        let entries: Vec<JournalEntry> = acts.into_iter().map(|act| JournalEntry { at, actor: Actor::Node, act }).collect();
+        let entries: Vec<JournalEntry> =
+            acts.into_iter().map(|act| JournalEntry { at, actor: Actor::Node, act }).collect();
         found.disk.append(&entries);
         found.disk.kill();
         self.soon(300, Event::Start { node });

@@ -62,7 +62,8 @@ impl World {
         }
         let state = self.state(node);
         let linkage = state.charters.binding(&state.party).and_then(|version| version.charter.linkage.clone());
-        let makes = linkage.filter(|terms| terms.key_maker == state.party && state.linkage.held.contains_key(&terms.epoch));
+        let makes =
+            linkage.filter(|terms| terms.key_maker == state.party && state.linkage.held.contains_key(&terms.epoch));
         let roots: Vec<_> = state
             .charters
             .head()
@@ -82,7 +83,8 @@ impl World {
         if !self.nodes[node].is_sound() {
             return;
         }
-        let offers: Vec<_> = self.state(node).offers.values().map(|offer| (offer.share.share, offer.share.dataset)).collect();
+        let offers: Vec<_> =
+            self.state(node).offers.values().map(|offer| (offer.share.share, offer.share.dataset)).collect();
         for (share, dataset) in offers {
             self.change_source(node, dataset);
             self.order(node, (Command::TakeSnapshot { share }, STEWARD), Role::DataSteward);
@@ -128,13 +130,22 @@ impl World {
     }
 
     /// Why a consumer has not what it should have.
-    fn behind(&self, provider: usize, consumer: usize, id: cohortium_protocol::ident::SubscriptionId) -> Option<String> {
+    fn behind(
+        &self,
+        provider: usize,
+        consumer: usize,
+        id: cohortium_protocol::ident::SubscriptionId,
+    ) -> Option<String> {
         let (ours, state) = (self.state(provider).subscriptions.get(&id)?, self.state(consumer));
         let theirs = state.subscriptions.get(&id);
         let now = self.nodes[provider].clock.wall(self.now);
         let short = crate::words::short(&id.0);
-        let Some(theirs) = theirs else { return Some(format!("{short} is unknown")) };
-        if ours.phase(now) != theirs.phase(now) && ours.answer.is_some() {
+        let Some(theirs) = theirs else {
+            // An invitation that came too late is refused.
+            return ours.terms.map(|_| format!("{short} is unknown"));
+        };
+        // An acceptance that crossed a new invitation is refused; then the consumer waits for what does not come.
+        if ours.phase(now) == Phase::Active && theirs.phase(now) != Phase::Active {
             return Some(format!("{short} is {:?} here and {:?} there", ours.phase(now), theirs.phase(now)));
         }
         if ours.phase(now) != Phase::Active {
@@ -144,7 +155,11 @@ impl World {
         let offer = self.state(provider).offers.get(&ours.invitation.share.share)?;
         let newest = offer.snapshots.last().is_some_and(|newest| newest.id == last.id);
         let current = ours.terms == Some(offer.terms) && newest && offer.approved_now().is_some();
-        let known_key = last.manifest.linkage.as_ref().is_none_or(|statement| state.linkage.announced.contains_key(&statement.epoch));
+        let known_key = last
+            .manifest
+            .linkage
+            .as_ref()
+            .is_none_or(|statement| state.linkage.announced.contains_key(&statement.epoch));
         if !current || !known_key {
             return None;
         }
@@ -152,6 +167,7 @@ impl World {
         if fate != Some(Fate::Landed) {
             return Some(format!("snapshot {} of {short} is {fate:?} there", crate::words::short(&last.id.0)));
         }
-        (last.fate != Fate::Landed).then(|| format!("the receipt for {} of {short} is missing", crate::words::short(&last.id.0)))
+        (last.fate != Fate::Landed)
+            .then(|| format!("the receipt for {} of {short} is missing", crate::words::short(&last.id.0)))
     }
 }

@@ -51,7 +51,12 @@ impl World {
         let place = if files { Place::Files { folder: path } } else { Place::Csv { path, delimiter: b',' } };
         let column = |name: &str| name.parse().expect("a plain column name");
         let keyed = !files && self.dice.percent(75);
-        let links = LinkageColumns { given: column("name"), family: column("name"), birth: column("age"), birth_format: DateFormat::Iso };
+        let links = LinkageColumns {
+            given: column("name"),
+            family: column("name"),
+            birth: column("age"),
+            birth_format: DateFormat::Iso,
+        };
         let dataset = Dataset {
             dataset,
             name,
@@ -79,7 +84,8 @@ impl World {
         let mut source = Source::default();
         for n in 0..self.dice.between(1, 5) {
             // Now and then a file of several ranges.
-            let len = if self.dice.percent(3) { self.dice.between(4_194_304, 8_700_000) } else { self.dice.below(3000) };
+            let len =
+                if self.dice.percent(3) { self.dice.between(4_194_304, 8_700_000) } else { self.dice.below(3000) };
             let fill = u8::try_from(self.dice.below(200)).unwrap_or(0);
             let mut bytes = vec![fill; usize::try_from(len).unwrap_or(0)];
             bytes.extend_from_slice(&n.to_le_bytes());
@@ -226,7 +232,8 @@ impl World {
     }
 
     fn wish_standing(&mut self, node: usize) -> Option<Wish> {
-        let mine: Vec<_> = self.subscriptions(node, Side::Consumer).iter().map(|found| (found.id, found.standing)).collect();
+        let mine: Vec<_> =
+            self.subscriptions(node, Side::Consumer).iter().map(|found| (found.id, found.standing)).collect();
         let (subscription, standing) = self.dice.pick(&mine)?;
         let state = match standing {
             StandingState::Paused => StandingState::Active,
@@ -267,7 +274,8 @@ impl World {
 
     fn wish_reading(&mut self, node: usize) -> Option<Wish> {
         let mine = self.subscriptions(node, Side::Consumer);
-        let mine: Vec<_> = mine.iter().map(|found| (found.id, found.snapshots.iter().map(|s| s.id).collect::<Vec<_>>())).collect();
+        let mine: Vec<_> =
+            mine.iter().map(|found| (found.id, found.snapshots.iter().map(|s| s.id).collect::<Vec<_>>())).collect();
         let offers: Vec<ShareId> = self.state(node).offers.keys().copied().collect();
         if self.dice.percent(15) {
             return self.dice.pick(&offers).map(|share| (Command::Preview { share }, EITHER));

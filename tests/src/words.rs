@@ -104,7 +104,9 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::Serve { stream, subscription, blob, part, .. } => {
             format!("{stream:?} serve {} {} {part:?}", short(&subscription.0), short(&blob.digest.0))
         }
-        Effect::Run { ticket, plan } => format!("{ticket:?} run {} delta {}", short(&plan.share.share.0), plan.previous.is_some()),
+        Effect::Run { ticket, plan } => {
+            format!("{ticket:?} run {} delta {}", short(&plan.share.share.0), plan.previous.is_some())
+        }
         Effect::OpenLanding { ticket, blob } => format!("{ticket:?} open {}", short(&blob.digest.0)),
         Effect::FinishBlob { ticket, blob } => format!("{ticket:?} finish {}", short(&blob.digest.0)),
         Effect::ReadListing { ticket, blob } => format!("{ticket:?} read listing {}", short(&blob.digest.0)),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cohortium_protocol::digest::{blob_digest, keyed_id};
 use cohortium_protocol::endpoint::io::{LandedVersion, RunEnd, RunPlan, Taken};
-use cohortium_protocol::key::wrap::{Secret32, derive};
 use cohortium_protocol::ident::ConsortiumId;
+use cohortium_protocol::key::wrap::{Secret32, derive};
 use cohortium_protocol::quantity::{Bytes, Rows};
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::listing::{BlobRef, BlobRole, Listing, ListingEntry};
@@ -77,12 +77,8 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Carries out a run over `source` as it is now.
 pub(crate) fn run(plan: &RunPlan, source: &Source, disk: &Disk, key: Option<&Secret32>, habits: Habits) -> Made {
-    let failed = |fault| Made {
-        end: RunEnd::Failed(fault),
-        blobs: Vec::new(),
-        table: Table::new(),
-        patients: BTreeSet::new(),
-    };
+    let failed =
+        |fault| Made { end: RunEnd::Failed(fault), blobs: Vec::new(), table: Table::new(), patients: BTreeSet::new() };
     match &plan.share.content {
         Content::UncheckedFiles => run_files(plan, source, disk),
         Content::Table { .. } if plan.epoch.is_some() && key.is_none() => failed(RunFault::NoLinkageKey),
@@ -147,7 +143,9 @@ fn rendered(share: &Share, place: u32, row: Row, key: Option<&Secret32>, habits:
         };
         cells.extend(shown.map(|shown| format!(" {}={shown}", column.name)));
     }
-    cells.extend(key.map(|key| format!(" token={}", hex(&keyed_id(key.as_bytes(), [row.patient.to_le_bytes().as_slice()])))));
+    cells.extend(
+        key.map(|key| format!(" token={}", hex(&keyed_id(key.as_bytes(), [row.patient.to_le_bytes().as_slice()])))),
+    );
     (id, cells)
 }
 
@@ -270,5 +268,8 @@ pub(crate) fn read(disk: &Disk, version: &LandedVersion) -> Option<Table> {
 }
 
 pub(crate) fn holds_canary(bytes: &[u8]) -> bool {
-    bytes.iter().enumerate().any(|(at, byte)| *byte == b'C' && bytes.get(at..).is_some_and(|rest| rest.starts_with(CANARY)))
+    bytes
+        .iter()
+        .enumerate()
+        .any(|(at, byte)| *byte == b'C' && bytes.get(at..).is_some_and(|rest| rest.starts_with(CANARY)))
 }

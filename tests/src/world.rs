@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use cohortium_protocol::endpoint::Endpoint;
-use cohortium_protocol::endpoint::io::{Answer, ConnId, Effect, Input, Message, Protocol, RunPlan, Side, StreamId, Ticket};
+use cohortium_protocol::endpoint::io::{
+    Answer, ConnId, Effect, Input, Message, Protocol, RunPlan, Side, StreamId, Ticket,
+};
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::state::State;
@@ -64,7 +66,8 @@ pub(crate) struct World {
     pub(crate) mutation: Option<Mutation>,
     pub(crate) weather: Weather,
     pub(crate) orders: BTreeMap<u64, crate::people::Given>,
-    pub(crate) past_orders: Vec<(usize, cohortium_protocol::key::signed::Signed<cohortium_protocol::record::order::Order>)>,
+    pub(crate) past_orders:
+        Vec<(usize, cohortium_protocol::key::signed::Signed<cohortium_protocol::record::order::Order>)>,
     pub(crate) tokens: BTreeMap<usize, cohortium_protocol::ident::Nonce>,
     /// Healed: no fault from here on.
     pub(crate) calm: bool,
@@ -280,7 +283,8 @@ impl World {
         link.up[end] = false;
         let (node, life, protocol) = (link.ends[end], link.lives[end], link.protocol.clone());
         let over = link.up == [false, false];
-        let asks: Vec<u64> = self.net.asks.iter().filter(|(_, ask)| ask.link == id && ask.end == end).map(|(n, _)| *n).collect();
+        let asks: Vec<u64> =
+            self.net.asks.iter().filter(|(_, ask)| ask.link == id && ask.end == end).map(|(n, _)| *n).collect();
         for ask in asks {
             self.answer(ask, Answer::Lost);
         }
@@ -329,7 +333,8 @@ impl World {
         let theirs = self.nodes[OPERATOR].secrets.tls.public();
         let ours = self.nodes[node].secrets.tls.public();
         if protocol == Protocol::Main {
-            let input = Input::Connected { conn, side: Side::Dialler, protocol: protocol.clone(), consortium, tls: theirs };
+            let input =
+                Input::Connected { conn, side: Side::Dialler, protocol: protocol.clone(), consortium, tls: theirs };
             self.later(node, latency, input);
         }
         if admitted {

@@ -1,7 +1,7 @@
 //! Whole nodes on loopback, as real processes driven by their own command line: what `cohortium` promises, from the charter
 //! to a revocation, and what it refuses. `COHORTIUM_LONG=1` makes the same tests larger.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong fails the test")]
 
 /// The program that is node and worker.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cohortium-under-test");
@@ -14,3 +14,29 @@ mod file_sets;
 mod revocation;
 #[path = "e2e/crashes.rs"]
 mod crashes;
+#[path = "e2e/damage.rs"]
+mod damage;
+#[path = "e2e/roles.rs"]
+mod roles;
+#[path = "e2e/linkage.rs"]
+mod linkage;
+#[path = "e2e/strangers.rs"]
+mod strangers;
+#[path = "e2e/sockets.rs"]
+mod sockets;
+#[path = "e2e/routes.rs"]
+mod routes;
+#[path = "e2e/by_hand.rs"]
+mod by_hand;
+#[path = "e2e/canaries.rs"]
+mod canaries;
+#[path = "e2e/several.rs"]
+mod several;
+#[path = "e2e/charters.rs"]
+mod charters;
+#[path = "e2e/codes.rs"]
+mod codes;
+#[path = "e2e/large.rs"]
+mod large;
+#[path = "e2e/hostile.rs"]
+mod hostile;

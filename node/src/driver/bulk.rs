@@ -49,9 +49,7 @@ impl Wanted {
 fn range_of(blob: BlobRef, part: Part) -> Option<Range> {
     match part {
         Part::Outboard => None,
-        Part::Range(offset) => {
-            Range::at(blob.bytes.0, offset.0 / RANGE_BYTES).filter(|range| range.offset == offset.0)
-        }
+        Part::Range(offset) => Range::at(blob.bytes.0, offset.0 / RANGE_BYTES).filter(|range| range.offset == offset.0),
     }
 }
 

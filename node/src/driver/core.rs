@@ -210,7 +210,12 @@ impl Core {
             Effect::Persist { .. } => unreachable!("the caller collects entries"),
             Effect::Ask { conn, ticket, message } => hands.ask(self.wires.get(conn), ticket, message),
             Effect::Fetch { conn, ticket, subscription, message, blob, part } => {
-                hands.fetch(self.wires.get(conn), subscription, ticket, crate::driver::bulk::Wanted { message, blob, part });
+                hands.fetch(
+                    self.wires.get(conn),
+                    subscription,
+                    ticket,
+                    crate::driver::bulk::Wanted { message, blob, part },
+                );
             }
             Effect::Reply { stream, message, .. } => {
                 if let Some((wire, to)) = self.wires.take(stream) {
@@ -245,7 +250,12 @@ impl Core {
                 hands.wrap_linkage_key(ticket, consortium, epoch, recipients);
             }
             Effect::OpenLinkageWrap { ticket, consortium, epoch, key, ephemeral, ciphertext } => {
-                hands.open_linkage_wrap(ticket, consortium, epoch, crate::driver::linkage::Received { key, ephemeral, ciphertext });
+                hands.open_linkage_wrap(
+                    ticket,
+                    consortium,
+                    epoch,
+                    crate::driver::linkage::Received { key, ephemeral, ciphertext },
+                );
             }
             Effect::Notify(notice) => crate::driver::shown::log(&notice),
         }

@@ -97,12 +97,7 @@ pub(crate) fn open(home: &Home, keys: &Keys, file: &MembershipFile) -> Result<Op
     if !kinds(&entries).all(|kind| kind == file.kind) {
         return Err(EnterFault::OtherKind);
     }
-    let whose = Whose {
-        consortium: id,
-        party: file.party.clone(),
-        pair: keys.signing()?,
-        salt: keys.log_salt()?,
-    };
+    let whose = Whose { consortium: id, party: file.party.clone(), pair: keys.signing()?, salt: keys.log_salt()? };
     let audit = Audit::open(&home.log(&id), whose, &book)?;
     let finder = Finder::new(home.index(&id), keys.index_key(&id), id, &book);
     let membership = Membership {

@@ -57,7 +57,9 @@ impl fmt::Display for FilesFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { path } => write!(f, "{path:?} cannot be read"),
-            Self::Special { path } => write!(f, "{path:?} is neither a file nor a folder; links and devices never leave"),
+            Self::Special { path } => {
+                write!(f, "{path:?} is neither a file nor a folder; links and devices never leave")
+            }
             Self::Name { path, fault } => write!(f, "the name {path:?} {fault}"),
             Self::NotText { folder } => write!(f, "a name in {folder:?} is not UTF-8"),
             Self::Listing(fault) => fault.fmt(f),
@@ -96,7 +98,11 @@ pub(crate) struct FileStamp {
 }
 
 impl FileStamp {
-    #[expect(clippy::unnecessary_cast, clippy::cast_possible_wrap, reason = "the fields' types differ between machines")]
+    #[expect(
+        clippy::unnecessary_cast,
+        clippy::cast_possible_wrap,
+        reason = "the fields' types differ between machines"
+    )]
     pub(crate) fn of(stat: &Stat) -> Self {
         let written =
             [stat.st_mtime as i64, stat.st_mtime_nsec as i64, stat.st_ctime as i64, stat.st_ctime_nsec as i64];
@@ -229,8 +235,7 @@ impl Copy<'_> {
         let path = || found.path.to_string();
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let fd = openat(found.folder.as_fd(), found.name, flags, Mode::empty());
-        let (mut file, stamp) =
-            fd.and_then(plain).map_err(|_| FilesFault::Unreadable { path: path() })?;
+        let (mut file, stamp) = fd.and_then(plain).map_err(|_| FilesFault::Unreadable { path: path() })?;
         if stamp != found.stamp {
             return Err(FilesFault::Changed);
         }
@@ -249,7 +254,8 @@ impl Copy<'_> {
         let entries = self.previous.map_or(&[][..], Listing::entries);
         let before = entries.binary_search_by(|entry| entry.path.cmp(&found.path)).ok().and_then(|at| entries.get(at));
         let length = u64::try_from(found.stamp.bytes).unwrap_or(0);
-        let Some(before) = before.filter(|entry| entry.blob.bytes.0 == length && self.blobs.contains(entry.blob.digest))
+        let Some(before) =
+            before.filter(|entry| entry.blob.bytes.0 == length && self.blobs.contains(entry.blob.digest))
         else {
             return Ok(None);
         };

@@ -66,7 +66,8 @@ pub(crate) async fn check(hands: &Arc<Hands>, version: &LandedVersion) -> Option
 
 async fn open(hands: &Arc<Hands>, listings: Vec<BlobRef>) -> Result<Kind, ReportFault> {
     let blobs = hands.blobs.clone();
-    let read = spawn_blocking(move || listings.into_iter().map(|blob| listing(&blobs, blob)).collect::<Option<Vec<_>>>());
+    let read =
+        spawn_blocking(move || listings.into_iter().map(|blob| listing(&blobs, blob)).collect::<Option<Vec<_>>>());
     let listings = read.await.ok().flatten();
     listings.and_then(kind_of).ok_or(ReportFault::of(RunFault::Malformed))
 }
@@ -138,7 +139,9 @@ impl std::fmt::Display for CheckoutFault {
         match self {
             Self::Worker(ReportFault { detail: Some(detail), .. }) => f.write_str(detail),
             Self::Worker(ReportFault { fault, .. }) => write!(f, "the worker could not do it: {fault:?}"),
-            Self::Ending => f.write_str("a table is written to a path that ends in .parquet or .csv, files to a folder"),
+            Self::Ending => {
+                f.write_str("a table is written to a path that ends in .parquet or .csv, files to a folder")
+            }
             Self::Io(source) => write!(f, "{source} while writing the landed version"),
             Self::Blob(fault) => fault.fmt(f),
         }
@@ -184,11 +187,7 @@ async fn checkout_table(
     Ok((fresh, rows))
 }
 
-async fn checkout_files(
-    hands: &Arc<Hands>,
-    listing: Listing,
-    path: PathBuf,
-) -> Result<(Fresh, Rows), CheckoutFault> {
+async fn checkout_files(hands: &Arc<Hands>, listing: Listing, path: PathBuf) -> Result<(Fresh, Rows), CheckoutFault> {
     let blobs = hands.blobs.clone();
     let copied = spawn_blocking(move || {
         let fresh = Fresh::folder(&path)?;

@@ -66,7 +66,13 @@ impl Event {
             Self::Request { message, .. } => message.payload.len(),
             Self::Order { order, .. } => order.to_bytes().len(),
             Self::Input(Input::Answered { answer: Answer::Message(message), .. }) => message.payload.len(),
-            Self::Input(_) | Self::Wire(_) | Self::Closed(_) | Self::Enter(_) | Self::Look(_) | Self::Swept { .. } | Self::Stop(_) => 0,
+            Self::Input(_)
+            | Self::Wire(_)
+            | Self::Closed(_)
+            | Self::Enter(_)
+            | Self::Look(_)
+            | Self::Swept { .. }
+            | Self::Stop(_) => 0,
         }
     }
 }

@@ -9,13 +9,13 @@ use cohortium_protocol::endpoint::io::{RunEnd, RunPlan, Taken};
 use cohortium_protocol::ident::{ConsortiumId, RelPath};
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::{Bytes, Rows};
+use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::listing::{BlobRef, BlobRole, Listing, ListingEntry};
 use cohortium_protocol::record::manifest::{Base, LinkageStatement};
 use cohortium_protocol::record::order::OptOutEntry;
 use cohortium_protocol::record::share::{Content, Linkage, Share};
-use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::wire::codec;
 use cohortium_store::blob::{BlobFault, BlobStore, Pending};
 use rustix::fs::fstat;
@@ -103,7 +103,11 @@ enum Attempt {
 }
 
 /// Runs a worker over the source once.
-async fn attempt(hands: &Arc<Hands>, plan: &Arc<RunPlan>, previous: Option<(BlobRef, Option<BlobRef>)>) -> Run<Attempt> {
+async fn attempt(
+    hands: &Arc<Hands>,
+    plan: &Arc<RunPlan>,
+    previous: Option<(BlobRef, Option<BlobRef>)>,
+) -> Run<Attempt> {
     let (ready, files, stamp) = {
         let (hands, plan) = (Arc::clone(hands), Arc::clone(plan));
         blocking(move || prepare(&hands, &plan, previous)).await?

@@ -74,7 +74,8 @@ pub(crate) async fn run(hands: &Arc<Hands>, export: Export, out: &mut Out) -> An
         Ok(Plan { consumer, documents: plan.documents, listings: plan.listings })
     });
     let plan: Option<Result<Plan, ErrorCode>> = plan.await;
-    let plan = plan.ok_or_else(stopping)?.map_err(|code| error(kind_of(code), format_args!("nothing may leave: {code}")))?;
+    let plan =
+        plan.ok_or_else(stopping)?.map_err(|code| error(kind_of(code), format_args!("nothing may leave: {code}")))?;
     let documents = documents_file(&plan.documents);
     let heading = ExportHeading {
         consortium,
@@ -129,7 +130,9 @@ async fn write(
     for blob in wanted {
         let (blobs, folder, token) = (hands.blobs.clone(), temp.to_owned(), token.clone());
         let copied = spawn_blocking(move || copy(&blobs, &folder, blob, &token)).await.map_err(|_| broken())?;
-        copied.map_err(|fault| if fault.kind() == io::ErrorKind::Interrupted { revoked() } else { error(ErrorKind::Local, fault) })?;
+        copied.map_err(|fault| {
+            if fault.kind() == io::ErrorKind::Interrupted { revoked() } else { error(ErrorKind::Local, fault) }
+        })?;
         done += blob.bytes.0;
         out.say(&Reply::Progress { done, total: Some(total), unit: "bytes".to_owned() }).await;
     }
@@ -148,7 +151,8 @@ fn begin(blobs: &BlobStore, folder: &Path, papers: &Papers, listings: &[BlobRef]
     }
     let mut wanted = std::collections::BTreeSet::new();
     for blob in listings {
-        let listing = listing(blobs, *blob).ok_or_else(|| io::Error::other(format!("listing {} cannot be read", blob.digest)))?;
+        let listing =
+            listing(blobs, *blob).ok_or_else(|| io::Error::other(format!("listing {} cannot be read", blob.digest)))?;
         wanted.insert(*blob);
         wanted.extend(listing.entries().iter().map(|entry| entry.blob));
     }

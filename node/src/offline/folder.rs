@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use cohortium_protocol::digest::{DocumentDigest, sha256};
+use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::ident::Name;
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::key::signed::Signed;
@@ -11,7 +12,6 @@ use cohortium_protocol::limits::DOCUMENT_BYTES_MAX;
 use cohortium_protocol::message::document::{Document, Numbered};
 use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::record::node_record::NodeRecord;
-use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::time::UnixMillis;
 use cohortium_protocol::wire::codec;
 
@@ -79,7 +79,8 @@ pub(crate) fn read_papers(folder: &Path) -> Result<Papers, String> {
 }
 
 fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
-    let (file, _) = crate::driver::files::open_plain(path).map_err(|fault| format!("{fault} while opening {}", path.display()))?;
+    let (file, _) =
+        crate::driver::files::open_plain(path).map_err(|fault| format!("{fault} while opening {}", path.display()))?;
     let mut bytes = Vec::new();
     let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
     read.map_err(|fault| format!("{fault} while reading {}", path.display()))?;
@@ -93,7 +94,8 @@ fn split(mut file: &[u8]) -> Option<Vec<Numbered>> {
     let mut documents = Vec::new();
     while !file.is_empty() {
         let (length, rest) = file.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= DOCUMENT_BYTES_MAX)?;
+        let length =
+            usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= DOCUMENT_BYTES_MAX)?;
         let (document, rest) = rest.split_at_checked(length)?;
         if documents.len() >= DOCUMENTS_MAX {
             return None;
@@ -232,7 +234,10 @@ mod tests {
         assert!(check(&papers(vec![newer()], 3, |_| {}), &known(Some(record(1, 2, 1)))).is_ok());
         assert!(check(&papers(vec![newer()], 3, |_| {}), &known(None)).is_ok());
         assert!(check(&papers(vec![newer()], 2, |_| {}), &known(Some(record(1, 2, 1)))).is_err(), "an old key");
-        assert!(check(&papers(vec![record(1, 3, 1)], 3, |_| {}), &known(Some(record(2, 2, 1)))).is_err(), "an old record");
+        assert!(
+            check(&papers(vec![record(1, 3, 1)], 3, |_| {}), &known(Some(record(2, 2, 1)))).is_err(),
+            "an old record"
+        );
         assert!(check(&papers(vec![record(2, 3, 5)], 3, |_| {}), &known(None)).is_err(), "another root");
     }
 

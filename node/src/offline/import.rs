@@ -18,11 +18,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::control::{ErrorKind, Reply};
+use crate::driver::carried::Folder;
+use crate::driver::clock;
 use crate::driver::hands::Hands;
 use crate::driver::queue::{Event, NewWire};
 use crate::driver::wires::{ReplyTo, Wire};
-use crate::driver::carried::Folder;
-use crate::driver::clock;
 use crate::offline::folder::{self, Known, read_papers};
 use crate::service::answer::{Answered, broken, error, no_consortium, stopping};
 
@@ -109,11 +109,15 @@ async fn hand_in(hands: &Arc<Hands>, conn: ConnId, documents: &[Numbered]) -> Re
         let (reply, replied) = oneshot::channel();
         hands.queue.send(Event::Request { conn, message, reply: ReplyTo::Here(reply) }).await;
         let answer = timeout(DOCUMENT_DEADLINE, replied).await.ok().and_then(Result::ok);
-        let answer = answer.ok_or_else(|| error(ErrorKind::Refused, "the provider is no party that this node knows"))?;
+        let answer =
+            answer.ok_or_else(|| error(ErrorKind::Refused, "the provider is no party that this node knows"))?;
         match code_of(&answer) {
             None => {}
             Some(ErrorCode::OutOfOrder) => {
-                return Err(error(ErrorKind::Refused, "the folder does not begin where the last one ended; export it anew"));
+                return Err(error(
+                    ErrorKind::Refused,
+                    "the folder does not begin where the last one ended; export it anew",
+                ));
             }
             Some(code) => refused = refused.or(Some(code)),
         }
@@ -147,7 +151,11 @@ async fn until_landed(hands: &Arc<Hands>, heading: &ExportHeading, folder: &Arc<
             return Err(error(ErrorKind::VerifyFailed, wrong));
         }
         if now.on_their_way == 0 {
-            return if now.refused == 0 { Ok(()) } else { Err(error(ErrorKind::VerifyFailed, "a snapshot in the folder was refused")) };
+            return if now.refused == 0 {
+                Ok(())
+            } else {
+                Err(error(ErrorKind::VerifyFailed, "a snapshot in the folder was refused"))
+            };
         }
         let moved = (now, hands.landings.written());
         if before != Some(moved) {

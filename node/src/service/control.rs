@@ -174,7 +174,9 @@ fn understand(line: &[u8]) -> Result<Request, Reply> {
     }
     let version: Version = serde_json::from_slice(line).map_err(|_| usage("the request is not understood"))?;
     if version.version != CONTROL_VERSION {
-        return Err(usage("the daemon speaks another version of the control language; use the program it was started with"));
+        return Err(usage(
+            "the daemon speaks another version of the control language; use the program it was started with",
+        ));
     }
     let call: Call = serde_json::from_slice(line).map_err(|_| usage("the request is not understood"))?;
     Ok(call.request)
@@ -196,7 +198,12 @@ mod tests {
             let line = format!(r#"{{"version":1,"request":{bare}}}"#);
             assert!(understand(line.as_bytes()).is_err(), "{bare}");
         }
-        for wrong in [&br#"{"version":2,"request":"ping"}"#[..], br#"{"request":"ping"}"#, b"ping", br#"{"version":1,"request":"pong"}"#] {
+        for wrong in [
+            &br#"{"version":2,"request":"ping"}"#[..],
+            br#"{"request":"ping"}"#,
+            b"ping",
+            br#"{"version":1,"request":"pong"}"#,
+        ] {
             assert!(matches!(understand(wrong), Err(Reply::Error { kind: ErrorKind::Usage, .. })));
         }
         let long = vec![b' '; usize::try_from(LINE_BYTES_MAX).unwrap() + 1];

@@ -238,18 +238,21 @@ mod tests {
 
     #[test]
     fn neither_one_key_nor_all_together_have_more_connections_than_they_may() {
-        let key = |n: usize| cohortium_protocol::key::pair::KeyPair::from_seed(&[u8::try_from(n).unwrap(); 32]).public();
+        let key =
+            |n: usize| cohortium_protocol::key::pair::KeyPair::from_seed(&[u8::try_from(n).unwrap(); 32]).public();
         let guests = Guests::default();
         let mut of_one: Vec<Guest> = (0..CONNECTIONS_PER_KEY_MAX).map(|_| guests.enter(key(0)).unwrap()).collect();
         assert!(guests.enter(key(0)).is_none());
         of_one.pop();
         of_one.push(guests.enter(key(0)).unwrap());
         let others = CONNECTIONS_MAX / CONNECTIONS_PER_KEY_MAX;
-        let keys: Vec<PublicKey> = (1..others).map(|n| {
-            let mut seed = [9; 32];
-            seed[..8].copy_from_slice(&n.to_le_bytes());
-            cohortium_protocol::key::pair::KeyPair::from_seed(&seed).public()
-        }).collect();
+        let keys: Vec<PublicKey> = (1..others)
+            .map(|n| {
+                let mut seed = [9; 32];
+                seed[..8].copy_from_slice(&n.to_le_bytes());
+                cohortium_protocol::key::pair::KeyPair::from_seed(&seed).public()
+            })
+            .collect();
         let all: Vec<Guest> = keys.iter().flat_map(|key| (0..4).map(|_| guests.enter(*key).unwrap())).collect();
         assert_eq!(all.len() + of_one.len(), CONNECTIONS_MAX);
         assert!(guests.enter(key(255)).is_none());

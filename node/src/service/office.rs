@@ -47,9 +47,7 @@ impl Office {
     /// The last line of an answer; lines of progress may go to `out` before.
     pub(crate) async fn answer(&self, request: Request, out: &mut Out) -> Reply {
         let answered = match request {
-            Request::Ping => {
-                Ok(Reply::Pong { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() })
-            }
+            Request::Ping => Ok(Reply::Pong { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() }),
             Request::View => self.queue.look(view::views).await.map(Reply::View).ok_or_else(stopping),
             Request::Order(order) => self.order(order).await.map(|()| Reply::Done),
             Request::Preview { order, rows } => self.preview(order, rows).await,
@@ -136,7 +134,8 @@ impl Office {
         self.order(order).await?;
         let looked = self.queue.look(move |endpoint| endpoint.landed(consortium, subscription));
         let version = looked.await.ok_or_else(stopping)?;
-        let version = version.ok_or_else(|| error(ErrorKind::NotFound, "no version of this subscription has landed"))?;
+        let version =
+            version.ok_or_else(|| error(ErrorKind::NotFound, "no version of this subscription has landed"))?;
         Ok(version.listings)
     }
 
@@ -287,11 +286,7 @@ pub(crate) fn absolute(path: &str) -> Result<PathBuf, Reply> {
     if path.is_absolute() { Ok(path) } else { Err(error(ErrorKind::Usage, "the path is not absolute")) }
 }
 
-async fn preview_files(
-    source: &Source,
-    rows: u32,
-    recipients: Vec<cohortium_protocol::ident::Name>,
-) -> Answered {
+async fn preview_files(source: &Source, rows: u32, recipients: Vec<cohortium_protocol::ident::Name>) -> Answered {
     let (folder, rows) = (PathBuf::from(source.path().as_str()), usize::try_from(rows).unwrap_or(usize::MAX));
     let looked = spawn_blocking(move || files::look(&folder, rows)).await.map_err(|_| broken())?;
     let names = looked.map_err(|fault| error(ErrorKind::Refused, fault))?;

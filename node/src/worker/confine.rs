@@ -18,7 +18,7 @@ pub(crate) fn confine(order: &Order) -> Result<(), Errno> {
         // The files it has stay open; every new one, by path or socket, is refused.
         (Resource::Nofile, 0, 0),
     ];
-    limits.into_iter().try_for_each(|(resource, soft, hard)| {
-        setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })
-    })
+    limits
+        .into_iter()
+        .try_for_each(|(resource, soft, hard)| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) }))
 }

@@ -42,7 +42,12 @@ const NO_REPORT: u8 = 5;
 /// # Errors
 /// What the daemon would make of such a job.
 #[doc(hidden)]
-pub async fn probe(program: PathBuf, limits: WorkerLimits, probe: Probe, file: Option<File>) -> Result<String, RunFault> {
+pub async fn probe(
+    program: PathBuf,
+    limits: WorkerLimits,
+    probe: Probe,
+    file: Option<File>,
+) -> Result<String, RunFault> {
     let pool = Pool::new(Some(program), limits).map_err(|_| RunFault::WorkerLost)?;
     match pool.run(Job::Probe(probe), file.into_iter().map(OwnedFd::from).collect()).await {
         Ok(Report::Probed(said)) => Ok(said),

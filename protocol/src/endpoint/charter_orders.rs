@@ -75,7 +75,9 @@ impl Endpoint {
         }
         match (held, room.state.linkage.held.contains_key(&epoch)) {
             (super::linkage::Held::No, true) => Err(OrderFault::OutOfOrder { why: "the key of this epoch exists" }),
-            (super::linkage::Held::Yes, false) => Err(OrderFault::OutOfOrder { why: "the key of this epoch is not made" }),
+            (super::linkage::Held::Yes, false) => {
+                Err(OrderFault::OutOfOrder { why: "the key of this epoch is not made" })
+            }
             (super::linkage::Held::No, false) | (super::linkage::Held::Yes, true) => Ok(()),
         }
     }

@@ -227,11 +227,7 @@ impl Sender<'_> {
 
     fn charter(&self, signed: &Signed<crate::record::charter::Charter>) -> Result<Act, ErrorCode> {
         let version = self.state.charters.check(signed)?;
-        if self.state.charters.is_news(&version) {
-            Ok(Act::Charter(version.signed))
-        } else {
-            Ok(Act::DocumentKnown)
-        }
+        if self.state.charters.is_news(&version) { Ok(Act::Charter(version.signed)) } else { Ok(Act::DocumentKnown) }
     }
 
     /// A record of the sender, or of a third party that the operator relays; its root's signature stands by itself.
@@ -272,7 +268,10 @@ impl Sender<'_> {
         let invitation = self.verified(signed, self.peer)?;
         self.home(invitation.consortium)?;
         let share = &invitation.share;
-        if invitation.consumer != self.state.party || share.provider != *self.peer || share.consortium != invitation.consortium {
+        if invitation.consumer != self.state.party
+            || share.provider != *self.peer
+            || share.consortium != invitation.consortium
+        {
             return Err(ErrorCode::IdentityRefused);
         }
         if self.now >= invitation.answer_by || self.now >= share.expires {
@@ -282,7 +281,8 @@ impl Sender<'_> {
             None => Ok(()),
             Some(found) => {
                 let same = found.side == Side::Consumer && found.peer == *self.peer;
-                let later = found.invitation.share.share == share.share && found.invitation.share.version < share.version;
+                let later =
+                    found.invitation.share.share == share.share && found.invitation.share.version < share.version;
                 if same && later { Ok(()) } else { Err(ErrorCode::Forked) }
             }
         }

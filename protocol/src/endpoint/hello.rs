@@ -212,13 +212,7 @@ impl Endpoint {
         if shown.is_news {
             self.persist(consortium, &Actor::Node, vec![Act::NodeRecord(record.clone())]);
         }
-        let up = Up {
-            consortium,
-            peer: shown.peer.clone(),
-            standing: shown.standing,
-            next: received,
-            sending: None,
-        };
+        let up = Up { consortium, peer: shown.peer.clone(), standing: shown.standing, next: received, sending: None };
         if let Some(conn) = self.conns.get_mut(&conn) {
             conn.up = Some(up);
         }

@@ -9,12 +9,12 @@ use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::quantity::{Bytes, Rows};
+use crate::record::dataset::Dataset;
 use crate::record::journal_entry::{JournalEntry, RunFault};
 use crate::record::listing::{BlobRef, Listing};
 use crate::record::manifest::{Base, LinkageKeyId, LinkageStatement};
-use crate::record::order::{Order, OptOutEntry};
+use crate::record::order::{OptOutEntry, Order};
 use crate::record::share::Share;
-use crate::record::dataset::Dataset;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::Blob;
 

@@ -107,7 +107,10 @@ impl Endpoint {
             .flat_map(|(id, room)| room.state.unopened_wraps().map(|signed| (*id, signed.clone())))
             .collect();
         for (consortium, signed) in waiting {
-            let pending = self.waiting.values().any(|other| matches!(other, Waiting::LinkageKey { consortium: c, .. } if *c == consortium));
+            let pending = self
+                .waiting
+                .values()
+                .any(|other| matches!(other, Waiting::LinkageKey { consortium: c, .. } if *c == consortium));
             if !pending {
                 self.open_wrap(consortium, &signed);
             }

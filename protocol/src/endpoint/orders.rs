@@ -72,7 +72,8 @@ impl Endpoint {
             // No byte after a revocation: cut at once, not only when its entry is durable.
             Some(Then::Cut(subscription)) => self.cut(*subscription, ErrorCode::Revoked),
             Some(Then::CutAll) => {
-                let provided = self.rooms.get(&consortium).into_iter().flat_map(|room| room.state.subscriptions.values());
+                let provided =
+                    self.rooms.get(&consortium).into_iter().flat_map(|room| room.state.subscriptions.values());
                 let provided: Vec<_> =
                     provided.filter(|found| found.side == Side::Provider).map(|found| found.id).collect();
                 for subscription in provided {
@@ -160,7 +161,9 @@ impl Endpoint {
             Command::Export { subscription } => match self.export(room.state.consortium, *subscription, now) {
                 Ok(_) => Ok(only(vec![])),
                 Err(ErrorCode::Stopped) => Err(OrderFault::Stopped),
-                Err(ErrorCode::NotFound) => Err(OrderFault::NotFound { what: "subscription of which this node is the provider" }),
+                Err(ErrorCode::NotFound) => {
+                    Err(OrderFault::NotFound { what: "subscription of which this node is the provider" })
+                }
                 Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
             },
             Command::Import { provider } => match room.state.charters.kind_of(&room.state.party, provider) {

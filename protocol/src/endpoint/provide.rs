@@ -113,7 +113,8 @@ impl Endpoint {
             return;
         };
         remember(room, snapshot, &listing);
-        let (ready, rest) = std::mem::take(&mut room.parked).into_iter().partition(|parked| parked.wanted.snapshot == snapshot);
+        let (ready, rest) =
+            std::mem::take(&mut room.parked).into_iter().partition(|parked| parked.wanted.snapshot == snapshot);
         room.parked = rest;
         let ready: Vec<Parked> = ready;
         for parked in ready {

@@ -24,7 +24,8 @@ use super::{Endpoint, Room, Waiting};
 
 impl Endpoint {
     pub(super) fn define_dataset(room: &Room, dataset: &Dataset) -> Result<Consequence, OrderFault> {
-        let twin = room.state.datasets.values().any(|other| other.name == dataset.name && other.dataset != dataset.dataset);
+        let twin =
+            room.state.datasets.values().any(|other| other.name == dataset.name && other.dataset != dataset.dataset);
         if twin { Err(OrderFault::OutOfOrder { why: "another dataset has this name" }) } else { Ok(only(vec![])) }
     }
 
@@ -43,7 +44,9 @@ impl Endpoint {
         }
         let links = matches!(&share.content, Content::Table { linkage: Linkage::Token, .. });
         if links && (dataset.linkage.is_none() || charter.linkage.is_none()) {
-            return Err(OrderFault::OutOfOrder { why: "tokens need linkage columns in the dataset and a key maker in the charter" });
+            return Err(OrderFault::OutOfOrder {
+                why: "tokens need linkage columns in the dataset and a key maker in the charter",
+            });
         }
         let version = state.offers.get(&share.share).map_or(0, |offer| offer.share.version);
         if version.checked_add(1) != Some(share.version) {
@@ -100,7 +103,10 @@ impl Endpoint {
             None => room.state.subscriptions.values().any(|found| {
                 // One that has expired may run again: it is invited anew under its own id.
                 let running = !matches!(found.phase(now), Phase::Ended | Phase::Refused);
-                found.side == Side::Provider && found.peer == *consumer && found.invitation.share.share == share.share && running
+                found.side == Side::Provider
+                    && found.peer == *consumer
+                    && found.invitation.share.share == share.share
+                    && running
             }),
             Some(found) => {
                 let same = found.side == Side::Provider
@@ -110,7 +116,9 @@ impl Endpoint {
             }
         };
         if clash {
-            return Err(OrderFault::OutOfOrder { why: "that party has a subscription to this share; invite it anew under its id after the terms changed" });
+            return Err(OrderFault::OutOfOrder {
+                why: "that party has a subscription to this share; invite it anew under its id after the terms changed",
+            });
         }
         let invitation = Invitation {
             consortium: room.state.consortium,

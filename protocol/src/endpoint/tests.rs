@@ -114,11 +114,7 @@ fn charters(parties: &[Party3; 2]) -> (Signed<Charter>, Signed<Charter>) {
         schema: None,
         policy: ReleasePolicy { anonymity_k_min: AnonymityK(11), small_cell_min: 11 },
         accounts: BTreeMap::new(),
-        terms: Terms {
-            landed_rows: LandedRows::Exclude,
-            share_validity_max: Seconds(100 * 24 * 3600),
-            contract: None,
-        },
+        terms: Terms { landed_rows: LandedRows::Exclude, share_validity_max: Seconds(100 * 24 * 3600), contract: None },
         linkage: None,
         ext: Extensions::default(),
     };
@@ -618,12 +614,27 @@ fn an_offer_that_is_not_accepted_changes_no_accepted_terms() {
 fn a_peer_shows_the_record_of_the_rosters_root_and_the_key_of_its_connection() {
     let attempts: [(fn(&Pair) -> (Signed<NodeRecord>, PublicKey, UnixMillis, u64), Option<ErrorCode>); 7] = [
         (|p| (p.parties[1].record(p.consortium, 1), p.parties[1].tls.public(), NOW, 0), None),
-        (|p| (p.parties[1].record(p.consortium, 1), p.parties[1].ada.public(), NOW, 0), Some(ErrorCode::IdentityRefused)),
-        (|p| (Party3::new("north", 3).record(p.consortium, 9), Party3::new("north", 3).tls.public(), NOW, 0), Some(ErrorCode::IdentityRefused)),
-        (|p| (Party3::new("south", 2).record(p.consortium, 9), p.parties[1].tls.public(), NOW, 0), Some(ErrorCode::IdentityRefused)),
-        (|p| (p.parties[1].record(p.consortium, 1), p.parties[1].tls.public(), UnixMillis(NOW.0 - 600_001), 0), Some(ErrorCode::ClockSkew)),
+        (
+            |p| (p.parties[1].record(p.consortium, 1), p.parties[1].ada.public(), NOW, 0),
+            Some(ErrorCode::IdentityRefused),
+        ),
+        (
+            |p| (Party3::new("north", 3).record(p.consortium, 9), Party3::new("north", 3).tls.public(), NOW, 0),
+            Some(ErrorCode::IdentityRefused),
+        ),
+        (
+            |p| (Party3::new("south", 2).record(p.consortium, 9), p.parties[1].tls.public(), NOW, 0),
+            Some(ErrorCode::IdentityRefused),
+        ),
+        (
+            |p| (p.parties[1].record(p.consortium, 1), p.parties[1].tls.public(), UnixMillis(NOW.0 - 600_001), 0),
+            Some(ErrorCode::ClockSkew),
+        ),
         (|p| (p.parties[1].record(p.consortium, 1), p.parties[1].tls.public(), NOW, 99), Some(ErrorCode::Forked)),
-        (|p| (p.parties[1].record(ConsortiumId([3; 32]), 1), p.parties[1].tls.public(), NOW, 0), Some(ErrorCode::IdentityRefused)),
+        (
+            |p| (p.parties[1].record(ConsortiumId([3; 32]), 1), p.parties[1].tls.public(), NOW, 0),
+            Some(ErrorCode::IdentityRefused),
+        ),
     ];
     for (place, (claim, expected)) in attempts.into_iter().enumerate() {
         let mut pair = Pair::new();
@@ -640,7 +651,9 @@ fn a_peer_shows_the_record_of_the_rosters_root_and_the_key_of_its_connection() {
         let message = Message { kind: MessageType::Hello, payload: codec::encode(&hello) };
         pair.feed(0, Input::Request { conn, stream: StreamId(61), message });
         let code = pair.seen[0].iter().find_map(|effect| match effect {
-            Effect::Reply { stream, message, .. } if *stream == StreamId(61) && message.kind == MessageType::Refused => {
+            Effect::Reply { stream, message, .. }
+                if *stream == StreamId(61) && message.kind == MessageType::Refused =>
+            {
                 Some(code_of(message))
             }
             _ => None,
@@ -672,7 +685,11 @@ fn nothing_is_done_after_the_journal_failed() {
     let mut pair = Pair::new();
     pair.share(LandedRows::Exclude);
     pair.feed(1, Input::JournalFailed);
-    assert!(pair.seen[1].iter().any(|effect| matches!(effect, Effect::Cut { subscription } if *subscription == SUBSCRIPTION)));
+    assert!(
+        pair.seen[1]
+            .iter()
+            .any(|effect| matches!(effect, Effect::Cut { subscription } if *subscription == SUBSCRIPTION))
+    );
     assert_eq!(pair.order(1, Command::Stop), Err(OrderFault::Unavailable));
     pair.ask_range(81);
     assert_eq!((pair.serves(), pair.refusal(81)), (0, Some(ErrorCode::Unavailable)));

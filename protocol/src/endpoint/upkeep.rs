@@ -8,8 +8,8 @@ use crate::record::journal_entry::{Act, Actor};
 use crate::record::node_record::{NodeRecord, NodeRecordFields};
 use crate::time::{Millis, Seconds, UnixMillis};
 
-use super::io::{Effect, Notice};
 use super::Endpoint;
+use super::io::{Effect, Notice};
 
 /// Between two looks at everything that time may have changed.
 const UPKEEP_EVERY: Seconds = Seconds(5);

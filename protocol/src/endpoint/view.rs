@@ -15,8 +15,8 @@ use crate::state::share::Offer;
 use crate::state::subscription::{Fate, Side};
 use crate::time::UnixMillis;
 
-use super::io::LandedVersion;
 use super::Endpoint;
+use super::io::LandedVersion;
 
 /// What an offline export must hold.
 #[derive(Debug, Clone)]

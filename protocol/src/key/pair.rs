@@ -55,11 +55,7 @@ impl PublicKey {
     /// A short text that two people can compare by voice: eight groups of four digits of the key's SHA-256.
     pub fn fingerprint(&self) -> String {
         let digest = crate::digest::sha256_for("fingerprint", &self.0);
-        let groups: Vec<String> = digest
-            .chunks(2)
-            .take(8)
-            .map(hex::text)
-            .collect();
+        let groups: Vec<String> = digest.chunks(2).take(8).map(hex::text).collect();
         groups.join("-")
     }
 }

@@ -129,7 +129,8 @@ impl<T: Record> Signed<T> {
     /// # Errors
     /// [`SignedFault::WrongType`] when the payloads differ.
     pub fn merge_signatures(&mut self, other: &Self) -> Result<(), SignedFault> {
-        if self.envelope.payload != other.envelope.payload || self.envelope.payload_type != other.envelope.payload_type {
+        if self.envelope.payload != other.envelope.payload || self.envelope.payload_type != other.envelope.payload_type
+        {
             return Err(SignedFault::WrongType);
         }
         other.envelope.signatures.iter().for_each(|line| self.insert(line.clone()));

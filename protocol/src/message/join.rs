@@ -54,7 +54,12 @@ pub fn secret_id(secret: DocumentDigest) -> DocumentDigest {
 }
 
 /// Proves the secret for one pair of TLS keys and one root, so that a proof seen elsewhere is of no use (spec JOIN-1).
-pub fn prove(secret: DocumentDigest, operator_tls: &PublicKey, hospital_tls: &PublicKey, root: &PublicKey) -> JoinProof {
+pub fn prove(
+    secret: DocumentDigest,
+    operator_tls: &PublicKey,
+    hospital_tls: &PublicKey,
+    root: &PublicKey,
+) -> JoinProof {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
     context.update(b"cohortium/1 join");
     for key in [operator_tls, hospital_tls, root] {

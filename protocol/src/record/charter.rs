@@ -285,7 +285,10 @@ mod tests {
             (|f| f.version = 0, Some(CharterFault::Link)),
             (|f| f.consortium = Some(ConsortiumId([0; 32])), Some(CharterFault::Link)),
             (|f| f.roster.clear(), Some(CharterFault::Roster)),
-            (|f| drop(f.roster.insert("b".parse().unwrap(), party(PartyKind::Operator, 2))), Some(CharterFault::Roster)),
+            (
+                |f| drop(f.roster.insert("b".parse().unwrap(), party(PartyKind::Operator, 2))),
+                Some(CharterFault::Roster),
+            ),
             (
                 |f| drop(f.roster.insert("b".parse().unwrap(), party(PartyKind::Member, 1))),
                 Some(CharterFault::RootShared("operator".parse().unwrap())),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{EXTENSIONS_MAX, EXTENSION_BYTES_MAX};
+use crate::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX};
 use crate::wire::codec::Blob;
 
 /// Why an extension map is refused.

@@ -96,7 +96,10 @@ mod tests {
     fn a_schedule_names_real_minutes_and_days() {
         let zone: Text = "Europe/Berlin".parse().unwrap();
         let every = |minutes| Schedule::try_from(ScheduleFields::Every { zone: zone.clone(), minutes }).err();
-        assert_eq!([0, 1, 1440, 1441].map(every), [Some(ScheduleFault::Interval), None, None, Some(ScheduleFault::Interval)]);
+        assert_eq!(
+            [0, 1, 1440, 1441].map(every),
+            [Some(ScheduleFault::Interval), None, None, Some(ScheduleFault::Interval)]
+        );
         let daily = |minute, days| Schedule::try_from(ScheduleFields::Daily { zone: zone.clone(), minute, days }).err();
         assert_eq!(daily(1439, 0x7f), None);
         assert_eq!(daily(1440, 1), Some(ScheduleFault::Minute));

@@ -91,7 +91,8 @@ pub fn requirement(last: &Charter, next: &Charter) -> Requirement {
 /// longest validity of a share lowered, landed rows treated more strictly, a new linkage epoch by the same maker.
 pub fn strengthens(last: &Charter, next: &Charter) -> bool {
     let (a, b) = (&**last, &**next);
-    let raised = b.policy.anonymity_k_min >= a.policy.anonymity_k_min && b.policy.small_cell_min >= a.policy.small_cell_min;
+    let raised =
+        b.policy.anonymity_k_min >= a.policy.anonymity_k_min && b.policy.small_cell_min >= a.policy.small_cell_min;
     let shorter = b.terms.share_validity_max <= a.terms.share_validity_max;
     let stricter = strictness(b.terms.landed_rows) >= strictness(a.terms.landed_rows);
     let same_maker = match (&a.linkage, &b.linkage) {
@@ -216,7 +217,9 @@ mod tests {
         let admits = next(|f| drop(f.roster.insert("m9".parse().unwrap(), party(PartyKind::Member, 9))));
         let need = requirement(&last, &admits);
         let signers = |seeds: &[u8]| seeds.iter().map(|seed| root(*seed)).collect::<BTreeSet<_>>();
-        for (seeds, met) in [(&[1][..], false), (&[1, 9], false), (&[1, 100], false), (&[1, 3], true), (&[1, 2, 3], true)] {
+        for (seeds, met) in
+            [(&[1][..], false), (&[1, 9], false), (&[1, 100], false), (&[1, 3], true), (&[1, 2, 3], true)]
+        {
             assert_eq!(need.is_met(&signers(seeds)), met, "{seeds:?}");
         }
         let nobody = charter(CharterFields { linkage: None, ..fields(&[]) });

@@ -91,10 +91,9 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         Command::IssueJoinToken { .. } | Command::ProposeCharter(_) => Action::ManageMembership,
         Command::SignCharter(_) | Command::ConfirmRoot { .. } => Action::BindNode,
         Command::MakeLinkageKey { .. } | Command::WrapLinkageKey { .. } => Action::ManageLinkage,
-        Command::DefineDataset(_)
-        | Command::DefineShare(_)
-        | Command::TakeSnapshot { .. }
-        | Command::Profile => Action::PrepareShares,
+        Command::DefineDataset(_) | Command::DefineShare(_) | Command::TakeSnapshot { .. } | Command::Profile => {
+            Action::PrepareShares
+        }
         Command::AnswerInvitation { .. }
         | Command::SetStanding { .. }
         | Command::RollBack { .. }

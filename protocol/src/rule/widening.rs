@@ -111,7 +111,8 @@ mod tests {
     }
 
     fn fields() -> ShareFields {
-        let columns = vec![column("a", Treatment::Keep), column("b", Treatment::Pseudonym), column("c", Treatment::Drop)];
+        let columns =
+            vec![column("a", Treatment::Keep), column("b", Treatment::Pseudonym), column("c", Treatment::Drop)];
         ShareFields {
             consortium: ConsortiumId([1; 32]),
             provider: "north".parse().unwrap(),

@@ -171,7 +171,9 @@ impl Charters {
         match waits.or(self.chain.iter().find(|other| other.digest == version.digest)) {
             None => true,
             Some(known) if waits.is_none() => signs(known),
-            Some(known) => signs(known) || self.requirement_of(version).is_some_and(|need| need.is_met(&version.signers)),
+            Some(known) => {
+                signs(known) || self.requirement_of(version).is_some_and(|need| need.is_met(&version.signers))
+            }
         }
     }
 

@@ -171,10 +171,8 @@ impl State {
                 }
             }
             Act::SnapshotUnwanted { subscription, snapshot, .. } => self.apply_unwanted(*subscription, *snapshot),
-            Act::SnapshotFailed { .. }
-            | Act::PeerRefused { .. }
-            | Act::DocumentRefused { .. }
-            | Act::DocumentKnown => {}
+            Act::SnapshotFailed { .. } | Act::PeerRefused { .. } | Act::DocumentRefused { .. } | Act::DocumentKnown => {
+            }
         }
     }
 
@@ -418,9 +416,7 @@ impl State {
     /// Puts into the mail what a consumer needs and has not been told: from the last full snapshot under its terms on.
     fn send_snapshots(&mut self, id: SubscriptionId) {
         let Some(found) = self.subscriptions.get_mut(&id) else { return };
-        let flows = found.terms.is_some()
-            && !found.revoked
-            && found.standing == StandingState::Active;
+        let flows = found.terms.is_some() && !found.revoked && found.standing == StandingState::Active;
         let (Side::Provider, true, Some(terms)) = (found.side, flows, found.terms) else { return };
         let Some(offer) = self.offers.get(&found.invitation.share.share) else { return };
         let Some(start) = offer.chain_start(terms) else { return };

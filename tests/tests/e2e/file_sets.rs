@@ -143,5 +143,9 @@ fn unchecked_files_leave_only_with_the_word_of_the_privacy_officer_that_says_so(
     net.op.until_landed("set", 1);
     let manifest = until("the manifest", || net.op.acts("manifest").last().cloned());
     assert!(!manifest.is_null());
-    assert_eq!(net.op.subscription("set")["invitation"]["share"]["content"], "unchecked-files", "the label is everywhere");
+    assert_eq!(
+        net.op.subscription("set")["invitation"]["share"]["content"],
+        "unchecked-files",
+        "the label is everywhere"
+    );
 }

@@ -57,13 +57,7 @@ fn a_table_lands_in_full_then_as_a_delta_and_a_patient_who_opts_out_is_deleted()
     net.north().verifies();
 }
 
-fn checked_out(
-    net: &Network,
-    name: &str,
-    rows: std::ops::Range<u32>,
-    changed: std::ops::Range<u32>,
-    without: &[u32],
-) {
+fn checked_out(net: &Network, name: &str, rows: std::ops::Range<u32>, changed: std::ops::Range<u32>, without: &[u32]) {
     let path = net.path(name);
     net.op.tell(&["subscription", "checkout", "los", &net.text(name)]);
     let stay = || rows.clone().filter(|row| !without.contains(row));

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_transport::frame::write_frame;
-use cohortium_transport::{
-    Admission, Alpn, DialTarget, Route, SendHalf, TlsIdentity, Transport, TransportConfig,
-};
+use cohortium_transport::{Admission, Alpn, DialTarget, Route, SendHalf, TlsIdentity, Transport, TransportConfig};
 use tokio::sync::mpsc;
 
 use super::*;

@@ -228,7 +228,10 @@ fn a_blob_that_would_touch_the_reserve_is_refused_before_anything_is_written() {
         assert!(matches!(refused, LandingFault::NoRoom { needed, .. } if needed > plain.len() as u64), "{refused}");
         assert_eq!(disk::names_in(&dir.path().join("landing")).unwrap(), [] as [&str; 0]);
         let small = Landing::open(&store, named(b"small").0, 5);
-        assert!(matches!(small, Err(LandingFault::NoRoom { .. })), "a blob of one group takes its room when it is opened");
+        assert!(
+            matches!(small, Err(LandingFault::NoRoom { .. })),
+            "a blob of one group takes its room when it is opened"
+        );
     }
     let store = BlobStore::open_reserving(dir.path(), &key, Reserve::Bytes(1)).unwrap();
     Landing::open(&store, digest, plain.len() as u64).unwrap().put_outboard(&outboard).unwrap();
