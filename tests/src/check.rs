@@ -43,6 +43,8 @@ pub(crate) struct Checker {
     current: BTreeMap<(usize, SubscriptionId), SnapshotId>,
     /// Places in the mail where a hostile hand has put its own document: to whom, from whom, where.
     pub(crate) injected: BTreeSet<(usize, Name, u64)>,
+    /// Shares of which the last run, after all faults, came to its end.
+    pub(crate) taken: BTreeSet<(usize, ShareId)>,
     pub(crate) landed: u64,
 }
 

@@ -367,8 +367,12 @@ impl World {
     }
 
     fn notified(&mut self, node: usize, notice: &Notice) {
-        if let Notice::PeerUp(_) = notice {
-            self.check_peer_up(node);
+        match notice {
+            Notice::PeerUp(_) => self.check_peer_up(node),
+            Notice::Stated(share, _) | Notice::Unchanged(share) if self.calm => {
+                self.check.taken.insert((node, *share));
+            }
+            _ => {}
         }
     }
 

@@ -38,6 +38,7 @@ impl World {
             self.last_orders(node);
         }
         self.run_until(self.now + 60_000);
+        self.check.taken.clear();
         for node in 0..self.nodes.len() {
             self.last_snapshots(node);
         }
@@ -160,7 +161,9 @@ impl World {
             .linkage
             .as_ref()
             .is_none_or(|statement| state.linkage.announced.contains_key(&statement.epoch));
-        if !current || !known_key {
+        // A share that is over, or whose key is not there yet, could not be taken anew.
+        let taken = self.check.taken.contains(&(provider, offer.share.share));
+        if !current || !known_key || !taken {
             return None;
         }
         let fate = theirs.snapshot(last.id).map(|snapshot| snapshot.fate);

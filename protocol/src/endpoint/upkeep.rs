@@ -6,10 +6,11 @@ use crate::key::signed::Signed;
 use crate::limits::NODE_RECORD_VALIDITY_MAX;
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::node_record::{NodeRecord, NodeRecordFields};
+use crate::state::subscription::Side;
 use crate::time::{Millis, Seconds, UnixMillis};
 
 use super::Endpoint;
-use super::io::{Effect, Notice};
+use super::io::{Cx, Effect, Notice};
 
 /// Between two looks at everything that time may have changed.
 const UPKEEP_EVERY: Seconds = Seconds(5);
@@ -41,6 +42,7 @@ impl Endpoint {
         for conn in self.overdue_greetings() {
             self.close(conn, ErrorCode::OutOfOrder);
         }
+        self.cut_expired();
         let now = self.cx().mono;
         if self.last_upkeep.plus(UPKEEP_EVERY) > now && self.last_upkeep != Millis(0) {
             return;
@@ -49,7 +51,6 @@ impl Endpoint {
         self.close_stale();
         self.journal_served();
         self.renew_records();
-        self.cut_expired();
         self.reopen_wraps();
     }
 
@@ -62,7 +63,16 @@ impl Endpoint {
         let now = self.cx().mono;
         let retries = self.rooms.values().flat_map(|room| room.retry_at.values().copied()).filter(|at| *at > now);
         let upkeep = self.last_upkeep.plus(UPKEEP_EVERY);
-        retries.chain(self.next_greeting_deadline()).chain([upkeep]).min()
+        retries.chain(self.next_greeting_deadline()).chain(self.next_expiry()).chain([upkeep]).min()
+    }
+
+    /// When the next subscription is over that bytes may leave under: no later, its last byte has left.
+    fn next_expiry(&self) -> Option<Millis> {
+        let Cx { mono, wall } = self.cx();
+        let all = self.rooms.values().flat_map(|room| room.state.subscriptions.values());
+        let open = all.filter(|found| found.side == Side::Provider && found.expires > wall);
+        let left = open.map(|found| found.expires.0.saturating_sub(wall.0)).min();
+        left.map(|left| mono.plus_millis(left))
     }
 
     /// Writes down that a peer was refused, within the budget, and tells people.

@@ -469,11 +469,8 @@ impl State {
     }
 
     fn apply_unwanted(&mut self, subscription: SubscriptionId, snapshot: SnapshotId) {
-        let Some(found) = self.subscriptions.get_mut(&subscription) else { return };
-        found.settle(snapshot, Fate::Refused);
-        if let Some(offer) = self.offers.get_mut(&found.invitation.share.share) {
-            offer.full_next = true;
-        }
+        self.settle(subscription, snapshot, Fate::Refused);
+        self.want_full(subscription, snapshot);
     }
 
     fn apply_index(&mut self, share: ShareId, snapshot: SnapshotId, index: Option<crate::record::listing::BlobRef>) {
@@ -495,6 +492,17 @@ impl State {
             self.post(peer, &other, Document::Receipt(signed.clone()));
         }
         self.settle(receipt.subscription, receipt.snapshot, fate);
+        if peer.is_some() && matches!(fate, Fate::Refused | Fate::Erased) {
+            self.want_full(receipt.subscription, receipt.snapshot);
+        }
+    }
+
+    /// A consumer that has not a snapshot cannot build on it: the next one is full, unless one has come since.
+    fn want_full(&mut self, subscription: SubscriptionId, snapshot: SnapshotId) {
+        let share = self.subscriptions.get(&subscription).map(|found| found.invitation.share.share);
+        if let Some(offer) = share.and_then(|share| self.offers.get_mut(&share)) {
+            offer.full_next |= offer.last_chain().iter().any(|stated| stated.id == snapshot);
+        }
     }
 
     fn settle(&mut self, subscription: SubscriptionId, snapshot: SnapshotId, fate: Fate) {

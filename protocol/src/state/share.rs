@@ -33,7 +33,7 @@ pub struct Offer {
     pub approved: Option<(Share, DocumentDigest)>,
     /// Snapshots stated, in order.
     pub snapshots: Vec<Stated>,
-    /// A consumer refused a manifest: the next snapshot is a full one.
+    /// A consumer refused or erased a snapshot of the last chain: the next one is a full one.
     pub full_next: bool,
 }
 
@@ -95,6 +95,12 @@ impl Offer {
     pub fn chain_start(&self, terms: DocumentDigest) -> Option<usize> {
         let full = |stated: &Stated| stated.manifest.base == Base::Full && stated.manifest.terms == terms;
         self.snapshots.iter().rposition(full)
+    }
+
+    /// The last full snapshot and what builds on it.
+    pub fn last_chain(&self) -> &[Stated] {
+        let start = self.snapshots.iter().rposition(|stated| stated.manifest.base == Base::Full);
+        self.snapshots.get(start.unwrap_or(0)..).unwrap_or_default()
     }
 
     /// The snapshots whose blobs are still needed: from the full snapshot before the last one on, so that a consumer in
