@@ -1,5 +1,6 @@
 //! What goes wrong by itself: crashes, power cuts, dead connections, wrong clocks, full disks, old backups, bad weather.
 
+use cohortium_protocol::endpoint::io::Input;
 use cohortium_protocol::state::State;
 
 use crate::world::{Event, Kept, OPERATOR, Weather, World};
@@ -48,6 +49,9 @@ impl World {
             found.clock.set_behind(hour)
         }
         self.history.note(self.now, format_args!("{} has a wrong clock", found.name));
+        // How soon a node notices that its clock was set is its driver's matter.
+        let life = found.life;
+        self.feed(node, life, Input::Tick);
         let wrong_for = self.dice.between(1000, 30_000);
         self.soon(wrong_for, Event::Heal { node });
     }
@@ -64,6 +68,8 @@ impl World {
         let skew = self.dice.below(2000);
         self.nodes[node].clock.set_ahead(skew);
         self.history.note(self.now, format_args!("{} is healed", self.nodes[node].name));
+        let life = self.nodes[node].life;
+        self.feed(node, life, Input::Tick);
     }
 
     /// A member's journal is put back to an old copy, from before something that the operator has of it.

@@ -80,12 +80,18 @@ pub(crate) async fn take_in(folder: &Arc<Folder>, wanted: &Wanted, landings: &Ar
 
 /// Verifies and stores a part whose bytes are at hand.
 async fn keep(wanted: &Wanted, mut bytes: Vec<u8>, landings: &Arc<Landings>) -> Answer {
-    let (landings, blob, range) = (Arc::clone(landings), wanted.blob, wanted.range());
+    let (here, blob, range) = (Arc::clone(landings), wanted.blob, wanted.range());
     let kept = spawn_blocking(move || match range {
-        None => landings.put_outboard(blob, &bytes),
-        Some(range) => landings.put_range(blob, range, &mut bytes),
+        None => here.put_outboard(blob, &bytes),
+        Some(range) => here.put_range(blob, range, &mut bytes),
     });
-    kept.await.unwrap_or(Answer::LocalFault)
+    let answer = kept.await.unwrap_or(Answer::LocalFault);
+    if range.is_some() && answer == Answer::Stored {
+        let landings = Arc::clone(landings);
+        // Nobody waits for it: the next ranges travel while the disk syncs.
+        drop(spawn_blocking(move || landings.save(blob)));
+    }
+    answer
 }
 
 async fn receive(connection: &Connection, wanted: &Wanted) -> Result<Vec<u8>, Answer> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use cohortium_protocol::digest::BlobDigest;
@@ -17,7 +17,27 @@ use cohortium_store::landing::{self, Landing, LandingFault};
 const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 const OPEN_AGAIN: Duration = Duration::from_millis(10);
 
-type Shared = Arc<RwLock<Landing>>;
+/// An open landing, and the place of the one task that makes it safe.
+struct Held {
+    landing: RwLock<Landing>,
+    saving: Mutex<()>,
+}
+
+type Shared = Arc<Held>;
+
+impl Held {
+    fn new(landing: Landing) -> Self {
+        Self { landing: RwLock::new(landing), saving: Mutex::default() }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Landing> {
+        self.landing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Landing> {
+        self.landing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// All open landings. Every method blocks on the disk.
 pub(crate) struct Landings {
@@ -48,7 +68,7 @@ impl Landings {
             return (stored.bytes() == blob.bytes.0).then_some(LandingState::Complete);
         }
         let shared = self.share(blob)?;
-        let landing = shared.read().unwrap_or_else(PoisonError::into_inner);
+        let landing = shared.read();
         Some(match landing.outboard() {
             None => LandingState::NeedsOutboard,
             Some(_) => LandingState::Missing(landing.missing().iter().map(|range| Bytes(range.offset)).collect()),
@@ -64,7 +84,7 @@ impl Landings {
             }
             match Landing::open(&self.blobs, blob.digest, blob.bytes.0) {
                 Ok(landing) => {
-                    let shared = Arc::new(RwLock::new(landing));
+                    let shared = Arc::new(Held::new(landing));
                     self.lock().insert(blob.digest, (blob.bytes.0, Arc::clone(&shared)));
                     return Some(shared);
                 }
@@ -82,18 +102,32 @@ impl Landings {
     /// Checks and keeps an outboard.
     pub(crate) fn put_outboard(&self, blob: BlobRef, bytes: &[u8]) -> Answer {
         let Some(shared) = self.get(blob) else { return Answer::LocalFault };
-        let mut landing = shared.write().unwrap_or_else(PoisonError::into_inner);
-        verdict(blob.digest, landing.put_outboard(bytes))
+        let kept = shared.write().put_outboard(bytes);
+        verdict(blob.digest, kept)
     }
 
-    /// Checks, seals and writes one range, and now and then makes what was written safe.
+    /// Checks, seals and writes one range. It is safe only after [`Self::save`] or [`Self::finish`].
     pub(crate) fn put_range(&self, blob: BlobRef, range: Range, bytes: &mut [u8]) -> Answer {
         let Some(shared) = self.get(blob) else { return Answer::LocalFault };
-        let landing = shared.read().unwrap_or_else(PoisonError::into_inner);
-        let written = landing.write_range(range, bytes);
+        let written = shared.read().write_range(range, bytes);
         self.written.fetch_add(1, Ordering::Relaxed);
-        let safe = written.and_then(|()| if landing.checkpoint_due() { landing.checkpoint() } else { Ok(()) });
-        verdict(blob.digest, safe)
+        verdict(blob.digest, written)
+    }
+
+    /// Makes what was written of a blob safe, when that is due and no other task is doing it. No range waits for it: a disk
+    /// that syncs must not hold up the network. After a failure the landing's end fails, too.
+    pub(crate) fn save(&self, blob: BlobRef) {
+        let Some(shared) = self.get(blob) else { return };
+        let Ok(_saving) = shared.saving.try_lock() else { return };
+        if !self.get(blob).is_some_and(|open| Arc::ptr_eq(&open, &shared)) {
+            return;
+        }
+        let landing = shared.read();
+        if landing.checkpoint_due()
+            && let Err(fault) = landing.checkpoint()
+        {
+            warn(blob.digest, &fault);
+        }
     }
 
     /// Ranges that were written since the start, to see whether anything moves.
@@ -104,11 +138,12 @@ impl Landings {
     /// Makes a complete landing a blob of the store.
     pub(crate) fn finish(&self, blob: BlobRef) -> bool {
         if let Some(shared) = self.get(blob) {
-            let landing = shared.read().unwrap_or_else(PoisonError::into_inner);
-            let finished = landing.finish();
-            drop(landing);
+            // Held until the landing is closed here: of one that has become a blob nothing is saved any more.
+            let saving = shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
+            let finished = shared.read().finish();
             // Whether it worked or not, the next opening sees what is on the disk.
             self.lock().remove(&blob.digest);
+            drop(saving);
             return finished.map_err(|fault| warn(blob.digest, &fault)).is_ok();
         }
         self.blobs.contains(blob.digest)
@@ -118,7 +153,7 @@ impl Landings {
     pub(crate) fn checkpoint_all(&self) {
         let open = std::mem::take(&mut *self.lock());
         for (digest, (_, shared)) in open {
-            let landing = shared.read().unwrap_or_else(PoisonError::into_inner);
+            let landing = shared.read();
             if let Err(fault) = landing.checkpoint() {
                 warn(digest, &fault);
             }
@@ -214,8 +249,35 @@ mod tests {
             landings.open(blob);
         }
         assert!(landings.finish(blob) && landings.finish(blob));
+        landings.save(blob);
         assert_eq!(landings.open(blob), Some(LandingState::Complete));
         assert_eq!(landings.open(longer), None);
         assert_eq!(blobs.verify(blob.digest).unwrap().bytes, blob.bytes.0);
+    }
+
+    #[test]
+    fn what_is_saved_in_passing_is_not_asked_for_again_after_a_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(dir.path(), &DataKey::random()).unwrap();
+        let bytes = vec![7; 9_000_000];
+        let blob = blob_of(&bytes);
+        let mut builder = OutboardBuilder::new();
+        builder.push(&bytes);
+        let outboard = builder.finish().1.to_bytes();
+        let first = ranges(blob.bytes.0).next().unwrap();
+        for (saved, missing) in [(false, 3), (true, 2)] {
+            let landings = Landings::new(blobs.clone());
+            landings.open(blob).unwrap();
+            assert_eq!(landings.put_outboard(blob, &outboard), Answer::Stored);
+            assert_eq!(landings.put_range(blob, first, &mut bytes[..4 << 20].to_vec()), Answer::Stored);
+            std::thread::sleep(landing::CHECKPOINT_AFTER);
+            if saved {
+                landings.save(blob);
+            }
+            // A crash: nothing is saved in the end.
+            drop(landings);
+            let after = Landings::new(blobs.clone()).open(blob);
+            assert!(matches!(after, Some(LandingState::Missing(ranges)) if ranges.len() == missing));
+        }
     }
 }

@@ -47,6 +47,14 @@ impl Endpoint {
             let message = if numbered.index < received { DONE } else { refused(ErrorCode::OutOfOrder) };
             return self.after(up.consortium, Effect::Reply { conn, stream, message });
         }
+        // A record that does not stand, or a clock here that is wrong, refuses the peer and not the document: a refused
+        // document counts as received, and an end or a revocation would be lost for good.
+        let now = self.cx().wall;
+        let known = room.state.records.get(&up.peer);
+        if !self.is_offline(conn) && known.is_none_or(|known| !known.record.stands_at(now)) {
+            self.reply_now(conn, stream, refused(ErrorCode::Unavailable));
+            return self.close(conn, ErrorCode::Expired);
+        }
         let standing = room.state.charters.root_of(&room.state.party, &up.peer).map(|(_, standing)| standing);
         let standing = standing.unwrap_or(Standing::CharterOnly);
         let sender = Sender { state: &room.state, peer: &up.peer, standing, now: self.cx().wall };

@@ -67,7 +67,8 @@ impl Network {
         self.operator.call(&["consortium", "invite", "--name", name, "--title", name, "-o", token]).unwrap();
         let mut node = Node::new(name, self.dir.path()).unwrap();
         init(&node, &[]);
-        node.call(&["consortium", "join", token]).unwrap();
+        // The operator answers few at a time; whoever is turned away asks again.
+        wait("the operator's answer", || node.exit_code(&["consortium", "join", token]).unwrap() == 0);
         node.start().unwrap();
         self.members.push(node);
     }

@@ -104,9 +104,15 @@ impl Outcome {
         for bar in &self.bars {
             let sign = if bar.side == Side::AtLeast { "at least" } else { "at most" };
             let verdict = if bar.holds() { "holds" } else { "**MISSED**" };
+            // No more digits than tell the two apart.
+            let decimals = if bar.bound < 0.1 { 4 } else { 2 };
             let (measured, bound, unit) = (bar.measured, bar.bound, bar.unit);
-            writeln!(text, "| {} | {measured:.2}{unit} | {sign} {bound}{unit} | {verdict} |", bar.what)
-                .expect("a String takes all");
+            writeln!(
+                text,
+                "| {} | {measured:.decimals$}{unit} | {sign} {bound:.decimals$}{unit} | {verdict} |",
+                bar.what
+            )
+            .expect("a String takes all");
         }
         for note in &self.notes {
             writeln!(text, "\n{note}").expect("a String takes all");
