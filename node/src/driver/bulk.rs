@@ -151,6 +151,7 @@ pub(crate) enum Unserved {
 
 /// Sends a part of a blob: the frame, then the bytes, block by block out of the store.
 pub(crate) async fn serve(mut outlet: Outlet, blobs: BlobStore, blob: BlobRef, part: Part) -> Result<(), Unserved> {
+    outlet.send.yield_to_others();
     let whole = timeout(duration(RANGE_DEADLINE), async {
         match part {
             Part::Outboard => serve_outboard(&mut outlet, blobs, blob).await?,

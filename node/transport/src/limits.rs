@@ -78,6 +78,9 @@ pub fn quic_transport() -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
+        // Ranges end one after the other, so that the next one is asked for while the others travel: sent in turns, all end
+        // at once and the line is idle while they are written. Words go before bulk by their streams' priority.
+        .send_fairness(false)
         .datagram_receive_buffer_size(None)
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(Some(IdleTimeout::try_from(IDLE_TIMEOUT).expect("60 s is below QUIC's bound")))

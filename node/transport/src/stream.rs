@@ -18,6 +18,9 @@ use crate::identity::Alpn;
 use crate::limits::CLOSE_REASON_BYTES_MAX;
 use crate::mux;
 
+/// Below the priority that a stream has by itself.
+const BULK_PRIORITY: i32 = -1;
+
 /// Why a connection is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closed {
@@ -321,6 +324,14 @@ impl SendHalf {
                 stream.finish().map_err(|_| StreamError::Misused)
             }
             Send::Mux(mux) => mux.finish().await,
+        }
+    }
+
+    /// Lets the bytes of all other streams go first: bulk must not hold up a word. Over TCP streams take turns anyway.
+    pub fn yield_to_others(&mut self) {
+        if let Send::Quic { stream, .. } = &mut self.0 {
+            // Fails only on a stream that has ended, which sends nothing any more.
+            let _ = stream.set_priority(BULK_PRIORITY);
         }
     }
 
