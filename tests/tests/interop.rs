@@ -98,7 +98,8 @@ fn the_reference_reads_verifies_and_recomputes_what_two_nodes_wrote() {
     until("the receipts", || (net.north().acts("receipt").len() >= 3).then_some(()));
     net.north().tell(&["share", "export", "set", &net.text("export")]);
 
-    let mut op = std::mem::replace(&mut net.op, Site::new("gone", &net.path(""), PROGRAM));
+    let gone = Site::new("gone", &net.path(""), PROGRAM);
+    let mut op = std::mem::replace(&mut net.op, gone);
     let mut north = net.members.remove(0);
     for site in [&mut op, &mut north] {
         let facts = facts(&net, site);

@@ -1,11 +1,15 @@
 //! The simulation: many seeds on every push, each a consortium with its own faults; and proof that the checkers can fail.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use cohortium_tests::{Mutation, Outcome, Trace, run};
 
-/// Seeds of a push. Five hundred are wanted; not all of those have been seen to pass yet.
-const SEEDS: u64 = 40;
+/// Seeds of a push.
+const SEEDS: u64 = 500;
+/// So many failing seeds are shown; then the run ends.
+const FAILURES_SHOWN_MAX: usize = 5;
 /// Seeds within which a mutation must be found.
 const SEEDS_FOR_MUTATION: u64 = 40;
 
@@ -56,25 +60,52 @@ fn every_seed_ends_with_every_snapshot_where_it_belongs_and_nothing_where_it_doe
     let count = number("COHORTIUM_SEEDS").unwrap_or(SEEDS);
     let first = number("COHORTIUM_FIRST").unwrap_or(0);
     let seeds: Vec<u64> = regressions().into_iter().chain(first..first + count).collect();
-    let (mut landed, mut lines, mut failed) = (0, 0, Vec::new());
-    for seed in &seeds {
-        let outcome = run(*seed, None, Trace::Quiet);
-        landed += outcome.landed;
-        lines += outcome.lines;
-        if let Some(complaint) = &outcome.complaint {
-            show(*seed, &outcome);
-            keep(*seed, complaint);
-            failed.push((*seed, complaint.clone()));
-            if failed.len() >= 5 {
-                break;
-            }
-        }
-    }
+    let tally = run_all(&seeds);
     let taken = began.elapsed();
     let rate = f64::from(u32::try_from(seeds.len()).unwrap_or(u32::MAX)) / taken.as_secs_f64();
-    println!("{} seeds, {rate:.1} seeds/s, {landed} blobs landed, {lines} lines of history", seeds.len());
-    assert!(failed.is_empty(), "{failed:?}");
-    assert!(landed > count, "the seeds land too little to show anything: {landed}");
+    println!(
+        "{} seeds, {rate:.1} seeds/s, {} blobs landed, {} lines of history",
+        seeds.len(),
+        tally.landed,
+        tally.lines
+    );
+    assert!(tally.failed.is_empty(), "{:?}", tally.failed);
+    assert!(tally.landed > count, "the seeds land too little to show anything: {}", tally.landed);
+}
+
+/// What the worlds of many seeds came to.
+#[derive(Default)]
+struct Tally {
+    landed: u64,
+    lines: u64,
+    failed: Vec<(u64, String)>,
+}
+
+/// Runs the seeds on all processors; each world is whole in one thread, so its history does not depend on the others.
+fn run_all(seeds: &[u64]) -> Tally {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let next = AtomicUsize::new(0);
+    let tally = Mutex::new(Tally::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = run(*seed, None, Trace::Quiet);
+                    let mut tally = tally.lock().expect("no thread panics while it counts");
+                    tally.landed += outcome.landed;
+                    tally.lines += outcome.lines;
+                    let Some(complaint) = &outcome.complaint else { continue };
+                    show(*seed, &outcome);
+                    keep(*seed, complaint);
+                    tally.failed.push((*seed, complaint.clone()));
+                    if tally.failed.len() >= FAILURES_SHOWN_MAX {
+                        next.store(seeds.len(), Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    tally.into_inner().expect("no thread panics while it counts")
 }
 
 #[test]

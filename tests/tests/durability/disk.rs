@@ -36,7 +36,7 @@ impl Disk {
 
     /// ext4 on a loop device.
     pub(crate) fn ext4(mebibytes: u64) -> Option<Self> {
-        let disk = Self { dir: tempfile::tempdir().unwrap(), device: None, mounted: false };
+        let mut disk = Self { dir: tempfile::tempdir().unwrap(), device: None, mounted: false };
         let made = disk.make_ext4(mebibytes);
         disk.ready(made, "ext4 on a loop device")
     }
