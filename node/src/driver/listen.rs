@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cohortium_protocol::code::MessageType;
+use cohortium_protocol::code::{ErrorCode, MessageType};
 use cohortium_protocol::endpoint::io::{ConnId, Message, Protocol, Side};
 use cohortium_protocol::limits::{CONTROL_FRAME_BYTES_MAX, HEADER_DEADLINE};
 use cohortium_protocol::wire::frame::{FrameHeader, HEADER_BYTES};
@@ -49,7 +49,7 @@ async fn open(heard: &Heard, queue: &Queue) -> bool {
     let Ok((send, mut recv)) = heard.connection.accept().await else { return false };
     let first = timeout(duration(HEADER_DEADLINE), frame(&mut recv, |header| may_open(&heard.protocol, header))).await;
     let Ok(Some(message)) = first else {
-        heard.connection.close(0, "the first frame is none that may come first");
+        heard.connection.close(u32::from(ErrorCode::OutOfOrder.code()), "the first frame is none that may come first");
         return false;
     };
     queue.send(Event::Request { conn: heard.conn, message, reply: ReplyTo::Stream(send, recv) }).await

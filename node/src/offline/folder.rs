@@ -1,5 +1,6 @@
 //! The papers of an exported folder: its heading, signed by the provider's node, and the documents that the heading names.
 
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,6 +15,8 @@ use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::record::node_record::NodeRecord;
 use cohortium_protocol::time::UnixMillis;
 use cohortium_protocol::wire::codec;
+
+use crate::control::ErrorKind;
 
 /// The heading.
 pub(crate) const HEADING: &str = "heading.bin";
@@ -106,22 +109,56 @@ fn split(mut file: &[u8]) -> Option<Vec<Numbered>> {
     Some(documents)
 }
 
+/// Why a folder cannot be taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    NoRecord,
+    NotSigned,
+    OtherConsortium,
+    OtherProvider,
+    OtherConsumer,
+    OtherDocuments,
+}
+
+impl Unfit {
+    /// A folder that is meant for somebody else is sound and refused; any other does not verify.
+    pub(crate) fn kind(self) -> ErrorKind {
+        match self {
+            Self::OtherConsortium | Self::OtherProvider | Self::OtherConsumer => ErrorKind::Refused,
+            Self::NoRecord | Self::NotSigned | Self::OtherDocuments => ErrorKind::VerifyFailed,
+        }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRecord => "this node has no node record of the provider that stands now",
+            Self::NotSigned => "the heading is not signed by the provider's node",
+            Self::OtherConsortium => "the folder is for another consortium",
+            Self::OtherProvider => "the folder is another provider's",
+            Self::OtherConsumer => "the folder is for another party",
+            Self::OtherDocuments => "the documents are not those that the heading names",
+        })
+    }
+}
+
 /// Believes a folder: its heading is signed with the signing key of the provider's node, is meant for this node, and names
 /// exactly these documents. An order that nobody signed would use up the places of the provider's documents.
-pub(crate) fn check(papers: &Papers, known: &Known) -> Result<ExportHeading, &'static str> {
-    let key = signing_key(papers, known).ok_or("this node has no node record of the provider that stands now")?;
-    let heading = papers.heading.verify(&[key]).map_err(|_| "the heading is not signed by the provider's node")?;
+pub(crate) fn check(papers: &Papers, known: &Known) -> Result<ExportHeading, Unfit> {
+    let key = signing_key(papers, known).ok_or(Unfit::NoRecord)?;
+    let heading = papers.heading.verify(&[key]).map_err(|_| Unfit::NotSigned)?;
     if heading.consortium != known.consortium {
-        return Err("the folder is for another consortium");
+        return Err(Unfit::OtherConsortium);
     }
     if heading.provider != known.provider {
-        return Err("the folder is another provider's");
+        return Err(Unfit::OtherProvider);
     }
     if heading.consumer != known.us {
-        return Err("the folder is for another party");
+        return Err(Unfit::OtherConsumer);
     }
     if heading.documents != papers.digest {
-        return Err("the documents are not those that the heading names");
+        return Err(Unfit::OtherDocuments);
     }
     Ok(heading.into_document())
 }

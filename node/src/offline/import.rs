@@ -52,7 +52,7 @@ pub(crate) async fn run(hands: &Arc<Hands>, import: Import) -> Answered {
     let papers = read.map_err(|fault| error(ErrorKind::VerifyFailed, fault))?;
     let known = known(hands, consortium, provider).await?;
     // Before anything of it reaches the endpoint: a document that is taken uses up its place for good.
-    let heading = folder::check(&papers, &known).map_err(|fault| error(ErrorKind::VerifyFailed, fault))?;
+    let heading = folder::check(&papers, &known).map_err(|unfit| error(unfit.kind(), unfit))?;
     let documents = papers.documents;
     let path = path.as_path();
     let folder = Arc::new(Folder::new(path));

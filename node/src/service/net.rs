@@ -55,13 +55,13 @@ pub(crate) async fn accept(transport: Transport, queue: Queue) {
             }
             Alpn::Join => {
                 let Ok(place) = Arc::clone(&joins).try_acquire_owned() else {
-                    connection.close(0, "too many are joining");
+                    connection.close(u32::from(ErrorCode::Busy.code()), "too many are joining");
                     continue;
                 };
                 introduce(&queue, connection.clone(), Side::Listener, Protocol::Join, None).await;
                 tokio::spawn(async move {
                     if timeout(JOIN_DEADLINE, connection.closed()).await.is_err() {
-                        connection.close(0, "joining took too long");
+                        connection.close(u32::from(ErrorCode::Busy.code()), "joining took too long");
                     }
                     drop((place, guest));
                 });

@@ -57,7 +57,11 @@ fn a_node_that_has_not_accepted_a_charter_does_nothing_under_it() {
         (!south.view()["proposals"].as_array().unwrap().is_empty()).then_some(())
     });
     table(&net.path("los.csv"), 0..30, 0..0);
-    south.refused(&["dataset", "add", "los", "--csv", &net.text("los.csv")], 3);
+    // What its own files are called is the node's own matter; a share of them is not.
+    south.tell(&["dataset", "add", "los", "--csv", &net.text("los.csv"), "--key", "eid"]);
+    let to_op = ["share", "define", "los", "--dataset", "los", "--to", "op", "--purpose", "Test", "--days", "9"];
+    let to_op = [&to_op[..], &cohortium_tests::real::network::TABLE_POLICY].concat();
+    south.refused(&to_op, 3);
     south.refused(&["linkage", "make"], 3);
     let to_south =
         ["share", "define", "codes", "--dataset", "codes", "--to", "south", "--purpose", "Codes", "--days", "9"];
@@ -69,7 +73,7 @@ fn a_node_that_has_not_accepted_a_charter_does_nothing_under_it() {
     assert_ne!(south.say(&["subscription", "accept", "codes"]).unwrap().code, 0);
     south.tell(&["charter", "sign", "3"]);
     until("the charter at the new member", || (version(&south.view()) == 3).then_some(()));
-    south.tell(&["dataset", "add", "los", "--csv", &net.text("los.csv")]);
+    south.tell(&to_op);
     net.members.push(south);
 }
 

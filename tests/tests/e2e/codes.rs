@@ -31,7 +31,10 @@ fn every_kind_of_failure_has_its_code_and_its_json() {
         north.refused(words, 4);
     }
     let gone = net.text("gone.csv");
+    north.refused(&["dataset", "add", "gone", "--csv", &gone], 4);
+    fs::write(&gone, "eid,age\n1,2\n").unwrap();
     north.tell(&["dataset", "add", "gone", "--csv", &gone]);
+    fs::remove_file(&gone).unwrap();
     north.refused(&["dataset", "profile", "gone"], 4);
     // 0, with JSON to read.
     assert_eq!(north.tell(&["status"])["consortia"].as_array().map(Vec::len).or(Some(1)), Some(1));

@@ -23,7 +23,7 @@ fn linked() -> Network {
 fn make_and_wrap(net: &Network, epoch: u64) {
     let (north, south) = (net.north(), &net.members[1]);
     let fingerprint = south.view()["parties"]["south"]["fingerprint"].as_str().unwrap().to_owned();
-    north.refused(&["consortium", "confirm", "south", "0000 0000"], 3);
+    north.refused(&["consortium", "confirm", "south", "0000 0000"], 5);
     north.tell_soon(&["consortium", "confirm", "south", &fingerprint]);
     north.tell(&["linkage", "make"]);
     until("the key at its maker", || (north.view()["linkage_epoch"] == epoch).then_some(()));

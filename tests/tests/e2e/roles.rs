@@ -62,6 +62,7 @@ fn every_verb_is_refused_to_whoever_lacks_its_role() {
     only(op, &["sa"], "propose charters", &["charter", "propose", "--title", "Another"]);
     until("the proposal", || (!north.view()["proposals"].as_array().unwrap().is_empty()).then_some(()));
     only(north, &["po"], "bind this node", &["charter", "sign", "3"]);
+    until("version 3 in force", || (north.view()["charter"]["version"] == 3).then_some(()));
     let fingerprint = north.view()["parties"]["south"]["fingerprint"].as_str().unwrap().to_owned();
     only(north, &["po"], "bind this node", &["consortium", "confirm", "south", &fingerprint]);
     only(north, &["po"], "linkage keys", &["linkage", "make"]);

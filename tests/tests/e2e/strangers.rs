@@ -91,9 +91,9 @@ impl Client {
     async fn refusal(&self, hello: &Hello) -> Option<ErrorCode> {
         let mut answers = Vec::new();
         for route in [Route::Quic, Route::Tcp] {
-            let (_transport, connection) = self.connect(self.tls, route).await;
+            let (transport, connection) = self.connect(self.tls, route).await;
             answers.push(ask(&connection, MessageType::Hello, &codec::encode(hello)).await);
-            connection.close(0, "asked");
+            transport.close().await;
         }
         assert_eq!(answers[0], answers[1], "both routes answer alike");
         answers[0]
@@ -229,25 +229,29 @@ fn frames_that_break_the_rules_cost_the_client_its_connection_and_nobody_else() 
             [("oversize", oversize), ("reserved", reserved), ("unknown", unknown), ("garbage", garbage)]
         {
             for route in [Route::Quic, Route::Tcp] {
-                let (_transport, connection) = client.connect(client.tls, route).await;
+                let (transport, connection) = client.connect(client.tls, route).await;
                 let (mut send, mut recv) = connection.open().await.unwrap();
                 send.write_all(&bytes).await.unwrap();
                 let _ = send.finish().await;
                 let answer = read_frame(&mut recv, SOON).await;
                 let refused = !matches!(answer, Ok((kind, _)) if kind != MessageType::Refused);
                 assert!(refused, "{name}: {answer:?}");
-                connection.close(0, "done");
+                transport.close().await;
             }
         }
-        // A well-formed frame of nonsense, and a request before any HELLO.
-        for (kind, payload, code) in [
-            (MessageType::Hello, &b"nonsense"[..], ErrorCode::Malformed),
-            (MessageType::RangeGet, &[0; 40][..], ErrorCode::OutOfOrder),
-            (MessageType::Document, &[0; 40][..], ErrorCode::OutOfOrder),
-        ] {
-            let (_transport, connection) = client.connect(client.tls, Route::Quic).await;
-            assert_eq!(ask(&connection, kind, payload).await, Some(code), "{kind:?}");
-            connection.close(0, "done");
+        // A well-formed frame of nonsense is answered; of a request before any HELLO not even the payload is read.
+        for route in [Route::Quic, Route::Tcp] {
+            let (transport, connection) = client.connect(client.tls, route.clone()).await;
+            assert_eq!(ask(&connection, MessageType::Hello, b"nonsense").await, Some(ErrorCode::Malformed));
+            transport.close().await;
+            for kind in [MessageType::RangeGet, MessageType::Document] {
+                let (transport, connection) = client.connect(client.tls, route.clone()).await;
+                let (mut send, _recv) = connection.open().await.unwrap();
+                let _ = write_frame(&mut send, kind, &[0; 40], SOON).await;
+                let Closed::Peer { code, .. } = closed(&connection).await else { panic!("{kind:?} did not close") };
+                assert_eq!(code, u32::from(ErrorCode::OutOfOrder.code()), "{kind:?}");
+                transport.close().await;
+            }
         }
         // Whoever says nothing at all is cut off.
         let (_transport, connection) = client.connect(client.tls, Route::Tcp).await;
