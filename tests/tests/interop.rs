@@ -96,7 +96,13 @@ fn the_reference_reads_verifies_and_recomputes_what_two_nodes_wrote() {
     net.north().tell(&["share", "revoke", "los", "--reason", "end"]);
     net.op.until_state("los", "revoked");
     until("the receipts", || (net.north().acts("receipt").len() >= 3).then_some(()));
+    // What has landed is not carried once more.
+    net.op.down();
+    fs::write(net.path("set/late.bin"), bytes(42, 600_000)).unwrap();
+    net.north().tell(&["share", "take", "set"]);
+    until("the snapshot", || net.north().snapshots("set").last().is_some_and(|state| state == "stated").then_some(()));
     net.north().tell(&["share", "export", "set", &net.text("export")]);
+    net.op.up();
 
     let gone = Site::new("gone", &net.path(""), PROGRAM);
     let mut op = std::mem::replace(&mut net.op, gone);

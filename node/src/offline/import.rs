@@ -24,6 +24,7 @@ use crate::driver::hands::Hands;
 use crate::driver::queue::{Event, NewWire};
 use crate::driver::wires::{ReplyTo, Wire};
 use crate::offline::folder::{self, Known, read_papers};
+use crate::offline::whole::check_blobs;
 use crate::service::answer::{Answered, broken, error, no_consortium, stopping};
 
 /// How long the endpoint may take for one document.
@@ -54,8 +55,9 @@ pub(crate) async fn run(hands: &Arc<Hands>, import: Import) -> Answered {
     // Before anything of it reaches the endpoint: a document that is taken uses up its place for good.
     let heading = folder::check(&papers, &known).map_err(|unfit| error(unfit.kind(), unfit))?;
     let documents = papers.documents;
-    let path = path.as_path();
-    let folder = Arc::new(Folder::new(path));
+    let folder = Arc::new(Folder::new(&path));
+    let read = spawn_blocking(move || check_blobs(&path)).await.map_err(|_| broken())?;
+    read.map_err(|fault| error(ErrorKind::VerifyFailed, fault))?;
     let conn = connect(hands, &heading, &folder).await?;
     let taken = async {
         let refused = hand_in(hands, conn, &documents).await?;

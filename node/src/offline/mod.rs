@@ -8,5 +8,6 @@
 //! ```
 
 pub(crate) mod folder;
+pub(crate) mod whole;
 pub(crate) mod export;
 pub(crate) mod import;

@@ -25,6 +25,9 @@ fn make_and_wrap(net: &Network, epoch: u64) {
     let fingerprint = south.view()["parties"]["south"]["fingerprint"].as_str().unwrap().to_owned();
     north.refused(&["consortium", "confirm", "south", "0000 0000"], 5);
     north.tell_soon(&["consortium", "confirm", "south", &fingerprint]);
+    // Nobody opens a key of a maker whose fingerprint was not compared.
+    let fingerprint = north.view()["parties"]["north"]["fingerprint"].as_str().unwrap().to_owned();
+    south.tell_soon(&["consortium", "confirm", "north", &fingerprint]);
     north.tell(&["linkage", "make"]);
     until("the key at its maker", || (north.view()["linkage_epoch"] == epoch).then_some(()));
     until("the key at the other", || {

@@ -129,7 +129,7 @@ def check_export(facts, folder):
             for entry in codec.decode(records.LISTING, contents[digest], 64 << 20):
                 assert len(contents[entry["blob"][0]]) == entry["blob"][1], entry
                 listed += 1
-    assert listed, "a listing names the blobs"
+    assert listed, "no listing of a manifest is among the blobs %s" % names
     return len(names), listed
 
 
