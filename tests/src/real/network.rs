@@ -116,6 +116,11 @@ impl Network {
         for member in &self.members {
             member.tell_soon(&["charter", "sign", version]);
         }
+        self.until_bound(version);
+    }
+
+    /// Waits until every node is bound by a charter version.
+    pub fn until_bound(&self, version: &str) {
         for site in std::iter::once(&self.op).chain(&self.members) {
             until(&format!("charter {version} at {}", site.name), || {
                 (site.view()["charter"]["version"].to_string() == version).then_some(())

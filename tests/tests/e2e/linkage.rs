@@ -117,7 +117,8 @@ fn a_wrong_key_or_epoch_is_refused_and_never_silently_unmatched() {
 
     // A new epoch, whose key nobody has made yet.
     net.op.tell(&["charter", "propose", "--next-epoch"]);
-    net.sign("3");
+    // That strengthens: it binds without the members' signatures.
+    net.until_bound("3");
     patients(&net, "nord", &[("Cy", "Twombly", "1928-04-25")]);
     offer(&net, net.north(), "nord");
     let failed = net.north().acts("snapshot-failed").len();

@@ -251,7 +251,7 @@ fn frames_that_break_the_rules_cost_the_client_its_connection_and_nobody_else() 
                 // Over TCP what was sent and not read takes the listener's last word with it.
                 match closed(&connection).await {
                     Closed::Peer { code, .. } => assert_eq!(code, u32::from(ErrorCode::OutOfOrder.code()), "{kind:?}"),
-                    Closed::Lost => assert_eq!(route, Route::Tcp, "{kind:?}"),
+                    Closed::Lost | Closed::Reset => assert_eq!(route, Route::Tcp, "{kind:?}"),
                     other => panic!("{kind:?}: {other:?}"),
                 }
                 transport.close().await;
