@@ -9,9 +9,9 @@ use cohortium_protocol::record::schema::ColumnType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use crate::batch::{SourceBatch, SourceColumn, SourceFault, named_once};
 use crate::handle::{Chunks, Handle};
 use crate::limits::Limits;
-use crate::source::{SourceBatch, SourceColumn, SourceFault, named_once};
 
 /// Reads a Parquet file in batches.
 pub(crate) struct ParquetReader {

@@ -10,9 +10,9 @@ use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::DataType;
 use cohortium_protocol::ident::ColumnName;
 
+use crate::batch::{SourceBatch, SourceColumn, SourceFault, named_once};
 use crate::handle::{Handle, Sequential};
 use crate::limits::Limits;
-use crate::source::{SourceBatch, SourceColumn, SourceFault, named_once};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 20;

@@ -17,6 +17,7 @@ use cohortium_protocol::record::manifest::Base;
 use cohortium_protocol::record::schema::ColumnType;
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{SourceBatch, SourceFault};
 use crate::cells::{Cells, id_array};
 use crate::columnar::{column_type, plain_array};
 use crate::handle::{Handle, RandomRead};
@@ -26,7 +27,7 @@ use crate::packed::Labelled;
 use crate::policy::{Job, Policy, PolicyFault, ROW_COLUMN};
 use crate::prepared::{Hashes, Prepared};
 use crate::sink::{RowsWriter, SinkFault};
-use crate::source::{Format, SourceBatch, SourceFault, SourceReader, for_each_batch};
+use crate::source::{Format, SourceReader, for_each_batch};
 
 /// Rows of one deletes batch.
 const DELETES_BATCH: usize = 8_192;

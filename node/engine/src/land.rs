@@ -13,6 +13,7 @@ use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::journal_entry::RunFault;
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{SourceBatch, SourceColumn, SourceFault};
 use crate::cells::{self, NotHandled, gather};
 use crate::columnar::{column_type, plain_array, plain_type};
 use crate::delta::LeavingColumn;
@@ -21,7 +22,7 @@ use crate::index::Id;
 use crate::limits::Limits;
 use crate::policy::{ROW_COLUMN, TOKEN_COLUMN};
 use crate::sink::{RowsWriter, SinkFault};
-use crate::source::{Format, SourceBatch, SourceColumn, SourceFault, SourceReader, for_each_batch};
+use crate::source::{Format, SourceReader, for_each_batch};
 
 /// One landed snapshot.
 #[expect(missing_debug_implementations, reason = "a handle leads to rows")]

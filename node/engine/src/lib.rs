@@ -7,6 +7,7 @@
 pub mod limits;
 pub mod handle;
 mod packed;
+pub mod batch;
 mod csv;
 mod columnar;
 pub mod source;

@@ -16,11 +16,11 @@ use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::schema::{Column, ColumnType, Treatment};
 use cohortium_protocol::record::share::Linkage;
 
+use crate::batch::SourceColumn;
 use crate::cells::hex;
 use crate::columnar::{column_type, plain_type};
 use crate::limits::Limits;
 use crate::linkage::{NORMALISER, TokenMaker, check_value};
-use crate::source::SourceColumn;
 
 /// The column of row ids, 16 bytes each, first in whatever leaves.
 pub const ROW_COLUMN: &str = "cohortium_row";

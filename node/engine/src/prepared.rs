@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
 
+use crate::batch::SourceBatch;
 use crate::cells::{Cells, NotHandled, all_rows, gather, id_array, text};
 use crate::columnar::plain_array;
 use crate::index::{Id, RowHash};
 use crate::packed::Labelled;
 use crate::policy::{Policy, PolicyFault, Tokens, opt_out_id, place_id, pseudonym};
-use crate::source::SourceBatch;
 
 /// Digits of a pseudonym.
 const PSEUDONYM_BYTES: usize = 32;

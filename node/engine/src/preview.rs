@@ -4,11 +4,12 @@ use arrow::array::{Array, StringArray};
 use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::record::schema::Treatment;
 
+use crate::batch::SourceFault;
 use crate::cells::{NotHandled, text};
 use crate::delta::TakeFault;
 use crate::handle::Handle;
 use crate::policy::{Job, Policy, PolicyFault};
-use crate::source::{Format, SourceFault, SourceReader};
+use crate::source::{Format, SourceReader};
 
 /// First rows as they would leave.
 #[expect(missing_debug_implementations, reason = "it holds rows")]

@@ -4,10 +4,11 @@ use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::record::schema::{ColumnRole, ColumnType};
 use serde::{Deserialize, Serialize};
 
+use crate::batch::SourceFault;
 use crate::columnar::column_type;
 use crate::handle::Handle;
 use crate::limits::Limits;
-use crate::source::{Format, SourceFault, SourceReader};
+use crate::source::{Format, SourceReader};
 
 /// One column of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct ProfiledColumn {
 pub fn profile(source: &Handle, format: Format, limits: &Limits) -> Result<Vec<ProfiledColumn>, SourceFault> {
     let reader = SourceReader::open(source, format, limits)?;
     let columns = reader.columns().iter();
-    let profiled = |column: &crate::source::SourceColumn| ProfiledColumn {
+    let profiled = |column: &crate::batch::SourceColumn| ProfiledColumn {
         name: column.name.clone(),
         kind: column_type(&column.kind),
         role: guess_role(column.name.as_str()),

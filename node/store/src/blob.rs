@@ -16,7 +16,6 @@ use cohortium_protocol::outboard::{Outboard, OutboardFault, Range, ranges};
 
 use crate::disk::{self, DiskFault, During};
 use crate::foot::{self, Foot};
-use crate::landing::LandingsOpen;
 use crate::seal::{DataKey, random};
 use crate::stream::{Naming, SealedEnd, SealedReader, SealedWriter, StreamFault, sealed_bytes};
 
@@ -137,6 +136,9 @@ impl From<DiskFault> for BlobFault {
         Self::Disk(fault)
     }
 }
+
+/// The names of the blobs that a store has open landings of.
+pub(crate) type LandingsOpen = Mutex<BTreeSet<BlobDigest>>;
 
 /// The blobs of a node. Clones are the same store; several threads may use it at once.
 #[derive(Clone)]

@@ -4,7 +4,6 @@
 //! blob's foot; `.map`, which ranges are safe. The order is data synced, then map replaced: after a power cut the map
 //! never claims what is not on the disk, and after a crash only the ranges since the last checkpoint are asked for again.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -425,9 +424,6 @@ fn set(map: &mut [u8], index: u64) {
 fn map_slot(digest: BlobDigest) -> Vec<u8> {
     [b"landing map ", digest.as_bytes().as_slice()].concat()
 }
-
-/// The names of the blobs that a store has open landings of.
-pub(crate) type LandingsOpen = Mutex<BTreeSet<BlobDigest>>;
 
 #[cfg(test)]
 mod tests;

@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::compat::TokioAsyncReadCompatExt;
 
-use crate::dial::{DialError, Route};
 use crate::identity::{self, Alpn, KeyRefused, SERVER_NAME};
 use crate::limits::{IDLE_TIMEOUT, KEEP_ALIVE};
 use crate::mux::{self, Side};
+use crate::route::{DialError, Route};
 use crate::stream::Connection;
 
 use cohortium_protocol::key::pair::PublicKey;

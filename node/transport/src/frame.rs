@@ -7,7 +7,8 @@ use cohortium_protocol::code::MessageType;
 use cohortium_protocol::wire::frame::{FrameFault, FrameHeader, HEADER_BYTES, frame};
 use tokio::time::timeout;
 
-use crate::stream::{RecvHalf, SendHalf, StreamError};
+use crate::end::StreamError;
+use crate::stream::{RecvHalf, SendHalf};
 
 /// Why a frame was not read or written. The stream is of no more use then.
 #[derive(Debug, Clone, PartialEq, Eq)]

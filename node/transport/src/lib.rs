@@ -7,12 +7,14 @@
 
 pub mod identity;
 pub mod limits;
+pub mod address;
+pub mod proxy;
+pub mod route;
+pub mod end;
+mod mux;
 pub mod stream;
 pub mod frame;
-pub mod address;
-mod mux;
 mod fallback;
-pub mod proxy;
 mod accept;
 pub mod bind;
 pub mod dial;
@@ -20,9 +22,11 @@ pub mod probe;
 
 pub use crate::address::HostPort;
 pub use crate::bind::{Transport, TransportConfig};
-pub use crate::dial::{AnyTarget, DialError, DialTarget, NoRoute, Route};
+pub use crate::dial::{AnyTarget, DialTarget};
+pub use crate::end::{Closed, StreamError};
 pub use crate::identity::{Admission, Alpn, TlsIdentity};
-pub use crate::stream::{Closed, Connection, RecvHalf, SendHalf, StreamError};
+pub use crate::route::{DialError, NoRoute, Route};
+pub use crate::stream::{Connection, RecvHalf, SendHalf};
 
 #[cfg(test)]
 mod tests;

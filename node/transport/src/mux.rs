@@ -23,8 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::end::{Closed, Stats, StreamError};
 use crate::limits::{self, TCP_STREAMS_MAX};
-use crate::stream::{Closed, Stats, StreamError};
 
 mod control;
 mod driver;

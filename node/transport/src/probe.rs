@@ -7,9 +7,10 @@ use tokio::time::timeout;
 
 use crate::address::HostPort;
 use crate::bind::Transport;
-use crate::dial::{DialError, DialTarget, Route, tcp_socket};
+use crate::dial::{DialTarget, tcp_socket};
 use crate::identity::Alpn;
 use crate::limits::QUIC_TRY;
+use crate::route::{DialError, Route};
 use crate::stream::Connection;
 
 /// How long the search for the path's largest packet may take.

@@ -8,9 +8,11 @@ use cohortium_protocol::key::pair::PublicKey;
 use tokio::time::timeout;
 
 use crate::bind::{Transport, TransportConfig};
-use crate::dial::{AnyTarget, DialTarget, Route};
+use crate::dial::{AnyTarget, DialTarget};
+use crate::end::Closed;
 use crate::identity::{Admission, Alpn, TlsIdentity};
-use crate::stream::{Closed, Connection};
+use crate::route::Route;
+use crate::stream::Connection;
 
 mod refusals;
 mod routes;

@@ -12,6 +12,7 @@ mod change;
 mod clinic;
 mod column;
 mod dialect;
+mod files;
 mod names;
 mod person;
 pub mod public;
@@ -26,9 +27,10 @@ pub use column::{Class, Column, LinkageField, TableKind};
 pub use dialect::{
     ConcentrationUnit, DateStyle, DiagnosisSystem, Dialect, LineEnd, Mark, NameStyle, Notes, Quoting, TemperatureUnit,
 };
+pub use files::Written;
 pub use person::Fault;
 pub use row::{Row, Rows};
-pub use site::{Dirt, DirtyCell, Site, SiteTable, Written};
+pub use site::{Dirt, DirtyCell, Site, SiteTable};
 pub use truth::{Link, Truth};
 
 use world::World;

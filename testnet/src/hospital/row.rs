@@ -60,7 +60,7 @@ impl fmt::Debug for Rows<'_> {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(site: &'a Site, kind: TableKind) -> Self {
-        Self { site, kind, next_slot: 0, walk: site.walk(), pending: VecDeque::new() }
+        Self { site, kind, next_slot: 0, walk: Walk::new(site), pending: VecDeque::new() }
     }
 }
 

@@ -1,21 +1,16 @@
-//! One hospital: its patients, its dialect, its files.
+//! One hospital: its patients and its dialect.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::PlanError;
-use super::clinic::Walk;
 use super::column::{Column, TableKind};
-use super::dialect::{Dialect, Mark};
+use super::dialect::Dialect;
 use super::person::{Fault, Person};
 use super::random::{Permutation, index, mix};
-use super::row::Rows;
 use super::world::World;
 
 const TITLES: [&str; 12] = [
@@ -110,15 +105,6 @@ impl SiteTable {
     }
 }
 
-/// What was written for one table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Written {
-    /// Without the header.
-    pub rows: u64,
-    /// With header and byte-order mark.
-    pub bytes: u64,
-}
-
 /// A generated hospital.
 #[derive(Clone)]
 pub struct Site {
@@ -189,45 +175,6 @@ impl Site {
     pub fn table(&self, kind: TableKind) -> SiteTable {
         let columns = kind.columns(self.dialect.number, self.dialect.notes);
         SiteTable { kind, file_name: kind.file_name(), columns }
-    }
-
-    /// The rows of a table, generated one patient or encounter at a time, in this site's dialect but not yet quoted.
-    pub fn rows(&self, kind: TableKind) -> Rows<'_> {
-        Rows::new(self, kind)
-    }
-
-    /// Writes all five files into `dir`, which must exist. Memory does not grow with the rows.
-    ///
-    /// # Errors
-    /// The first fault of the file system; files begun stay behind.
-    pub fn write_to(&self, dir: &Path) -> io::Result<BTreeMap<TableKind, Written>> {
-        TableKind::ALL.into_iter().map(|kind| Ok((kind, self.write_table(dir, kind)?))).collect()
-    }
-
-    fn write_table(&self, dir: &Path, kind: TableKind) -> io::Result<Written> {
-        let mut out = BufWriter::with_capacity(1 << 18, File::create(dir.join(kind.file_name()))?);
-        let mut line = self.header(kind);
-        let mut written = Written { rows: 0, bytes: line.len() as u64 };
-        out.write_all(line.as_bytes())?;
-        for row in self.rows(kind) {
-            line.clear();
-            self.dialect.write_line(row.cells(), &mut line);
-            out.write_all(line.as_bytes())?;
-            written.rows += 1;
-            written.bytes += line.len() as u64;
-        }
-        out.flush()?;
-        Ok(written)
-    }
-
-    fn header(&self, kind: TableKind) -> String {
-        let mut line = String::new();
-        if self.dialect.mark == Mark::ByteOrder {
-            line.push('\u{feff}');
-        }
-        let columns = self.table(kind).columns;
-        self.dialect.write_line(columns.iter().map(|column| column.name.as_str()), &mut line);
-        line
     }
 
     /// Strings that must never leave this site: for each of its first `patients` patients the token that stands in
@@ -356,9 +303,5 @@ impl Site {
         let further = u128::from(self.encounters() - self.patients());
         let share = u128::from(weight) * further / u128::from(self.weight_total);
         u64::try_from(share).expect("at most the number of encounters")
-    }
-
-    pub(super) fn walk(&self) -> Walk<'_> {
-        Walk::new(self)
     }
 }

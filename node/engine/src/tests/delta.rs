@@ -7,10 +7,10 @@ use arrow::array::{Date32Array, Float64Array, Int64Array, StringArray};
 use cohortium_protocol::record::manifest::Base;
 
 use super::*;
+use crate::batch::SourceFault;
 use crate::handle::Stamp;
 use crate::land::{LandFault, LandedCount, check, count, merge};
 use crate::policy::PolicyFault;
-use crate::source::SourceFault;
 
 fn merged(parts: &[&Taken]) -> Taken {
     let mut rows = Vec::new();

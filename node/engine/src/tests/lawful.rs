@@ -10,9 +10,10 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use cohortium_protocol::record::journal_entry::RunFault;
 
 use super::*;
+use crate::batch::{SourceBatch, SourceColumn};
 use crate::policy::{Policy, PolicyFault, pseudonym};
 use crate::preview::preview;
-use crate::source::{Format, SourceBatch, SourceColumn, SourceReader};
+use crate::source::{Format, SourceReader};
 
 const CANARY: &str = "Zq7CanaryXw9";
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::batch::SourceFault;
 use crate::land::count;
 use crate::profile::profile;
-use crate::source::{Format, SourceFault};
+use crate::source::Format;
 
 fn data(file: &str) -> Option<Vec<u8>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");

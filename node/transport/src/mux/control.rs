@@ -8,8 +8,8 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::end::{Closed, printable};
 use crate::limits::{CLOSE_REASON_BYTES_MAX, IDLE_TIMEOUT, KEEP_ALIVE};
-use crate::stream::{Closed, printable};
 
 use super::{Meter, Registry, Signals, held};
 

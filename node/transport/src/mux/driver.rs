@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::stream::Closed;
+use crate::end::Closed;
 
 use super::control::{self, Control, LAST_WORDS, PingSent, Reader};
 use super::{EXPLAIN, Meter, Pipe, Registry};

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::*;
-use crate::dial::DialError;
+use crate::route::DialError;
 
 // TLS-2
 #[tokio::test]

@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::*;
 use crate::address::HostPort;
-use crate::dial::DialError;
 use crate::probe::{ProbeTarget, Reach};
+use crate::route::DialError;
 
 /// A proxy that knows CONNECT and nothing else; counts its tunnels.
 async fn connect_proxy(status: &'static str, tunnels: Arc<AtomicUsize>) -> HostPort {

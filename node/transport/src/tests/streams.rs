@@ -5,9 +5,10 @@ use cohortium_protocol::code::MessageType;
 use cohortium_protocol::wire::frame::FrameFault;
 
 use super::*;
+use crate::end::StreamError;
 use crate::frame::{FrameError, read_frame, write_frame};
 use crate::limits::{QUIC_STREAMS_MAX, TCP_STREAMS_MAX};
-use crate::stream::{RecvHalf, SendHalf, StreamError};
+use crate::stream::{RecvHalf, SendHalf};
 
 const SECOND: Duration = Duration::from_secs(1);
 
