@@ -8,6 +8,9 @@ use crate::digest::BlobDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
+use crate::limits::{CONTROL_FRAME_BYTES_MAX, RANGE_BYTES};
+use crate::message::transfer::BulkBegin;
+use crate::outboard::{Range, outboard_bytes};
 use crate::quantity::{Bytes, Rows};
 use crate::record::dataset::Dataset;
 use crate::record::journal_entry::{JournalEntry, RunFault};
@@ -16,7 +19,7 @@ use crate::record::manifest::{Base, LinkageKeyId, LinkageStatement};
 use crate::record::order::{OptOutEntry, Order};
 use crate::record::share::Share;
 use crate::time::{Millis, UnixMillis};
-use crate::wire::codec::Blob;
+use crate::wire::codec::{self, Blob};
 
 /// What time it is, told with every input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -438,6 +441,37 @@ pub enum Part {
     Outboard,
     /// The range that begins here.
     Range(Bytes),
+}
+
+impl Part {
+    /// The range of `blob` that this is; `None` for an outboard, and for an offset at which no range begins.
+    pub fn range_of(self, blob: BlobRef) -> Option<Range> {
+        match self {
+            Self::Outboard => None,
+            Self::Range(offset) => {
+                let index = offset.0.checked_div(RANGE_BYTES)?;
+                Range::at(blob.bytes.0, index).filter(|range| range.offset == offset.0)
+            }
+        }
+    }
+
+    /// Judges the frame that answers the request for this part of `blob`, before any byte after it is read: the number
+    /// of bytes that follow is this node's own knowledge, never the peer's word (spec XFER-2).
+    ///
+    /// # Errors
+    /// The answer that the request ended with: refused, or [`Answer::Wrong`] for another frame or number.
+    pub fn begun(self, blob: BlobRef, message: &Message) -> Result<u64, Answer> {
+        let (kind, bytes) = match self {
+            Self::Outboard => (MessageType::OutboardBegin, outboard_bytes(blob.bytes.0)),
+            Self::Range(_) => (MessageType::RangeBegin, self.range_of(blob).ok_or(Answer::Wrong)?.len),
+        };
+        if message.kind == MessageType::Refused {
+            return Err(Answer::Refused(super::code_of(message)));
+        }
+        let announced = codec::decode::<BulkBegin>(&message.payload, CONTROL_FRAME_BYTES_MAX);
+        let as_computed = message.kind == kind && announced == Ok(BulkBegin { bytes: Bytes(bytes) });
+        if as_computed { Ok(bytes) } else { Err(Answer::Wrong) }
+    }
 }
 
 /// Something a person may want to see; also a line of the structured log. No content of rows.

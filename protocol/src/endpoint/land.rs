@@ -494,7 +494,7 @@ impl Endpoint {
 }
 
 /// Whether a listing is one that its manifest can have: the right kinds of blobs, and as many bytes as stated.
-fn fits(listing: &Listing, manifest: &Manifest) -> bool {
+pub(super) fn fits(listing: &Listing, manifest: &Manifest) -> bool {
     let count = |role: BlobRole| listing.entries().iter().filter(|entry| entry.role == role).count();
     let (rows, deletes, files) = (count(BlobRole::Rows), count(BlobRole::Deletes), count(BlobRole::File));
     let kinds = match (manifest.label, manifest.base) {
