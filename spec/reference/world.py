@@ -262,8 +262,8 @@ def acts():
         (node, {"linkage-key-held": {"epoch": 1, "key": "1d" * 16}}),
         (node, {"served": {"subscription": SUBSCRIPTION, "bytes": 4 << 20}}),
         (peer, {"peer-refused": {"peer": "operator", "code": "revoked"}}),
-        (peer, {"document-refused": {"code": "forked"}}),
+        (peer, {"document-refused": {"document": "d1" * 32, "code": "forked"}}),
         (node, {"erased": {"subscription": SUBSCRIPTION, "snapshot": snapshot}}),
-        (peer, "document-known"),
+        (peer, {"document-known": {"document": "d2" * 32}}),
         (node, {"snapshot-unwanted": {"subscription": SUBSCRIPTION, "snapshot": snapshot, "code": "chain-broken"}}),
     ]

@@ -87,6 +87,8 @@ pub(crate) fn log(notice: &Notice) {
             let peer = peer.as_ref().map(tracing::field::display);
             tracing::warn!(event = "refused", peer, code = code.code(), name = code.name());
         }
+        // Nothing passes to that peer until people have looked.
+        Notice::MailForked(peer) => tracing::error!(event = "mail-forked", %peer),
         Notice::CharterInForce(version) => tracing::info!(event = "charter-in-force", version),
         Notice::Stated(share, snapshot) => tracing::info!(event = "stated", %share, %snapshot),
         Notice::RunFailed(share, fault) => tracing::warn!(event = "run-failed", %share, ?fault),

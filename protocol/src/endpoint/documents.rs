@@ -58,6 +58,7 @@ impl Endpoint {
         let standing = room.state.charters.root_of(&room.state.party, &up.peer).map(|(_, standing)| standing);
         let standing = standing.unwrap_or(Standing::CharterOnly);
         let sender = Sender { state: &room.state, peer: &up.peer, standing, now: self.cx().wall };
+        let document = numbered.document.digest();
         let checked = sender.check(numbered.document);
         let actor = Actor::Peer(up.peer.clone());
         match checked {
@@ -69,7 +70,7 @@ impl Endpoint {
             Err(code) => {
                 // What came over a connection came from that peer, and counts. What came in a folder may be anybody's.
                 if !self.is_offline(conn) {
-                    self.persist(up.consortium, &actor, vec![Act::DocumentRefused { code }]);
+                    self.persist(up.consortium, &actor, vec![Act::DocumentRefused { document, code }]);
                 }
                 self.after(up.consortium, Effect::Reply { conn, stream, message: refused(code) });
                 self.effects.push_back(Effect::Notify(Notice::Refused { peer: Some(up.peer.clone()), code }));
@@ -115,7 +116,7 @@ impl Endpoint {
             | Act::Served { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
-            | Act::DocumentKnown
+            | Act::DocumentKnown { .. }
             | Act::SnapshotUnwanted { .. }
             | Act::Erased { .. } => {}
         }
@@ -235,7 +236,8 @@ impl Sender<'_> {
 
     fn charter(&self, signed: &Signed<crate::record::charter::Charter>) -> Result<Act, ErrorCode> {
         let version = self.state.charters.check(signed)?;
-        if self.state.charters.is_news(&version) { Ok(Act::Charter(version.signed)) } else { Ok(Act::DocumentKnown) }
+        let known = Act::DocumentKnown { document: version.digest };
+        if self.state.charters.is_news(&version) { Ok(Act::Charter(version.signed)) } else { Ok(known) }
     }
 
     /// A record of the sender, or of a third party that the operator relays; its root's signature stands by itself.
@@ -249,7 +251,8 @@ impl Sender<'_> {
             return Err(ErrorCode::IdentityRefused);
         }
         let is_news = self.state.is_newer_record(&record);
-        Ok(if is_news { Act::NodeRecord(signed) } else { Act::DocumentKnown })
+        let document = signed.digest();
+        Ok(if is_news { Act::NodeRecord(signed) } else { Act::DocumentKnown { document } })
     }
 
     /// Verifies a document with the signing key that `party`'s node record names.

@@ -488,6 +488,8 @@ pub enum Notice {
         /// Why.
         code: ErrorCode,
     },
+    /// A peer holds documents of this node that this node did not write: its disk was rolled back, or the peer lies.
+    MailForked(Name),
     /// A charter version is in force here.
     CharterInForce(u32),
     /// A snapshot was stated.

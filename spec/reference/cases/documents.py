@@ -183,8 +183,9 @@ def add_messages(book):
     consortium, snapshot = world.CONSORTIUM, world.digest("manifest", world.manifest())
     asked = {"subscription": world.SUBSCRIPTION, "snapshot": snapshot, "blob": "b1" * 32}
     values = [
-        ("hello", "", {"versions": {"oldest": 1, "newest": 1}, "consortium": consortium, "record": north, "clock": NOW, "received": 3}),
-        ("hello-ack", "", {"version": 1, "record": operator, "clock": NOW + 5, "received": 0}),
+        ("hello", "", {"versions": {"oldest": 1, "newest": 1}, "consortium": consortium, "record": north, "clock": NOW,
+                       "held": {"documents": 3, "head": messages.mail_head([bytes([n]) * 32 for n in (1, 2, 3)]).hex()}}),
+        ("hello-ack", "", {"version": 1, "record": operator, "clock": NOW + 5, "held": {"documents": 0, "head": "00" * 32}}),
         ("refused", "", {"code": 10}), ("refused", "-unknown", {"code": 65535}),
         ("outboard-get", "", asked), ("range-get", "", asked | {"offset": 8 << 20}), ("bulk-begin", "", {"bytes": 4 << 20}),
         ("join-token", "", {"consortium": consortium, "party": "north", "operator": world.key(1), "tls": world.key(2),
@@ -206,3 +207,9 @@ def add_messages(book):
         requirement = "ERR-2" if suffix == "-unknown" else "ERR-1" if name == "refused" else "CODEC-1"
         book.add(f"message/{name}", f"{name}{suffix}", requirement, "decode-record", {"type": name, "hex": data.hex()},
                  expect={"json": value}, note="bytes and JSON of one message")
+    heads = [("none", [], "no document"), ("one", [1], "one document"), ("two", [1, 2], "two documents"),
+             ("turned", [2, 1], "the same two in the other order")]
+    for name, numbers, note in heads:
+        names = [bytes([number]) * 32 for number in numbers]
+        book.add("message/mail", f"head-{name}", "MAIL-3", "mail-head", {"documents": [name.hex() for name in names]},
+                 expect=messages.mail_head(names).hex(), note=note)

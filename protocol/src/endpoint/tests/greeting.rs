@@ -2,10 +2,13 @@
 
 use super::*;
 
+/// A record, the connection's key, a clock, and how many documents are held.
+type Claimed = (Signed<NodeRecord>, PublicKey, UnixMillis, u64);
+
 // HELLO-3 HELLO-5 HELLO-6
 #[test]
 fn a_peer_shows_the_record_of_the_rosters_root_and_the_key_of_its_connection() {
-    let attempts: [(fn(&Pair) -> (Signed<NodeRecord>, PublicKey, UnixMillis, u64), Option<ErrorCode>); 7] = [
+    let attempts: [(fn(&Pair) -> Claimed, Option<ErrorCode>); 7] = [
         (|p| (p.parties[1].record(p.consortium, 1), p.parties[1].tls.public(), NOW, 0), None),
         (
             |p| (p.parties[1].record(p.consortium, 1), p.parties[1].ada.public(), NOW, 0),
@@ -31,13 +34,14 @@ fn a_peer_shows_the_record_of_the_rosters_root_and_the_key_of_its_connection() {
     ];
     for (place, (claim, expected)) in attempts.into_iter().enumerate() {
         let mut pair = Pair::new();
-        let (record, tls, clock, received) = claim(&pair);
+        let (record, tls, clock, documents) = claim(&pair);
+        let held = Held { documents, head: MailHead::NONE };
         let hello = crate::message::hello::Hello {
             versions: crate::wire::version::VersionRange::OURS,
             consortium: pair.consortium,
             record,
             clock,
-            received,
+            held,
         };
         let (conn, side, protocol) = (ConnId(5), Side::Listener, Protocol::Main);
         pair.feed(0, Input::Connected { conn, side, protocol, consortium: None, tls });
@@ -94,5 +98,35 @@ fn a_connection_ends_with_the_record_and_the_key_it_was_opened_with() {
         assert_eq!(up(&pair), open, "the newer record names {tls:?}");
         let closed = Effect::Close { conn: ConnId(1), code: ErrorCode::Expired };
         assert_eq!(pair.seen[0].contains(&closed), open == 0);
+    }
+}
+
+// HELLO-6 HELLO-9
+#[test]
+fn a_node_whose_disk_was_rolled_back_is_noticed_also_when_it_has_written_on() {
+    /// The operator signs another record of its own: one document for the member.
+    fn renew(pair: &mut Pair, sequence: u64) {
+        let record = pair.parties[0].record(pair.consortium, sequence);
+        pair.nodes[0].persist(pair.consortium, &Actor::Node, vec![Act::NodeRecord(record)]);
+        pair.feed(0, Input::Tick);
+    }
+    let wrote = |pair: &Pair| pair.state(0).mail[&pair.parties[1].name].len();
+    for (after, forked) in [(&[2, 3][..], false), (&[2][..], true), (&[4, 5][..], true), (&[4, 5, 6][..], true)] {
+        let mut pair = Pair::new();
+        let backup = wrote(&pair);
+        renew(&mut pair, 2);
+        renew(&mut pair, 3);
+        assert_eq!(pair.state(1).mail[&pair.parties[0].name].received(), backup + 2);
+        pair.restore(0);
+        for sequence in after {
+            renew(&mut pair, *sequence);
+        }
+        assert_eq!(wrote(&pair), backup + after.len() as u64);
+        let up = pair.try_connect();
+        assert_eq!(up, !forked, "restored and written on: {after:?}");
+        let told = Effect::Notify(Notice::MailForked(pair.parties[1].name.clone()));
+        assert_eq!(pair.seen[0].contains(&told), forked, "its people are told");
+        let closed = Effect::Close { conn: ConnId(1), code: ErrorCode::Forked };
+        assert_eq!(pair.seen[0].contains(&closed), forked);
     }
 }

@@ -18,7 +18,7 @@ use super::*;
 use crate::digest::{DocumentDigest, blob_digest, sha256_for};
 use crate::ident::{DatasetId, Nonce};
 use crate::key::signed::{Record, Signed};
-use crate::message::document::{Document, Numbered};
+use crate::message::document::{Document, Held, MailHead, Numbered};
 use crate::message::transfer::RangeGet;
 use crate::quantity::{AnonymityK, Bytes};
 use crate::record::acceptance::Answer as Said;

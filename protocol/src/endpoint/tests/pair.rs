@@ -55,7 +55,10 @@ pub(super) struct Pair {
     pub(super) consortium: ConsortiumId,
     pub(super) parties: [Party3; 2],
     pub(super) nodes: [Endpoint; 2],
-    pub(super) written: [u64; 2],
+    /// What each node has written.
+    pub(super) journals: [Vec<JournalEntry>; 2],
+    /// How much of it there was at the beginning.
+    pub(super) backup: [usize; 2],
     /// Effects that are not carried out by this harness.
     pub(super) seen: [Vec<Effect>; 2],
     pub(super) nonce: u8,
@@ -128,6 +131,22 @@ pub(super) fn amended_charters(parties: &[Party3; 2], amendment: &Amendment) -> 
     (signed, both)
 }
 
+/// The endpoint of one of the two, from its journal.
+fn endpoint(consortium: ConsortiumId, parties: &[Party3; 2], n: usize, journal: &[JournalEntry]) -> Endpoint {
+    let us = &parties[n];
+    let keys = NodeKeys {
+        root: Some(us.root.clone()),
+        signing: us.signing.clone(),
+        tls: us.tls.public(),
+        sealing: SealingKey([5; 32]),
+    };
+    let operator_root = parties[0].root.public();
+    let membership = Membership { consortium, party: us.name.clone(), operator_root, keys };
+    let mut node = Endpoint::default();
+    node.enter(membership, journal.iter().cloned());
+    node
+}
+
 impl Pair {
     pub(super) fn new() -> Self {
         let parties = [Party3::new("op", 1), Party3::new("north", 2)];
@@ -151,7 +170,7 @@ impl Pair {
     ) -> Self {
         let consortium = ConsortiumId(first.digest().0);
         let roles = [Role::SiteAdministrator, Role::DataSteward, Role::PrivacyOfficer];
-        let nodes = [0, 1].map(|n: usize| {
+        let journals = [0, 1].map(|n: usize| {
             let us: &Party3 = &parties[n];
             let mut acts = vec![Act::Began { party: us.name.clone() }];
             acts.extend([first.clone(), second.clone()].map(Act::Charter));
@@ -159,25 +178,17 @@ impl Pair {
             acts.extend(amendment.south.iter().map(|south| Act::NodeRecord(south.record(consortium, 1))));
             acts.push(Act::Person(us.person(consortium, &roles)));
             acts.extend(amendment.past[n].iter().cloned());
-            let keys = NodeKeys {
-                root: Some(us.root.clone()),
-                signing: us.signing.clone(),
-                tls: us.tls.public(),
-                sealing: SealingKey([5; 32]),
-            };
-            let operator_root = parties[0].root.public();
-            let membership = Membership { consortium, party: us.name.clone(), operator_root, keys };
-            let mut node = Endpoint::default();
             // A charter comes into force at a member when the operator says so.
             let told = |act: &Act| n == 1 && matches!(act, Act::Charter(_));
             let actor = |act: &Act| if told(act) { Actor::Peer(parties[0].name.clone()) } else { Actor::Node };
-            node.enter(membership, acts.into_iter().map(|act| JournalEntry { at: NOW, actor: actor(&act), act }));
-            node
+            acts.into_iter().map(|act| JournalEntry { at: NOW, actor: actor(&act), act }).collect::<Vec<_>>()
         });
+        let nodes = [0, 1].map(|n: usize| endpoint(consortium, &parties, n, &journals[n]));
         let mut pair = Self {
             consortium,
             parties,
-            written: [0, 1].map(|n: usize| nodes[n].state(consortium).unwrap().entries),
+            backup: [journals[0].len(), journals[1].len()],
+            journals,
             nodes,
             seen: [vec![], vec![]],
             nonce: 0,
@@ -192,6 +203,11 @@ impl Pair {
     }
 
     pub(super) fn connect(&mut self) {
+        assert!(self.try_connect());
+    }
+
+    /// The member dials the operator; says whether both then stand.
+    pub(super) fn try_connect(&mut self) -> bool {
         let tls = [0, 1].map(|n: usize| self.parties[n].tls.public());
         let consortium = Some(self.consortium);
         let protocol = Protocol::Main;
@@ -200,7 +216,21 @@ impl Pair {
         self.feed(0, listens);
         let protocol = Protocol::Main;
         self.feed(1, Input::Connected { conn: ConnId(1), side: Side::Dialler, protocol, consortium, tls: tls[0] });
-        assert_eq!(self.nodes[1].connected_parties(self.consortium).len(), 1);
+        self.nodes.iter().all(|node| node.connected_parties(self.consortium).len() == 1)
+    }
+
+    /// A node is restored from what was on its disk at the beginning. The connection is gone.
+    pub(super) fn restore(&mut self, node: usize) {
+        self.feed(1 - node, Input::Disconnected { conn: ConnId(1) });
+        self.asked.clear();
+        self.seen[node].clear();
+        self.journals[node].truncate(self.backup[node]);
+        self.nodes[node] = endpoint(self.consortium, &self.parties, node, &self.journals[node]);
+    }
+
+    /// How many entries a node has written.
+    pub(super) fn written(&self, node: usize) -> u64 {
+        self.journals[node].len() as u64
     }
 
     /// Feeds an input and carries out what follows between the two nodes, until nothing does.
@@ -216,10 +246,10 @@ impl Pair {
         let other = 1 - node;
         match effect {
             Effect::Persist { consortium, first, entries } => {
-                assert_eq!(first, self.written[node], "entries follow one another");
-                self.written[node] += entries.len() as u64;
+                assert_eq!(first, self.written(node), "entries follow one another");
+                self.journals[node].extend(entries);
                 if !(self.disk_waits && node == 1) {
-                    self.feed(node, Input::Persisted { consortium, upto: self.written[node] });
+                    self.feed(node, Input::Persisted { consortium, upto: self.written(node) });
                 }
             }
             Effect::Ask { conn, ticket, message } => {

@@ -19,7 +19,7 @@ fn a_range_that_waits_for_the_disk_does_not_leave_after_a_revocation() {
     let change = Change::Revoke;
     pair.order(1, Command::ChangeSubscription { subscription: SUBSCRIPTION, change, reason: None }).unwrap();
     pair.disk_waits = false;
-    let upto = pair.written[1];
+    let upto = pair.written(1);
     pair.feed(1, Input::Persisted { consortium: pair.consortium, upto });
     assert_eq!((pair.serves(), pair.refusal(13)), (1, Some(ErrorCode::Revoked)));
     pair.ask_range(14);
