@@ -55,6 +55,10 @@ pub const CLOCK_SKEW_MAX: Seconds = Seconds(600);
 pub const NODE_RECORD_VALIDITY_MAX: Seconds = Seconds(30 * 24 * 3600);
 /// The longest life of an invitation token to a consortium.
 pub const JOIN_TOKEN_VALIDITY_MAX: Seconds = Seconds(30 * 24 * 3600);
+/// Documents and newer node records of one peer in an hour: each is an entry of the journal.
+pub const PEER_DOCUMENTS_AN_HOUR_MAX: usize = 10_000;
+/// Their bytes together.
+pub const PEER_DOCUMENT_BYTES_AN_HOUR_MAX: Bytes = Bytes(64 * 1024 * 1024);
 /// TLS handshake, from the first packet.
 pub const HANDSHAKE_DEADLINE: Seconds = Seconds(10);
 /// HELLO and its answer, from the end of the handshake.

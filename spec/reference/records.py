@@ -143,7 +143,8 @@ DATASET = Struct(
 )
 
 INVITATION = Struct(
-    consortium=CONSORTIUM, subscription=SUBSCRIPTION, consumer=NAME, share=SHARE, at=MILLIS, answer_by=MILLIS, ext=EXT)
+    consortium=CONSORTIUM, subscription=SUBSCRIPTION, consumer=NAME, share=SHARE, at=MILLIS, answer_by=MILLIS,
+    accepted=Option(DIGEST), ext=EXT)
 ANSWER = Enum("accept", "refuse")
 ACCEPTANCE = Struct(
     consortium=CONSORTIUM, subscription=SUBSCRIPTION, invitation=DIGEST, consumer=NAME, answer=ANSWER, at=MILLIS, ext=EXT)

@@ -122,8 +122,13 @@ SUBSCRIPTION = "50" * 16
 def invitation():
     return {
         "consortium": CONSORTIUM, "subscription": SUBSCRIPTION, "consumer": "operator", "share": share(), "at": NOW,
-        "answer_by": NOW + 14 * DAY, "ext": {},
+        "answer_by": NOW + 14 * DAY, "accepted": None, "ext": {},
     }
+
+
+def reinvitation():
+    """Later terms, after the first were accepted."""
+    return invitation() | {"share": share() | {"version": 2}, "at": NOW + 2 * DAY, "accepted": digest("invitation", invitation())}
 
 
 def acceptance():

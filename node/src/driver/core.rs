@@ -209,25 +209,20 @@ impl Core {
         match effect {
             Effect::Persist { .. } => unreachable!("the caller collects entries"),
             Effect::Ask { conn, ticket, message } => hands.ask(self.wires.get(conn), ticket, message),
-            Effect::Fetch { conn, ticket, subscription, message, blob, part } => {
-                hands.fetch(
-                    self.wires.get(conn),
-                    subscription,
-                    ticket,
-                    crate::driver::bulk::Wanted { message, blob, part },
-                );
+            Effect::Fetch { conn, ticket, under, message, blob, part } => {
+                hands.fetch(self.wires.get(conn), under, ticket, crate::driver::bulk::Wanted { message, blob, part });
             }
             Effect::Reply { stream, message, .. } => {
                 if let Some((wire, to)) = self.wires.take(stream) {
                     wires::reply(&wire, to, message);
                 }
             }
-            Effect::Serve { stream, subscription, blob, part, .. } => {
+            Effect::Serve { stream, under, blob, part, .. } => {
                 if let Some((_, to)) = self.wires.take(stream) {
-                    hands.serve(to, subscription, blob, part);
+                    hands.serve(to, under, blob, part);
                 }
             }
-            Effect::Cut { subscription } => hands.cuts.cut(subscription),
+            Effect::Cut { under } => hands.cuts.cut(under),
             Effect::Close { conn, code } => {
                 // The endpoint has forgotten it already.
                 if let Some(wire) = self.wires.remove(conn) {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cohortium_protocol::code::MessageType;
-use cohortium_protocol::endpoint::io::{Answer, Input, LandedVersion, Message, Part, RunPlan, Ticket};
-use cohortium_protocol::ident::{ConsortiumId, Name, SubscriptionId};
+use cohortium_protocol::endpoint::io::{Answer, Input, LandedVersion, Message, Part, RunPlan, Ticket, Under};
+use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::pair::SealingKey;
 use cohortium_protocol::limits::LISTING_BYTES_MAX;
 use cohortium_protocol::quantity::Bytes;
@@ -136,8 +136,8 @@ impl Hands {
         });
     }
 
-    pub(crate) fn fetch(&self, wire: Option<&Wire>, subscription: SubscriptionId, ticket: Ticket, wanted: Wanted) {
-        let (token, landings, wire) = (self.cuts.token(subscription), Arc::clone(&self.landings), wire.cloned());
+    pub(crate) fn fetch(&self, wire: Option<&Wire>, under: Under, ticket: Ticket, wanted: Wanted) {
+        let (token, landings, wire) = (self.cuts.token(under), Arc::clone(&self.landings), wire.cloned());
         self.report(async move {
             let fetched = async {
                 match wire {
@@ -155,9 +155,9 @@ impl Hands {
         });
     }
 
-    pub(crate) fn serve(&self, to: ReplyTo, subscription: SubscriptionId, blob: BlobRef, part: Part) {
+    pub(crate) fn serve(&self, to: ReplyTo, under: Under, blob: BlobRef, part: Part) {
         let ReplyTo::Stream(send, recv) = to else { return };
-        let (token, blobs, counted) = (self.cuts.token(subscription), self.blobs.clone(), Arc::new(AtomicU64::new(0)));
+        let (token, blobs, counted) = (self.cuts.token(under), self.blobs.clone(), Arc::new(AtomicU64::new(0)));
         let outlet = Outlet { send, recv, sent: Arc::clone(&counted) };
         self.report(async move {
             // When the token is cancelled the outlet is dropped, which resets the stream: no byte follows.
@@ -169,7 +169,7 @@ impl Hands {
             if let Err(Unserved::Store(fault)) = served {
                 tracing::error!(event = "blob-unreadable", digest = %blob.digest, %fault);
             }
-            Input::Served { subscription, bytes: Bytes(counted.load(Ordering::Relaxed)) }
+            Input::Served { under, bytes: Bytes(counted.load(Ordering::Relaxed)) }
         });
     }
 

@@ -23,7 +23,7 @@ use crate::state::subscription::{Fate, Side, Subscription};
 use crate::time::UnixMillis;
 use crate::wire::codec;
 
-use super::io::{Answer, ConnId, Effect, Message, Notice, Protocol, StreamId};
+use super::io::{Answer, ConnId, Effect, Message, Notice, Protocol, StreamId, Under};
 use super::{DONE, Endpoint, Up, Waiting, refused};
 
 /// A peer whose document is checked, and what this node knows.
@@ -55,6 +55,11 @@ impl Endpoint {
             self.reply_now(conn, stream, refused(ErrorCode::Unavailable));
             return self.close(conn, ErrorCode::Expired);
         }
+        if !self.is_offline(conn) && !self.may_grow(up.consortium, &up.peer, message.payload.len()) {
+            self.reply_now(conn, stream, refused(ErrorCode::Busy));
+            return self.close(conn, ErrorCode::Busy);
+        }
+        let Some(room) = self.rooms.get(&up.consortium) else { return };
         let standing = room.state.charters.root_of(&room.state.party, &up.peer).map(|(_, standing)| standing);
         let standing = standing.unwrap_or(Standing::CharterOnly);
         let sender = Sender { state: &room.state, peer: &up.peer, standing, now: self.cx().wall };
@@ -138,7 +143,7 @@ impl Endpoint {
             }
         }
         for subscription in fallen {
-            self.cut(subscription, ErrorCode::CharterNotInForce);
+            self.cut(Under { consortium, subscription }, ErrorCode::CharterNotInForce);
         }
     }
 
@@ -181,8 +186,8 @@ impl Endpoint {
                 return self.close(conn, ErrorCode::OutOfOrder);
             }
         };
-        // These two say that the peer has not taken the document: begin again from what it says it has.
-        if matches!(refusal, Some(ErrorCode::OutOfOrder | ErrorCode::Unavailable)) {
+        // These say that the peer has not taken the document: begin again from what it says it has (spec MAIL-4).
+        if matches!(refusal, Some(ErrorCode::OutOfOrder | ErrorCode::Unavailable | ErrorCode::Busy)) {
             return self.close(conn, ErrorCode::OutOfOrder);
         }
         let Some(up) = self.conns.get_mut(&conn).and_then(|conn| conn.up.as_mut()) else { return };
@@ -306,11 +311,12 @@ impl Sender<'_> {
         if acceptance.consumer != *self.peer {
             return Err(ErrorCode::IdentityRefused);
         }
-        if self.now >= found.invitation.answer_by {
+        // A later invitation has ended the time of the one it answers; that one tells the consumer (spec SHARE-9).
+        let crossed = acceptance.invitation != found.invitation_digest;
+        if crossed || self.now >= found.invitation.answer_by {
             return Err(ErrorCode::Expired);
         }
-        let fits = found.answer.is_none() && acceptance.invitation == found.invitation_digest;
-        if fits { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
+        if found.answer.is_none() { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
     }
 
     fn consumer_standing(&self, signed: &Signed<StandingDocument>) -> Result<(), ErrorCode> {

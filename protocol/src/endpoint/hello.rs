@@ -89,6 +89,10 @@ impl Endpoint {
                 self.reply_now(conn, stream, refused(ErrorCode::Forked));
                 self.mail_forked(conn, &greeting);
             }
+            Ok(greeting) if !self.may_introduce(&greeting) => {
+                self.reply_now(conn, stream, refused(ErrorCode::Busy));
+                self.close(conn, ErrorCode::Busy);
+            }
             Ok(greeting) => {
                 self.peer_up(conn, &greeting);
                 let Greeting { consortium, shown, .. } = greeting;
@@ -120,6 +124,12 @@ impl Endpoint {
     fn has_written(&self, greeting: &Greeting) -> bool {
         let mail = self.rooms.get(&greeting.consortium).and_then(|room| room.state.mail.get(&greeting.shown.peer));
         mail.map_or(greeting.held == Held::NONE, |mail| mail.has_written(greeting.held))
+    }
+
+    /// A newer node record becomes an entry, and the operator tells every member of it: within the peer's bound.
+    fn may_introduce(&mut self, greeting: &Greeting) -> bool {
+        let bytes = if greeting.shown.is_news { greeting.record.to_bytes().len() } else { return true };
+        self.may_grow(greeting.consortium, &greeting.shown.peer, bytes)
     }
 
     /// People here must look at this before anything goes on: no document that is written now would be heard.
@@ -154,6 +164,7 @@ impl Endpoint {
         };
         match outcome {
             Ok(greeting) if !self.has_written(&greeting) => self.mail_forked(conn, &greeting),
+            Ok(greeting) if !self.may_introduce(&greeting) => self.close(conn, ErrorCode::Busy),
             Ok(greeting) => {
                 self.peer_up(conn, &greeting);
                 self.after(greeting.consortium, Effect::Notify(Notice::PeerUp(greeting.shown.peer)));

@@ -63,6 +63,15 @@ pub enum Protocol {
     Offline(Name),
 }
 
+/// A subscription in its consortium. A provider chooses its subscriptions' ids, so two consortia may have the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Under {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The subscription; within a consortium its id belongs to one peer.
+    pub subscription: SubscriptionId,
+}
+
 /// A message: its type and its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -220,7 +229,7 @@ pub enum Input {
     /// Bytes of a subscription that left this node.
     Served {
         /// Under which.
-        subscription: SubscriptionId,
+        under: Under,
         /// How many.
         bytes: Bytes,
     },
@@ -309,7 +318,7 @@ pub enum Effect {
         /// Ours.
         ticket: Ticket,
         /// Under which subscription, so that it can be cut.
-        subscription: SubscriptionId,
+        under: Under,
         /// The frame.
         message: Message,
         /// The blob.
@@ -333,7 +342,7 @@ pub enum Effect {
         /// The stream.
         stream: StreamId,
         /// Under which subscription.
-        subscription: SubscriptionId,
+        under: Under,
         /// The blob.
         blob: BlobRef,
         /// Which part.
@@ -342,7 +351,7 @@ pub enum Effect {
     /// Stop serving or fetching under this subscription at once; no further byte.
     Cut {
         /// Which.
-        subscription: SubscriptionId,
+        under: Under,
     },
     /// Close a connection and tell the peer why.
     Close {

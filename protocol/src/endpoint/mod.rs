@@ -33,7 +33,7 @@ use crate::state::charters::Standing;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec;
 
-use io::{ConnId, Cx, Effect, Input, Message, Notice, OrderFault, Protocol, Side, StreamId, Ticket};
+use io::{ConnId, Cx, Effect, Input, Message, Notice, OrderFault, Protocol, Side, StreamId, Ticket, Under};
 use land::Landing;
 use provide::Parked;
 
@@ -78,6 +78,7 @@ struct Room {
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
     refusals: upkeep::RefusalBudget,
+    growth: BTreeMap<Name, upkeep::GrowthBudget>,
 }
 
 /// One connection.
@@ -136,7 +137,7 @@ pub struct Endpoint {
     now: Option<Cx>,
     last_upkeep: Millis,
     /// Subscriptions that were over at the last look, and so are cut.
-    expired: BTreeSet<SubscriptionId>,
+    expired: BTreeSet<Under>,
 }
 
 impl Endpoint {
@@ -156,6 +157,7 @@ impl Endpoint {
             parked: Vec::new(),
             served: BTreeMap::new(),
             refusals: upkeep::RefusalBudget::default(),
+            growth: BTreeMap::new(),
         };
         self.rooms.insert(membership.consortium, room);
         // What a crash left behind goes, and erasures that were entered before it are stated.
@@ -186,7 +188,7 @@ impl Endpoint {
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
             Input::Checked { ticket, rows } => self.checked(ticket, rows),
             Input::Swept { whole } => self.swept(whole),
-            Input::Served { subscription, bytes } => self.note_served(subscription, bytes),
+            Input::Served { under, bytes } => self.note_served(under, bytes),
             Input::LinkageKey { ticket, key } => self.linkage_key(ticket, key),
             Input::LinkageWrapped { ticket, key, wraps } => self.linkage_wrapped(ticket, key, wraps),
         }
@@ -234,23 +236,23 @@ impl Endpoint {
     }
 
     /// No further byte under a subscription: what is under way is cut, and what waits for durability is not begun.
-    fn cut(&mut self, subscription: SubscriptionId, code: ErrorCode) {
+    fn cut(&mut self, under: Under, code: ErrorCode) {
         let mut begun = Vec::new();
-        for room in self.rooms.values_mut() {
+        if let Some(room) = self.rooms.get_mut(&under.consortium) {
             room.held.retain(|(_, effect)| {
-                if let Effect::Serve { conn, stream, subscription: of, .. } = effect
-                    && *of == subscription
+                if let Effect::Serve { conn, stream, under: of, .. } = effect
+                    && *of == under
                 {
                     begun.push((*conn, *stream));
                     return false;
                 }
-                !matches!(effect, Effect::Fetch { subscription: of, .. } if *of == subscription)
+                !matches!(effect, Effect::Fetch { under: of, .. } if *of == under)
             });
         }
         for (conn, stream) in begun {
             self.reply_now(conn, stream, refused(code));
         }
-        self.effects.push_back(Effect::Cut { subscription });
+        self.effects.push_back(Effect::Cut { under });
     }
 
     fn persisted(&mut self, consortium: ConsortiumId, upto: u64) {
@@ -269,9 +271,11 @@ impl Endpoint {
         for conn in conns {
             self.close(conn, ErrorCode::Unavailable);
         }
-        let subscriptions: Vec<SubscriptionId> =
-            self.rooms.values().flat_map(|room| room.state.subscriptions.keys().copied()).collect();
-        self.effects.extend(subscriptions.into_iter().map(|subscription| Effect::Cut { subscription }));
+        for (consortium, room) in &self.rooms {
+            let all = room.state.subscriptions.keys();
+            let under = all.map(|subscription| Under { consortium: *consortium, subscription: *subscription });
+            self.effects.extend(under.map(|under| Effect::Cut { under }));
+        }
     }
 
     fn refuse_all(&mut self, input: &Input) {

@@ -22,7 +22,7 @@ def add_golden(book):
         ("charter", "first", world.charter()), ("charter", "second", world.charter_2()),
         ("node-record", "north", world.node_record()), ("person", "officer", world.person()),
         ("share", "table", world.share()), ("share", "unchecked", world.unchecked_share()),
-        ("invitation", "first", world.invitation()), ("acceptance", "accept", world.acceptance()),
+        ("invitation", "first", world.invitation()), ("invitation", "later", world.reinvitation()), ("acceptance", "accept", world.acceptance()),
         ("acceptance", "refuse", world.acceptance() | {"answer": "refuse"}), ("standing", "paused", world.standing()),
         ("manifest", "full", world.manifest()), ("manifest", "delta", world.manifest_2()),
         ("linkage-wrap", "south", world.linkage_wrap()), ("export-heading", "north", world.export_heading()), ("listing", "two", world.listing()), ("listing", "none", []),

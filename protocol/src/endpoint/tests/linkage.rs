@@ -133,3 +133,26 @@ fn label_and_linkage_statement_are_what_the_accepted_terms_ask_for() {
         assert_eq!(pair.state_by_hand(&stated), expected, "case {place}");
     }
 }
+
+// LINK-1
+#[test]
+fn a_wrap_that_has_waited_is_opened_only_by_the_record_that_stands_now() {
+    let validity = 20 * 24 * 3600 * 1000;
+    for (after, other_key, expected) in [(validity - 1, false, true), (validity, false, false), (0, true, false)] {
+        let south = Party3::new("south", 3);
+        let mut pair = Pair::amended(&Amendment::linked("south"));
+        let wrap = relayed(&pair, &south);
+        assert_eq!(pair.deliver(1, wrap), None);
+        if other_key {
+            let mut fields = NodeRecordFields::from(south.record(pair.consortium, 2).claimed().unwrap());
+            fields.signing = KeyPair::from_seed(&[87; 32]).public();
+            let record = Signed::sign(&NodeRecord::try_from(fields).unwrap(), &south.root);
+            assert_eq!(pair.deliver(1, Document::NodeRecord(record)), None);
+        }
+        pair.wall[1] = UnixMillis(NOW.0 + after);
+        confirm(&mut pair, &south);
+        pair.mono = Millis(10_000);
+        pair.feed(1, Input::Tick);
+        assert_eq!(opens(&mut pair), expected, "{after} ms later, signed with another key: {other_key}");
+    }
+}

@@ -219,10 +219,17 @@ impl Pair {
         self.nodes.iter().all(|node| node.connected_parties(self.consortium).len() == 1)
     }
 
+    /// The connection ends for both.
+    pub(super) fn disconnect(&mut self) {
+        for node in [0, 1] {
+            self.feed(node, Input::Disconnected { conn: ConnId(1) });
+        }
+        self.asked.clear();
+    }
+
     /// A node is restored from what was on its disk at the beginning. The connection is gone.
     pub(super) fn restore(&mut self, node: usize) {
-        self.feed(1 - node, Input::Disconnected { conn: ConnId(1) });
-        self.asked.clear();
+        self.disconnect();
         self.seen[node].clear();
         self.journals[node].truncate(self.backup[node]);
         self.nodes[node] = endpoint(self.consortium, &self.parties, node, &self.journals[node]);

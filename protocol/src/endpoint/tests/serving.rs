@@ -61,9 +61,7 @@ fn nothing_is_done_after_the_journal_failed() {
     pair.share(LandedRows::Exclude);
     pair.feed(1, Input::JournalFailed);
     assert!(
-        pair.seen[1]
-            .iter()
-            .any(|effect| matches!(effect, Effect::Cut { subscription } if *subscription == SUBSCRIPTION))
+        pair.seen[1].iter().any(|effect| matches!(effect, Effect::Cut { under } if under.subscription == SUBSCRIPTION))
     );
     assert_eq!(pair.order(1, Command::Stop), Err(OrderFault::Unavailable));
     pair.ask_range(81);
@@ -97,4 +95,32 @@ fn a_consumer_reads_as_many_bytes_as_it_has_computed_and_no_others() {
     }
     let refusal = refused(ErrorCode::Revoked);
     assert_eq!(first.begun(blob, &refusal), Err(Answer::Refused(ErrorCode::Revoked)));
+}
+
+// XFER-1
+#[test]
+fn a_revocation_in_one_consortium_cuts_nothing_of_another_that_has_the_same_id() {
+    let mut pair = Pair::new();
+    pair.share(LandedRows::Exclude);
+    let parties = [Party3::new("op", 4), Party3::new("north", 5)];
+    let (first, second) = charters(&parties);
+    let mut other = Pair::with(parties, &first, &second, &Amendment::default());
+    other.share(LandedRows::Exclude);
+    let under = |pair: &Pair| Under { consortium: pair.consortium, subscription: SUBSCRIPTION };
+    let (ours, theirs) = (under(&pair), under(&other));
+    let room = other.nodes[1].rooms.remove(&theirs.consortium).unwrap();
+    pair.nodes[1].rooms.insert(theirs.consortium, room);
+    for under in [ours, theirs] {
+        let (conn, stream, part) = (ConnId(2), StreamId(2), Part::Outboard);
+        let waits = Effect::Serve { conn, stream, under, blob: rows_blob(), part };
+        pair.nodes[1].rooms.get_mut(&under.consortium).unwrap().held.push_back((u64::MAX, waits));
+    }
+    pair.feed(1, Input::Served { under: theirs, bytes: Bytes(5) });
+    let change = Change::Revoke;
+    pair.order(1, Command::ChangeSubscription { subscription: SUBSCRIPTION, change, reason: None }).unwrap();
+    let room = |under: Under| &pair.nodes[1].rooms[&under.consortium];
+    assert_eq!([room(ours).held.len(), room(theirs).held.len()], [0, 1]);
+    assert_eq!([room(ours).served.len(), room(theirs).served.len()], [0, 1]);
+    assert!(pair.seen[1].contains(&Effect::Cut { under: ours }));
+    assert!(!pair.seen[1].contains(&Effect::Cut { under: theirs }));
 }

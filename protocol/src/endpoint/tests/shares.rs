@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::dataset::{DateFormat, LinkageColumns};
+use crate::state::subscription::Phase;
 
 // SHARE-7
 #[test]
@@ -95,4 +96,53 @@ fn defining(linked: bool) -> Pair {
     });
     pair.order(1, Command::DefineDataset(Dataset { linkage, ..dataset("/data/stays.csv") })).unwrap();
     pair
+}
+
+// SHARE-9
+#[test]
+fn an_acceptance_that_crosses_a_later_invitation_counts_on_neither_side() {
+    for crosses in [true, false] {
+        let mut pair = Pair::new();
+        pair.order(1, Command::DefineDataset(dataset("/data/stays.csv"))).unwrap();
+        let terms = share(pair.consortium, 1, LandedRows::Exclude);
+        pair.order(1, Command::DefineShare(terms.clone())).unwrap();
+        pair.approve(&terms).unwrap();
+        pair.invite().unwrap();
+        let phases = |pair: &Pair| [0, 1].map(|node: usize| pair.subscription(node).phase(NOW));
+        let terms = |pair: &Pair| [0, 1].map(|node: usize| pair.subscription(node).terms_in_force().version);
+        if crosses {
+            pair.disconnect();
+        }
+        pair.accept();
+        assert_eq!(phases(&pair)[0], Phase::Active);
+        pair.order(1, Command::DefineShare(share(pair.consortium, 2, LandedRows::Exclude))).unwrap();
+        pair.invite().unwrap();
+        if crosses {
+            pair.connect();
+        }
+        let expected = if crosses { Phase::Invited } else { Phase::Active };
+        assert_eq!(phases(&pair), [expected; 2], "crosses: {crosses}");
+        pair.accept();
+        assert_eq!((phases(&pair), terms(&pair)), ([Phase::Active; 2], [2; 2]));
+        // The second acceptance is known to have been heard; a third that crosses a fourth leads back to it.
+        pair.order(1, Command::DefineShare(later(&pair, 3))).unwrap();
+        pair.invite().unwrap();
+        pair.disconnect();
+        pair.accept();
+        assert_eq!(terms(&pair), [3, 2]);
+        pair.order(1, Command::DefineShare(later(&pair, 4))).unwrap();
+        pair.invite().unwrap();
+        pair.connect();
+        assert_eq!((phases(&pair), terms(&pair)), ([Phase::Active; 2], [2; 2]));
+        let expires = [0, 1].map(|node: usize| pair.subscription(node).expires);
+        assert_eq!(expires, [share(pair.consortium, 2, LandedRows::Exclude).expires; 2]);
+    }
+}
+
+/// Narrower terms, which need no approval of their own: they end earlier.
+fn later(pair: &Pair, version: u32) -> Share {
+    altered(share(pair.consortium, 2, LandedRows::Exclude), |terms| {
+        terms.version = version;
+        terms.expires = NOW.plus(Seconds(u64::from(10 - version) * 24 * 3600));
+    })
 }

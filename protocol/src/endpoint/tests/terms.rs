@@ -88,6 +88,7 @@ impl Pair {
             share: terms.clone(),
             at: NOW,
             answer_by: NOW.plus(Seconds(3600)),
+            accepted: None,
             ext: Extensions::default(),
         };
         let signed = Signed::sign(&invitation, &self.parties[1].signing);
@@ -125,6 +126,7 @@ pub(super) fn invalid(pair: &Pair) -> Document {
         share: share(pair.consortium, 1, LandedRows::Exclude),
         at: NOW,
         answer_by: NOW.plus(Seconds(1)),
+        accepted: None,
         ext: Extensions::default(),
     };
     Document::Invitation(Signed::sign(&invitation, &pair.parties[0].signing))
