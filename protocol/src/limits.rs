@@ -21,6 +21,8 @@ pub const LOG_LEAF_BYTES_MAX: usize = 65_535;
 pub const LOG_NOTE_BYTES_MAX: usize = 512 * 1024;
 /// A proof bundle of the audit log: at most two checkpoints and a path.
 pub const LOG_PROOF_BYTES_MAX: usize = 2 * LOG_NOTE_BYTES_MAX + 64 * 1024;
+/// Between two checkpoints that a node shows one peer on one connection.
+pub const LOG_COSIGN_INTERVAL: Seconds = Seconds(3600);
 /// The unit of transfer, verification and resume.
 pub const RANGE_BYTES: u64 = 4 * 1024 * 1024;
 /// The smallest chunk group whose BLAKE3 chaining value an outboard keeps.

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from codec import U16, U64, Enum, Refused, STRING, Struct
+from codec import U16, U64, Enum, Refused, STRING, Seq, Struct
 from dsse import ENVELOPE as SIGNED
 from dsse import KEY
 from ident import NAME, TEXT
@@ -23,6 +23,8 @@ MESSAGES = {
     "outboard-get": Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT, blob=DIGEST),
     "range-get": Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT, blob=DIGEST, offset=SIZE),
     "bulk-begin": Struct(bytes=SIZE),
+    "log-offer": Struct(old=U64, checkpoint=STRING, path=Seq(Fixed(32))),
+    "log-answer": Enum(cosigned=STRING, prove_from=U64),
     "join-token": Struct(consortium=CONSORTIUM, party=NAME, operator=KEY, tls=KEY, address=TEXT, secret=NONCE, expires=MILLIS),
     "join": Struct(consortium=CONSORTIUM, secret=DIGEST, proof=Fixed(32), record=SIGNED),
     "join-ack": Struct(charter=SIGNED, record=SIGNED),

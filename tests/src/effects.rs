@@ -62,6 +62,11 @@ impl World {
             Effect::MakeLinkageKey { .. } | Effect::WrapLinkageKey { .. } | Effect::OpenLinkageWrap { .. } => {
                 self.linkage(node, effect);
             }
+            // Simulated nodes publish no log, so nobody asks for its head.
+            Effect::ProveLog { .. }
+            | Effect::Witness { .. }
+            | Effect::KeepCosignature { .. }
+            | Effect::KeepEvidence { .. } => self.complain("cosigning begins without a log".to_owned()),
             Effect::Notify(notice) => self.notified(node, &notice),
         }
     }

@@ -18,6 +18,7 @@ use crate::driver::listen::{Heard, listen};
 use crate::driver::queue::{Entrance, Event, Look, NewWire};
 use crate::driver::shown::Shown;
 use crate::driver::wires::{self, Wire, Wires};
+use crate::driver::witness::Cosignature;
 
 /// Events of one turn, so that one write to the journal does not grow without bound.
 const TURN_EVENTS_MAX: usize = 256;
@@ -136,9 +137,13 @@ impl Core {
     }
 
     fn enter(&mut self, entrance: Entrance) {
-        let Entrance { membership, entries, book, done } = entrance;
-        self.books.insert(membership.consortium, book);
+        let Entrance { membership, entries, heads, book, done } = entrance;
+        let consortium = membership.consortium;
+        self.books.insert(consortium, book);
         self.endpoint.enter(membership, entries);
+        for (peer, checkpoint) in heads {
+            self.endpoint.remember_witnessed(consortium, peer, checkpoint);
+        }
         self.handle(Input::Tick);
         let _ = done.send(());
     }
@@ -252,6 +257,14 @@ impl Core {
                     crate::driver::linkage::Received { key, ephemeral, ciphertext },
                 );
             }
+            Effect::ProveLog { ticket, consortium, from } => hands.prove_log(ticket, consortium, from),
+            Effect::Witness { ticket, consortium, peer, checkpoint } => {
+                hands.witness(ticket, consortium, peer, checkpoint);
+            }
+            Effect::KeepCosignature { consortium, size, name, key, checkpoint } => {
+                hands.keep_cosignature(consortium, Cosignature { size, name, key, checkpoint });
+            }
+            Effect::KeepEvidence { consortium, peer, last, now } => hands.keep_evidence(consortium, peer, last, now),
             Effect::Notify(notice) => crate::driver::shown::log(&notice),
         }
     }

@@ -31,6 +31,7 @@ use crate::driver::landings::Landings;
 use crate::driver::linkage::{self, Received, Which};
 use crate::driver::queue::Queue;
 use crate::driver::wires::{self, ReplyTo, Wire};
+use crate::driver::witness::{self, Cosignature, Witnessed};
 use crate::driver::{landed, run, sweep};
 use crate::worker::pool::Pool;
 
@@ -44,6 +45,7 @@ pub(crate) struct Place {
     pub(crate) kind: CharterKind,
     pub(crate) book: Book,
     pub(crate) audit: Audit,
+    pub(crate) witnessed: Witnessed,
     pub(crate) finder: Finder,
 }
 
@@ -255,6 +257,32 @@ impl Hands {
         self.report_blocking(lost.clone(), move || {
             which.map_or(lost, |(which, place)| linkage::open(&keys, which, ticket, &place.party, &received))
         });
+    }
+
+    pub(crate) fn prove_log(&self, ticket: Ticket, consortium: ConsortiumId, from: u64) {
+        let (place, lost) = (self.place(&consortium), Input::LogProof { ticket, proof: None });
+        self.report_blocking(lost.clone(), move || {
+            place.map_or(lost, |place| witness::prove(&place.audit, ticket, from))
+        });
+    }
+
+    pub(crate) fn witness(&self, ticket: Ticket, consortium: ConsortiumId, peer: Name, checkpoint: String) {
+        let (place, lost) = (self.place(&consortium), Input::Witnessed { ticket, durable: false });
+        self.report_blocking(lost.clone(), move || {
+            place.map_or(lost, |place| place.witnessed.keep(ticket, &peer, &checkpoint))
+        });
+    }
+
+    pub(crate) fn keep_cosignature(&self, consortium: ConsortiumId, cosignature: Cosignature) {
+        if let Some(place) = self.place(&consortium) {
+            self.tasks.spawn_blocking(move || witness::add(&place.audit, &cosignature));
+        }
+    }
+
+    pub(crate) fn keep_evidence(&self, consortium: ConsortiumId, peer: Name, last: String, now: String) {
+        if let Some(place) = self.place(&consortium) {
+            self.tasks.spawn_blocking(move || place.witnessed.keep_evidence(&peer, &last, &now));
+        }
     }
 
     /// Ends every task: transfers are cut, runs are killed. What they leave is taken up after the next start.

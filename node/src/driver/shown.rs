@@ -99,6 +99,8 @@ pub(crate) fn log(notice: &Notice) {
             tracing::warn!(event = "landing-refused", %subscription, %snapshot, code = code.code());
         }
         Notice::Revoked(subscription) => tracing::info!(event = "revoked", %subscription),
+        // Both checkpoints are kept; whoever has them can show that the log was not one.
+        Notice::SplitView(peer) => tracing::error!(event = "split-view", %peer),
         Notice::Lied(peer, digest) => tracing::error!(event = "lied", %peer, %digest),
     }
 }

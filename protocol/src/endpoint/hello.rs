@@ -70,7 +70,7 @@ impl Endpoint {
     fn offline_up(&self, consortium: ConsortiumId, peer: &Name) -> Option<Up> {
         let room = self.rooms.get(&consortium)?;
         let (_, standing) = room.state.charters.root_of(&room.state.party, peer)?;
-        Some(Up { consortium, peer: peer.clone(), standing, next: u64::MAX, sending: None })
+        Some(Up { consortium, peer: peer.clone(), standing, next: u64::MAX, sending: None, offered: None })
     }
 
     fn hello_for(&self, consortium: ConsortiumId, tls: PublicKey) -> Option<Message> {
@@ -235,7 +235,7 @@ impl Endpoint {
             self.persist(consortium, &Actor::Node, vec![Act::NodeRecord(record.clone())]);
         }
         let (peer, standing) = (shown.peer.clone(), shown.standing);
-        let up = Up { consortium, peer, standing, next: held.documents, sending: None };
+        let up = Up { consortium, peer, standing, next: held.documents, sending: None, offered: None };
         if let Some(conn) = self.conns.get_mut(&conn) {
             conn.up = Some(up);
         }

@@ -4,11 +4,11 @@
 //! in the order it was given. It decides nothing. Bulk bytes never pass through here: effects name blobs and ranges.
 
 use crate::code::{ErrorCode, MessageType};
-use crate::digest::BlobDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, RANGE_BYTES};
+use crate::log::tree::{TreeHash, TreeHead};
 use crate::message::transfer::BulkBegin;
 use crate::outboard::{Range, outboard_bytes};
 use crate::quantity::{Bytes, Rows};
@@ -20,6 +20,8 @@ use crate::record::order::{OptOutEntry, Order};
 use crate::record::share::Share;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
+
+pub use super::notice::{Notice, OrderFault};
 
 /// What time it is, told with every input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,6 +251,27 @@ pub enum Input {
         /// For each recipient the ephemeral key and ciphertext.
         wraps: Vec<(Name, SealingKey, Blob)>,
     },
+    /// The audit log has grown and its checkpoint is published; also sent once after start.
+    LogHead {
+        /// In which consortium.
+        consortium: ConsortiumId,
+        /// Its head.
+        head: TreeHead,
+    },
+    /// A consistency proof was made, or could not be.
+    LogProof {
+        /// Which.
+        ticket: Ticket,
+        /// The newest published head, and the path to it.
+        proof: Option<(TreeHead, Vec<TreeHash>)>,
+    },
+    /// A peer's checkpoint is kept, or could not be.
+    Witnessed {
+        /// Which.
+        ticket: Ticket,
+        /// Whether it is durable.
+        durable: bool,
+    },
 }
 
 /// What is already there of a blob that is being landed.
@@ -439,6 +462,51 @@ pub enum Effect {
         /// The ciphertext.
         ciphertext: Blob,
     },
+    /// Prove that this node's log only grew since its checkpoint of size `from`; report [`Input::LogProof`].
+    ProveLog {
+        /// Ours.
+        ticket: Ticket,
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The earlier size.
+        from: u64,
+    },
+    /// Keep a peer's checkpoint as the last one that this node cosigned, durably, in place of the one before; report
+    /// [`Input::Witnessed`]. After a start it is given back by `Endpoint::remember_witnessed`.
+    Witness {
+        /// Ours.
+        ticket: Ticket,
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// Whose log.
+        peer: Name,
+        /// The checkpoint with this node's cosignature.
+        checkpoint: String,
+    },
+    /// Add a peer's cosignature to this node's checkpoint of this size.
+    KeepCosignature {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The checkpoint's size.
+        size: u64,
+        /// The name that the peer cosigns under.
+        name: String,
+        /// Its key.
+        key: PublicKey,
+        /// The checkpoint with the cosignature.
+        checkpoint: String,
+    },
+    /// Keep two checkpoints of a peer that are not of one log, for people and for good.
+    KeepEvidence {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// Whose log.
+        peer: Name,
+        /// The one that this node cosigned last.
+        last: String,
+        /// The one that it was shown now.
+        now: String,
+    },
     /// Tell people.
     Notify(Notice),
 }
@@ -482,90 +550,3 @@ impl Part {
         if as_computed { Ok(bytes) } else { Err(Answer::Wrong) }
     }
 }
-
-/// Something a person may want to see; also a line of the structured log. No content of rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// A party's connection stands, HELLO done.
-    PeerUp(Name),
-    /// It is gone.
-    PeerDown(Name),
-    /// A peer was refused, or refused us.
-    Refused {
-        /// Who, if known.
-        peer: Option<Name>,
-        /// Why.
-        code: ErrorCode,
-    },
-    /// A peer holds documents of this node that this node did not write: its disk was rolled back, or the peer lies.
-    MailForked(Name),
-    /// A charter version is in force here.
-    CharterInForce(u32),
-    /// A snapshot was stated.
-    Stated(ShareId, SnapshotId),
-    /// A run produced nothing.
-    RunFailed(ShareId, RunFault),
-    /// A run found nothing new.
-    Unchanged(ShareId),
-    /// A version landed and is in use.
-    Landed(SubscriptionId, SnapshotId, Rows),
-    /// A landing was refused.
-    LandingRefused(SubscriptionId, SnapshotId, ErrorCode),
-    /// A subscription was revoked, by us or by its provider.
-    Revoked(SubscriptionId),
-    /// A blob of a peer did not match its digest.
-    Lied(Name, BlobDigest),
-}
-
-/// Why an order is not carried out. For the person who gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OrderFault {
-    /// The signature, person or validity does not stand.
-    NotEnrolled,
-    /// The person's roles do not allow this.
-    RoleMissing {
-        /// What was tried.
-        action: &'static str,
-    },
-    /// Given for another node or consortium, or too long ago, or twice.
-    NotForNow,
-    /// This node acts under no charter yet, or not the one needed.
-    CharterNotInForce,
-    /// No such share, subscription, dataset, charter or party.
-    NotFound {
-        /// What was looked for.
-        what: &'static str,
-    },
-    /// The state does not allow it.
-    OutOfOrder {
-        /// What stands in the way.
-        why: &'static str,
-    },
-    /// The privacy officer has not approved these terms.
-    NotApproved,
-    /// The node has been told to stop all output.
-    Stopped,
-    /// The document in it does not stand.
-    Document,
-    /// The journal cannot be written.
-    Unavailable,
-}
-
-impl std::fmt::Display for OrderFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NotEnrolled => f.write_str("this key is not that of a person enrolled at this node"),
-            Self::RoleMissing { action } => write!(f, "your roles do not allow you to {action}"),
-            Self::NotForNow => f.write_str("the order is for another node, too old, or was given before"),
-            Self::CharterNotInForce => f.write_str("no charter that this node has accepted is in force"),
-            Self::NotFound { what } => write!(f, "there is no such {what}"),
-            Self::OutOfOrder { why } => f.write_str(why),
-            Self::NotApproved => f.write_str("the privacy officer has not approved these terms"),
-            Self::Stopped => f.write_str("all output is stopped; `cohortium start` lifts it"),
-            Self::Document => f.write_str("the document in the order does not stand"),
-            Self::Unavailable => f.write_str("the journal cannot be written, so nothing is done"),
-        }
-    }
-}
-
-impl std::error::Error for OrderFault {}

@@ -437,7 +437,10 @@ impl Endpoint {
             | Waiting::ServeListing { .. }
             | Waiting::Run(_)
             | Waiting::LinkageKey { .. }
-            | Waiting::LinkageWrap { .. } => true,
+            | Waiting::LinkageWrap { .. }
+            | Waiting::LogProof { .. }
+            | Waiting::LogOffer { .. }
+            | Waiting::Witness { .. } => true,
         });
         if landing.is_some() {
             self.cut(Under { consortium, subscription }, ErrorCode::OutOfOrder);

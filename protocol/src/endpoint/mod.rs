@@ -6,6 +6,7 @@
 
 #![expect(clippy::similar_names, reason = "a room and a root key are the words of this field")]
 
+pub mod notice;
 pub mod io;
 mod hello;
 mod join;
@@ -17,6 +18,7 @@ mod charter_orders;
 mod share_orders;
 mod linkage;
 mod upkeep;
+mod witness;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +27,7 @@ use crate::code::{ErrorCode, MessageType};
 use crate::digest::BlobDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{KeyPair, PublicKey, SealingKey};
+use crate::log::tree::TreeHead;
 use crate::message::hello::Refused;
 use crate::record::journal_entry::{Act, Actor, JournalEntry};
 use crate::record::listing::BlobRef;
@@ -79,6 +82,7 @@ struct Room {
     served: BTreeMap<SubscriptionId, u64>,
     refusals: upkeep::RefusalBudget,
     growth: BTreeMap<Name, upkeep::GrowthBudget>,
+    logs: witness::Logs,
 }
 
 /// One connection.
@@ -108,6 +112,8 @@ struct Up {
     next: u64,
     /// The request that carries it, while it is under way.
     sending: Option<Ticket>,
+    /// When the head of this node's log was last shown on this connection.
+    offered: Option<Millis>,
 }
 
 /// What a ticket stands for.
@@ -122,6 +128,9 @@ enum Waiting {
     Run(Box<io::RunPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
+    LogProof { conn: ConnId, from: u64 },
+    LogOffer { conn: ConnId, old: u64, head: TreeHead, checkpoint: String },
+    Witness { consortium: ConsortiumId, peer: Name, to: (ConnId, StreamId), checkpoint: String },
 }
 
 /// One node's part in all its consortia.
@@ -158,6 +167,7 @@ impl Endpoint {
             served: BTreeMap::new(),
             refusals: upkeep::RefusalBudget::default(),
             growth: BTreeMap::new(),
+            logs: witness::Logs::default(),
         };
         self.rooms.insert(membership.consortium, room);
         // What a crash left behind goes, and erasures that were entered before it are stated.
@@ -191,6 +201,9 @@ impl Endpoint {
             Input::Served { under, bytes } => self.note_served(under, bytes),
             Input::LinkageKey { ticket, key } => self.linkage_key(ticket, key),
             Input::LinkageWrapped { ticket, key, wraps } => self.linkage_wrapped(ticket, key, wraps),
+            Input::LogHead { consortium, head } => self.log_head(consortium, head),
+            Input::LogProof { ticket, proof } => self.log_proof(ticket, proof),
+            Input::Witnessed { ticket, durable } => self.witnessed(ticket, durable),
         }
         self.pump();
     }
@@ -302,7 +315,10 @@ impl Endpoint {
             | Input::Swept { .. }
             | Input::Served { .. }
             | Input::LinkageKey { .. }
-            | Input::LinkageWrapped { .. } => {}
+            | Input::LinkageWrapped { .. }
+            | Input::LogHead { .. }
+            | Input::LogProof { .. }
+            | Input::Witnessed { .. } => {}
         }
     }
 
@@ -313,7 +329,20 @@ impl Endpoint {
 
     fn disconnected(&mut self, conn: ConnId) {
         let Some(gone) = self.conns.remove(&conn) else { return };
-        self.waiting.retain(|_, waiting| !matches!(waiting, Waiting::Hello(c) | Waiting::Document(c) if *c == conn));
+        self.waiting.retain(|_, waiting| match waiting {
+            Waiting::Hello(of)
+            | Waiting::Document(of)
+            | Waiting::LogProof { conn: of, .. }
+            | Waiting::LogOffer { conn: of, .. } => *of != conn,
+            Waiting::Blob { .. }
+            | Waiting::Listing { .. }
+            | Waiting::Check { .. }
+            | Waiting::ServeListing { .. }
+            | Waiting::Run(_)
+            | Waiting::LinkageKey { .. }
+            | Waiting::LinkageWrap { .. }
+            | Waiting::Witness { .. } => true,
+        });
         if let Some(up) = gone.up {
             self.drop_landings(up.consortium, &up.peer);
             self.effects.push_back(Effect::Notify(Notice::PeerDown(up.peer)));
@@ -332,6 +361,10 @@ impl Endpoint {
             (Some(up), Protocol::Main, _, MessageType::RangeGet | MessageType::OutboardGet) => {
                 let up = up.clone();
                 self.transfer_asked(conn, stream, &up, message);
+            }
+            (Some(up), Protocol::Main, _, MessageType::Checkpoint) => {
+                let up = up.clone();
+                self.checkpoint_received(conn, stream, &up, message);
             }
             (None, Protocol::Main, Side::Dialler, _) if known.early.len() < EARLY_MAX => {
                 if let Some(known) = self.conns.get_mut(&conn) {
@@ -357,13 +390,16 @@ impl Endpoint {
             Some(Waiting::Blob { consortium, subscription, blob, step }) => {
                 self.fetched(consortium, subscription, blob, step, &answer);
             }
+            Some(waited @ Waiting::LogOffer { .. }) => self.offer_answered(waited, &answer),
             Some(
                 Waiting::Listing { .. }
                 | Waiting::Check { .. }
                 | Waiting::ServeListing { .. }
                 | Waiting::Run(_)
                 | Waiting::LinkageKey { .. }
-                | Waiting::LinkageWrap { .. },
+                | Waiting::LinkageWrap { .. }
+                | Waiting::LogProof { .. }
+                | Waiting::Witness { .. },
             )
             | None => {}
         }
@@ -376,6 +412,7 @@ impl Endpoint {
         }
         self.erase_due();
         self.send_mail();
+        self.offer_heads();
         self.start_landings();
     }
 

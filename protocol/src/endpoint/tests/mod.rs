@@ -10,6 +10,7 @@ mod people;
 mod serving;
 mod shares;
 mod terms;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
