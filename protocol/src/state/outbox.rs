@@ -50,11 +50,11 @@ impl Mailbox {
 
     /// Whether what the peer says it holds is what was written for it (spec HELLO-6, HELLO-9).
     pub fn has_written(&self, held: Held) -> bool {
-        let head = match held.documents.checked_sub(1) {
+        let written = match held.documents.checked_sub(1) {
             None => Some(MailHead::NONE),
             Some(last) => usize::try_from(last).ok().and_then(|last| self.heads.get(last).copied()),
         };
-        head == Some(held.head)
+        written == Some(held.head)
     }
 
     /// How many of the peer's documents are durably here.

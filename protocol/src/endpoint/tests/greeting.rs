@@ -8,7 +8,8 @@ type Claimed = (Signed<NodeRecord>, PublicKey, UnixMillis, u64);
 // HELLO-3 HELLO-5 HELLO-6
 #[test]
 fn a_peer_shows_the_record_of_the_rosters_root_and_the_key_of_its_connection() {
-    let attempts: [(fn(&Pair) -> Claimed, Option<ErrorCode>); 7] = [
+    type Attempt = (fn(&Pair) -> Claimed, Option<ErrorCode>);
+    let attempts: [Attempt; 7] = [
         (|p| (p.parties[1].record(p.consortium, 1), p.parties[1].tls.public(), NOW, 0), None),
         (
             |p| (p.parties[1].record(p.consortium, 1), p.parties[1].ada.public(), NOW, 0),

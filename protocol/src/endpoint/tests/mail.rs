@@ -30,12 +30,12 @@ fn a_folder_that_may_be_anybodys_uses_up_no_place() {
     let mut pair = Pair::new();
     let (op, protocol) = (pair.parties[0].name.clone(), Protocol::Offline("op".parse().unwrap()));
     let (consortium, tls) = (Some(pair.consortium), pair.parties[0].tls.public());
-    let received = pair.state(1).mail.get(&op).map_or(0, |mail| mail.received());
+    let received = pair.state(1).mail.get(&op).map_or(0, Mailbox::received);
     pair.feed(1, Input::Connected { conn: ConnId(9), side: Side::Dialler, protocol, consortium, tls });
     let numbered = Numbered { index: received, document: invalid(&pair) };
     let message = Message { kind: MessageType::Document, payload: codec::encode(&numbered) };
     pair.feed(1, Input::Request { conn: ConnId(9), stream: StreamId(41), message: message.clone() });
-    assert_eq!(pair.state(1).mail.get(&op).map_or(0, |mail| mail.received()), received);
+    assert_eq!(pair.state(1).mail.get(&op).map_or(0, Mailbox::received), received);
     pair.feed(1, Input::Request { conn: ConnId(1), stream: StreamId(42), message });
     assert_eq!(pair.state(1).mail[&op].received(), received + 1, "over a connection it counts");
 }

@@ -37,6 +37,7 @@ use crate::record::revocation::Change;
 use crate::record::schedule::Schedule;
 use crate::record::schema::{Column, ColumnRole, ColumnType, Treatment};
 use crate::record::share::{Content, Form, Linkage, Share, ShareFields};
+use crate::state::outbox::Mailbox;
 use crate::state::subscription::Fate;
 use crate::time::Seconds;
 

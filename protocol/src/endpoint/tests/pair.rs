@@ -377,7 +377,7 @@ impl Pair {
     /// Brings `node` the next document of the other one; gives the code that it is refused with.
     pub(super) fn deliver(&mut self, node: usize, document: Document) -> Option<ErrorCode> {
         let from = self.parties[1 - node].name.clone();
-        let index = self.state(node).mail.get(&from).map_or(0, |mail| mail.received());
+        let index = self.state(node).mail.get(&from).map_or(0, Mailbox::received);
         let message = Message { kind: MessageType::Document, payload: codec::encode(&Numbered { index, document }) };
         let answer = self.request(node, message);
         (answer.kind == MessageType::Refused).then(|| code_of(&answer))
