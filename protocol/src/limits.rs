@@ -21,6 +21,8 @@ pub const LOG_LEAF_BYTES_MAX: usize = 65_535;
 pub const LOG_NOTE_BYTES_MAX: usize = 512 * 1024;
 /// A proof bundle of the audit log: at most two checkpoints and a path.
 pub const LOG_PROOF_BYTES_MAX: usize = 2 * LOG_NOTE_BYTES_MAX + 64 * 1024;
+/// Between two checkpoints that a node shows one peer on one connection.
+pub const LOG_COSIGN_INTERVAL: Seconds = Seconds(3600);
 /// The unit of transfer, verification and resume.
 pub const RANGE_BYTES: u64 = 4 * 1024 * 1024;
 /// The smallest chunk group whose BLAKE3 chaining value an outboard keeps.
@@ -55,6 +57,10 @@ pub const CLOCK_SKEW_MAX: Seconds = Seconds(600);
 pub const NODE_RECORD_VALIDITY_MAX: Seconds = Seconds(30 * 24 * 3600);
 /// The longest life of an invitation token to a consortium.
 pub const JOIN_TOKEN_VALIDITY_MAX: Seconds = Seconds(30 * 24 * 3600);
+/// Documents and newer node records of one peer in an hour: each is an entry of the journal.
+pub const PEER_DOCUMENTS_AN_HOUR_MAX: usize = 10_000;
+/// Their bytes together.
+pub const PEER_DOCUMENT_BYTES_AN_HOUR_MAX: Bytes = Bytes(64 * 1024 * 1024);
 /// TLS handshake, from the first packet.
 pub const HANDSHAKE_DEADLINE: Seconds = Seconds(10);
 /// HELLO and its answer, from the end of the handshake.

@@ -1,6 +1,8 @@
 """What each frame carries (spec chapter 8), as lists of fields, and the frame itself."""
 
-from codec import U16, U64, Enum, Refused, STRING, Struct
+import hashlib
+
+from codec import U16, U64, Enum, Refused, STRING, Seq, Struct
 from dsse import ENVELOPE as SIGNED
 from dsse import KEY
 from ident import NAME, TEXT
@@ -12,18 +14,29 @@ DOCUMENT = Enum(
     charter=SIGNED, node_record=SIGNED, invitation=SIGNED, acceptance=SIGNED, standing=SIGNED, revocation=SIGNED,
     manifest=SIGNED, receipt=SIGNED, linkage_wrap=SIGNED,
 )
+HELD = Struct(documents=U64, head=Fixed(32))
 MESSAGES = {
-    "hello": Struct(versions=VERSIONS, consortium=CONSORTIUM, record=SIGNED, clock=MILLIS, received=U64),
-    "hello-ack": Struct(version=U16, record=SIGNED, clock=MILLIS, received=U64),
+    "hello": Struct(versions=VERSIONS, consortium=CONSORTIUM, record=SIGNED, clock=MILLIS, held=HELD),
+    "hello-ack": Struct(version=U16, record=SIGNED, clock=MILLIS, held=HELD),
     "refused": Struct(code=U16),
     "document": Struct(index=U64, document=DOCUMENT),
     "outboard-get": Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT, blob=DIGEST),
     "range-get": Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT, blob=DIGEST, offset=SIZE),
     "bulk-begin": Struct(bytes=SIZE),
+    "log-offer": Struct(old=U64, checkpoint=STRING, path=Seq(Fixed(32))),
+    "log-answer": Enum(cosigned=STRING, prove_from=U64),
     "join-token": Struct(consortium=CONSORTIUM, party=NAME, operator=KEY, tls=KEY, address=TEXT, secret=NONCE, expires=MILLIS),
     "join": Struct(consortium=CONSORTIUM, secret=DIGEST, proof=Fixed(32), record=SIGNED),
     "join-ack": Struct(charter=SIGNED, record=SIGNED),
 }
+
+
+def mail_head(names):
+    """MAIL-3: the head over documents, given by their names."""
+    head = bytes(32)
+    for name in names:
+        head = hashlib.sha256(b"cohortium/1 " + (4).to_bytes(8, "little") + b"mail" + head + name).digest()
+    return head
 
 
 def frame_header(data, types):

@@ -143,7 +143,8 @@ DATASET = Struct(
 )
 
 INVITATION = Struct(
-    consortium=CONSORTIUM, subscription=SUBSCRIPTION, consumer=NAME, share=SHARE, at=MILLIS, answer_by=MILLIS, ext=EXT)
+    consortium=CONSORTIUM, subscription=SUBSCRIPTION, consumer=NAME, share=SHARE, at=MILLIS, answer_by=MILLIS,
+    accepted=Option(DIGEST), ext=EXT)
 ANSWER = Enum("accept", "refuse")
 ACCEPTANCE = Struct(
     consortium=CONSORTIUM, subscription=SUBSCRIPTION, invitation=DIGEST, consumer=NAME, answer=ANSWER, at=MILLIS, ext=EXT)
@@ -240,9 +241,9 @@ ACT = Enum(
     linkage_key_held=Struct(epoch=U32, key=LINKAGE_KEY_ID),
     served=Struct(subscription=SUBSCRIPTION, bytes=SIZE),
     peer_refused=Struct(peer=Option(NAME), code=ERROR_CODE),
-    document_refused=Struct(code=ERROR_CODE),
+    document_refused=Struct(document=DIGEST, code=ERROR_CODE),
     erased=Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT),
-    document_known=None,
+    document_known=Struct(document=DIGEST),
     snapshot_unwanted=Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT, code=ERROR_CODE),
 )
 JOURNAL_ENTRY = Struct(at=MILLIS, actor=Enum(person=NAME, node=None, peer=NAME), act=ACT)

@@ -122,8 +122,13 @@ SUBSCRIPTION = "50" * 16
 def invitation():
     return {
         "consortium": CONSORTIUM, "subscription": SUBSCRIPTION, "consumer": "operator", "share": share(), "at": NOW,
-        "answer_by": NOW + 14 * DAY, "ext": {},
+        "answer_by": NOW + 14 * DAY, "accepted": None, "ext": {},
     }
+
+
+def reinvitation():
+    """Later terms, after the first were accepted."""
+    return invitation() | {"share": share() | {"version": 2}, "at": NOW + 2 * DAY, "accepted": digest("invitation", invitation())}
 
 
 def acceptance():
@@ -262,8 +267,8 @@ def acts():
         (node, {"linkage-key-held": {"epoch": 1, "key": "1d" * 16}}),
         (node, {"served": {"subscription": SUBSCRIPTION, "bytes": 4 << 20}}),
         (peer, {"peer-refused": {"peer": "operator", "code": "revoked"}}),
-        (peer, {"document-refused": {"code": "forked"}}),
+        (peer, {"document-refused": {"document": "d1" * 32, "code": "forked"}}),
         (node, {"erased": {"subscription": SUBSCRIPTION, "snapshot": snapshot}}),
-        (peer, "document-known"),
+        (peer, {"document-known": {"document": "d2" * 32}}),
         (node, {"snapshot-unwanted": {"subscription": SUBSCRIPTION, "snapshot": snapshot, "code": "chain-broken"}}),
     ]

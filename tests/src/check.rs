@@ -173,9 +173,9 @@ impl World {
                 mail.and_then(|mail| mail.get(numbered.index)).is_some_and(|written| **written == numbered.document)
             }),
             MessageType::Hello => codec::decode::<Hello>(&message.payload, usize::MAX)
-                .is_ok_and(|hello| hello.received <= mail.map_or(0, |mail| mail.received())),
+                .is_ok_and(|hello| hello.held.documents <= mail.map_or(0, |mail| mail.received())),
             MessageType::HelloAck => codec::decode::<HelloAck>(&message.payload, usize::MAX)
-                .is_ok_and(|ack| ack.received <= mail.map_or(0, |mail| mail.received())),
+                .is_ok_and(|ack| ack.held.documents <= mail.map_or(0, |mail| mail.received())),
             _ => true,
         };
         if !durable {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cohortium_protocol::code::MessageType;
 use cohortium_protocol::endpoint::io::{
-    Answer, ConnId, Effect, Input, Message, Notice, Part, RunEnd, RunPlan, StreamId, Ticket,
+    Answer, ConnId, Effect, Input, Message, Notice, Part, RunEnd, RunPlan, StreamId, Ticket, Under,
 };
 use cohortium_protocol::ident::{Name, SubscriptionId};
 use cohortium_protocol::key::pair::{SealingKey, SealingSecret};
@@ -27,16 +27,16 @@ impl World {
         match effect {
             Effect::Persist { first, entries, .. } => self.persist(node, first, &entries),
             Effect::Ask { conn, ticket, message } => self.ask(node, conn.0, Asker::Endpoint(ticket), message, None),
-            Effect::Fetch { conn, ticket, subscription, message, blob, part } => {
-                let wanted = Wanted { subscription, blob, part };
+            Effect::Fetch { conn, ticket, under, message, blob, part } => {
+                let wanted = Wanted { subscription: under.subscription, blob, part };
                 self.ask(node, conn.0, Asker::Endpoint(ticket), message, Some(wanted));
             }
             Effect::Reply { conn, stream, message } => self.reply(node, conn, stream, message),
-            Effect::Serve { stream, subscription, blob, part, .. } => {
+            Effect::Serve { stream, under: Under { subscription, .. }, blob, part, .. } => {
                 self.check_serve(node, stream.0, subscription, blob);
                 self.serve(node, stream.0, subscription, blob, part);
             }
-            Effect::Cut { subscription } => self.cut(node, subscription),
+            Effect::Cut { under } => self.cut(node, under.subscription),
             Effect::Close { conn, .. } => self.close(node, conn),
             Effect::OrderDone { ticket, result } => self.order_done(node, ticket, &result),
             Effect::Run { ticket, plan } => self.begin_run(node, ticket, plan),
@@ -62,6 +62,11 @@ impl World {
             Effect::MakeLinkageKey { .. } | Effect::WrapLinkageKey { .. } | Effect::OpenLinkageWrap { .. } => {
                 self.linkage(node, effect);
             }
+            // Simulated nodes publish no log, so nobody asks for its head.
+            Effect::ProveLog { .. }
+            | Effect::Witness { .. }
+            | Effect::KeepCosignature { .. }
+            | Effect::KeepEvidence { .. } => self.complain("cosigning begins without a log".to_owned()),
             Effect::Notify(notice) => self.notified(node, &notice),
         }
     }
@@ -166,7 +171,8 @@ impl World {
 
     fn served(&mut self, flow: &Flow) {
         let (subscription, bytes) = (flow.subscription, flow.bytes_sent());
-        self.later(flow.provider, 1, Input::Served { subscription, bytes });
+        let under = Under { consortium: self.consortium, subscription };
+        self.later(flow.provider, 1, Input::Served { under, bytes });
     }
 
     /// The consumer's driver verifies before it keeps.

@@ -7,7 +7,7 @@ use cohortium_protocol::ident::{SnapshotId, SubscriptionId};
 use cohortium_protocol::key::pair::KeyPair;
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::limits::NODE_RECORD_VALIDITY_MAX;
-use cohortium_protocol::message::document::{Document, Numbered};
+use cohortium_protocol::message::document::{Document, Held, Numbered};
 use cohortium_protocol::message::hello::Hello;
 use cohortium_protocol::message::transfer::{OutboardGet, RangeGet};
 use cohortium_protocol::quantity::Bytes;
@@ -155,7 +155,7 @@ impl World {
             }
         };
         let hello =
-            Hello { versions: VersionRange::OURS, consortium: self.consortium, record, clock: now, received: 0 };
+            Hello { versions: VersionRange::OURS, consortium: self.consortium, record, clock: now, held: Held::NONE };
         let message = Message { kind: MessageType::Hello, payload: codec::encode(&hello) };
         let id = self.number();
         let lives = [0, self.nodes[OPERATOR].life];

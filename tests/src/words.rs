@@ -101,8 +101,8 @@ pub(crate) fn effect(effect: &Effect) -> String {
             format!("{conn:?} {ticket:?} fetch {} {part:?}", short(&blob.digest.0))
         }
         Effect::Reply { stream, message: told, .. } => format!("{stream:?} reply {}", message(told)),
-        Effect::Serve { stream, subscription, blob, part, .. } => {
-            format!("{stream:?} serve {} {} {part:?}", short(&subscription.0), short(&blob.digest.0))
+        Effect::Serve { stream, under, blob, part, .. } => {
+            format!("{stream:?} serve {} {} {part:?}", short(&under.subscription.0), short(&blob.digest.0))
         }
         Effect::Run { ticket, plan } => {
             format!("{ticket:?} run {} delta {}", short(&plan.share.share.0), plan.previous.is_some())

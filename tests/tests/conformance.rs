@@ -99,6 +99,7 @@ fn carry_out(operation: &str, input: &Value, expect: &Value) -> Outcome {
         "join-secret-digest" => identity::join_secret_digest(input),
         "join-secret-id" => identity::join_secret_id(input),
         "join-proof" => identity::join_proof(input),
+        "mail-head" => identity::mail_head(input),
         "wrap" => identity::wrap_secret(input),
         "unwrap" => identity::unwrap_secret(input),
         "keyed-id" => snapshot::keyed(input),

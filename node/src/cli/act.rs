@@ -90,8 +90,8 @@ pub(crate) fn tell(act: &Act) -> Told {
             let peer = peer.as_ref().map_or_else(|| "a stranger".to_owned(), ToString::to_string);
             Told::new("peer-refused", peer).ended(code.to_string())
         }
-        Act::DocumentRefused { code } => Told::new("document-refused", "").ended(code.to_string()),
-        Act::DocumentKnown => Told::new("document-known", ""),
+        Act::DocumentRefused { code, .. } => Told::new("document-refused", "").ended(code.to_string()),
+        Act::DocumentKnown { .. } => Told::new("document-known", ""),
         Act::SnapshotUnwanted { subscription, snapshot, code } => {
             Told::new("snapshot-unwanted", format!("{} {}", short(subscription), short(snapshot)))
                 .ended(code.to_string())
@@ -123,7 +123,7 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::Served { .. }
         | Act::PeerRefused { .. }
         | Act::DocumentRefused { .. }
-        | Act::DocumentKnown
+        | Act::DocumentKnown { .. }
         | Act::SnapshotUnwanted { .. }
         | Act::Erased { .. } => None,
     }

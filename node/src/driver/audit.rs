@@ -138,8 +138,12 @@ impl Audit {
             let many = durable.wait_for(|entries| *entries >= seen.saturating_add(LAG_ENTRIES));
             let _ = tokio::time::timeout(LAG, many).await;
             let audit = self.clone();
-            let fault = match spawn_blocking(move || audit.catch_up()).await {
-                Ok(Ok(())) => continue,
+            let caught_up = spawn_blocking(move || audit.catch_up().map(|()| audit.lock().head()));
+            let fault = match caught_up.await {
+                Ok(Ok(head)) => {
+                    queue.input(Input::LogHead { consortium: self.0.consortium, head }).await;
+                    continue;
+                }
                 Ok(Err(fault)) => fault.to_string(),
                 Err(_) => "the writer panicked".to_owned(),
             };

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes as Piece;
 use cohortium_protocol::code::{ErrorCode, MessageType};
 use cohortium_protocol::endpoint::io::{Answer, Message, Part};
-use cohortium_protocol::limits::{ANSWER_DEADLINE, CONTROL_FRAME_BYTES_MAX, RANGE_BYTES, RANGE_DEADLINE};
+use cohortium_protocol::limits::{ANSWER_DEADLINE, RANGE_DEADLINE};
 use cohortium_protocol::message::hello::Refused;
 use cohortium_protocol::message::transfer::BulkBegin;
-use cohortium_protocol::outboard::{Range, outboard_bytes};
+use cohortium_protocol::outboard::Range;
 use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::listing::BlobRef;
 use cohortium_protocol::wire::codec;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use crate::driver::carried::{Folder, name_of};
 use crate::driver::landings::Landings;
-use crate::driver::wires::{answer, duration};
+use crate::driver::wires::duration;
 
 /// What is fetched, and with which frame it is asked for.
 pub(crate) struct Wanted {
@@ -32,24 +32,9 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// The range, if it is one; `Err` for an offset that is no range of the blob.
+    /// The range, if it is one; `None` too for an offset that is no range of the blob.
     pub(crate) fn range(&self) -> Option<Range> {
-        range_of(self.blob, self.part)
-    }
-
-    /// The frame that begins the answer, and how many bytes follow it (spec XFER-2).
-    fn expected(&self) -> Option<(MessageType, u64)> {
-        match self.part {
-            Part::Outboard => Some((MessageType::OutboardBegin, outboard_bytes(self.blob.bytes.0))),
-            Part::Range(_) => self.range().map(|range| (MessageType::RangeBegin, range.len)),
-        }
-    }
-}
-
-fn range_of(blob: BlobRef, part: Part) -> Option<Range> {
-    match part {
-        Part::Outboard => None,
-        Part::Range(offset) => Range::at(blob.bytes.0, offset.0 / RANGE_BYTES).filter(|range| range.offset == offset.0),
+        self.part.range_of(self.blob)
     }
 }
 
@@ -95,23 +80,13 @@ async fn keep(wanted: &Wanted, mut bytes: Vec<u8>, landings: &Arc<Landings>) -> 
 }
 
 async fn receive(connection: &Connection, wanted: &Wanted) -> Result<Vec<u8>, Answer> {
-    let (begin, expected) = wanted.expected().ok_or(Answer::Wrong)?;
     let (mut send, mut recv) = connection.open().await.map_err(|_| Answer::Lost)?;
     let (kind, payload) = (wanted.message.kind, &wanted.message.payload);
     write_frame(&mut send, kind, payload, duration(ANSWER_DEADLINE)).await.map_err(|_| Answer::Lost)?;
     // A peer that has read the whole frame may have stopped the stream: the answer comes all the same.
     let _ = send.finish().await;
     let (kind, payload) = read_frame(&mut recv, duration(ANSWER_DEADLINE)).await.map_err(|_| Answer::Lost)?;
-    if kind != begin {
-        return Err(match answer(kind, payload) {
-            Answer::Refused(code) => Answer::Refused(code),
-            _ => Answer::Wrong,
-        });
-    }
-    let announced = codec::decode::<BulkBegin>(&payload, CONTROL_FRAME_BYTES_MAX);
-    if announced != Ok(BulkBegin { bytes: Bytes(expected) }) {
-        return Err(Answer::Wrong);
-    }
+    let expected = wanted.part.begun(wanted.blob, &Message { kind, payload })?;
     read_raw(&mut recv, expected).await
 }
 
@@ -155,7 +130,7 @@ pub(crate) async fn serve(mut outlet: Outlet, blobs: BlobStore, blob: BlobRef, p
     let whole = timeout(duration(RANGE_DEADLINE), async {
         match part {
             Part::Outboard => serve_outboard(&mut outlet, blobs, blob).await?,
-            Part::Range(_) => match range_of(blob, part) {
+            Part::Range(_) => match part.range_of(blob) {
                 Some(range) => serve_range(&mut outlet, blobs, blob, range).await?,
                 None => refuse(&mut outlet).await?,
             },

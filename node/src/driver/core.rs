@@ -18,6 +18,7 @@ use crate::driver::listen::{Heard, listen};
 use crate::driver::queue::{Entrance, Event, Look, NewWire};
 use crate::driver::shown::Shown;
 use crate::driver::wires::{self, Wire, Wires};
+use crate::driver::witness::Cosignature;
 
 /// Events of one turn, so that one write to the journal does not grow without bound.
 const TURN_EVENTS_MAX: usize = 256;
@@ -136,9 +137,13 @@ impl Core {
     }
 
     fn enter(&mut self, entrance: Entrance) {
-        let Entrance { membership, entries, book, done } = entrance;
-        self.books.insert(membership.consortium, book);
+        let Entrance { membership, entries, heads, book, done } = entrance;
+        let consortium = membership.consortium;
+        self.books.insert(consortium, book);
         self.endpoint.enter(membership, entries);
+        for (peer, checkpoint) in heads {
+            self.endpoint.remember_witnessed(consortium, peer, checkpoint);
+        }
         self.handle(Input::Tick);
         let _ = done.send(());
     }
@@ -209,25 +214,20 @@ impl Core {
         match effect {
             Effect::Persist { .. } => unreachable!("the caller collects entries"),
             Effect::Ask { conn, ticket, message } => hands.ask(self.wires.get(conn), ticket, message),
-            Effect::Fetch { conn, ticket, subscription, message, blob, part } => {
-                hands.fetch(
-                    self.wires.get(conn),
-                    subscription,
-                    ticket,
-                    crate::driver::bulk::Wanted { message, blob, part },
-                );
+            Effect::Fetch { conn, ticket, under, message, blob, part } => {
+                hands.fetch(self.wires.get(conn), under, ticket, crate::driver::bulk::Wanted { message, blob, part });
             }
             Effect::Reply { stream, message, .. } => {
                 if let Some((wire, to)) = self.wires.take(stream) {
                     wires::reply(&wire, to, message);
                 }
             }
-            Effect::Serve { stream, subscription, blob, part, .. } => {
+            Effect::Serve { stream, under, blob, part, .. } => {
                 if let Some((_, to)) = self.wires.take(stream) {
-                    hands.serve(to, subscription, blob, part);
+                    hands.serve(to, under, blob, part);
                 }
             }
-            Effect::Cut { subscription } => hands.cuts.cut(subscription),
+            Effect::Cut { under } => hands.cuts.cut(under),
             Effect::Close { conn, code } => {
                 // The endpoint has forgotten it already.
                 if let Some(wire) = self.wires.remove(conn) {
@@ -257,6 +257,14 @@ impl Core {
                     crate::driver::linkage::Received { key, ephemeral, ciphertext },
                 );
             }
+            Effect::ProveLog { ticket, consortium, from } => hands.prove_log(ticket, consortium, from),
+            Effect::Witness { ticket, consortium, peer, checkpoint } => {
+                hands.witness(ticket, consortium, peer, checkpoint);
+            }
+            Effect::KeepCosignature { consortium, size, name, key, checkpoint } => {
+                hands.keep_cosignature(consortium, Cosignature { size, name, key, checkpoint });
+            }
+            Effect::KeepEvidence { consortium, peer, last, now } => hands.keep_evidence(consortium, peer, last, now),
             Effect::Notify(notice) => crate::driver::shown::log(&notice),
         }
     }

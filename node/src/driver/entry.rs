@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cohortium_protocol::endpoint::Membership;
+use cohortium_protocol::endpoint::io::Input;
 use cohortium_protocol::ident::Name;
 use cohortium_protocol::record::charter::CharterKind;
 use cohortium_protocol::record::journal_entry::{Act, JournalEntry};
@@ -15,6 +16,7 @@ use crate::driver::finder::Finder;
 use crate::driver::hands::{Hands, Place};
 use crate::driver::keys::{Keys, SecretMissing};
 use crate::driver::queue::{Entrance, Event, Queue};
+use crate::driver::witness::{self, Witnessed};
 use crate::home::{Home, MembershipFile};
 
 /// Why a consortium cannot be entered.
@@ -80,6 +82,7 @@ impl From<AuditFault> for EnterFault {
 pub(crate) struct Opened {
     membership: Membership,
     entries: Vec<JournalEntry>,
+    heads: Vec<(Name, String)>,
     place: Place,
 }
 
@@ -106,8 +109,10 @@ pub(crate) fn open(home: &Home, keys: &Keys, file: &MembershipFile) -> Result<Op
         operator_root: file.operator_root,
         keys: keys.node_keys()?,
     };
-    let place = Place { party: file.party.clone(), kind: file.kind, book, audit, finder };
-    Ok(Opened { membership, entries, place })
+    let witnessed = Witnessed::new(witness::folder(&home.consortium(&id)));
+    let heads = witnessed.read();
+    let place = Place { party: file.party.clone(), kind: file.kind, book, audit, witnessed, finder };
+    Ok(Opened { membership, entries, heads, place })
 }
 
 /// The kinds that the journal's charters name: all the same, since a kind never changes.
@@ -121,16 +126,19 @@ fn kinds(entries: &[JournalEntry]) -> impl Iterator<Item = CharterKind> {
 
 /// Tells the core and waits until it has entered.
 pub(crate) async fn announce(queue: &Queue, hands: &Arc<Hands>, opened: Opened) {
-    let Opened { membership, entries, place } = opened;
+    let Opened { membership, entries, heads, place } = opened;
+    let consortium = membership.consortium;
     let (done, entered) = oneshot::channel();
     let (book, audit, finder) = (place.book.clone(), place.audit.clone(), place.finder.clone());
     hands.add_place(membership.consortium, place);
+    let head = audit.lock().head();
     hands.follow(audit.follow(queue.clone()));
     hands.follow(finder.follow());
-    let entrance = Entrance { membership, entries, book, done };
+    let entrance = Entrance { membership, entries, heads, book, done };
     if queue.send(Event::Enter(Box::new(entrance))).await {
         // Only a core that ends drops the sender.
         let _ = entered.await;
+        queue.input(Input::LogHead { consortium, head }).await;
     }
 }
 

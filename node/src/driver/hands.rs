@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cohortium_protocol::code::MessageType;
-use cohortium_protocol::endpoint::io::{Answer, Input, LandedVersion, Message, Part, RunPlan, Ticket};
-use cohortium_protocol::ident::{ConsortiumId, Name, SubscriptionId};
+use cohortium_protocol::endpoint::io::{Answer, Input, LandedVersion, Message, Part, RunPlan, Ticket, Under};
+use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::pair::SealingKey;
 use cohortium_protocol::limits::LISTING_BYTES_MAX;
 use cohortium_protocol::quantity::Bytes;
@@ -31,6 +31,7 @@ use crate::driver::landings::Landings;
 use crate::driver::linkage::{self, Received, Which};
 use crate::driver::queue::Queue;
 use crate::driver::wires::{self, ReplyTo, Wire};
+use crate::driver::witness::{self, Cosignature, Witnessed};
 use crate::driver::{landed, run, sweep};
 use crate::worker::pool::Pool;
 
@@ -44,6 +45,7 @@ pub(crate) struct Place {
     pub(crate) kind: CharterKind,
     pub(crate) book: Book,
     pub(crate) audit: Audit,
+    pub(crate) witnessed: Witnessed,
     pub(crate) finder: Finder,
 }
 
@@ -136,8 +138,8 @@ impl Hands {
         });
     }
 
-    pub(crate) fn fetch(&self, wire: Option<&Wire>, subscription: SubscriptionId, ticket: Ticket, wanted: Wanted) {
-        let (token, landings, wire) = (self.cuts.token(subscription), Arc::clone(&self.landings), wire.cloned());
+    pub(crate) fn fetch(&self, wire: Option<&Wire>, under: Under, ticket: Ticket, wanted: Wanted) {
+        let (token, landings, wire) = (self.cuts.token(under), Arc::clone(&self.landings), wire.cloned());
         self.report(async move {
             let fetched = async {
                 match wire {
@@ -155,9 +157,9 @@ impl Hands {
         });
     }
 
-    pub(crate) fn serve(&self, to: ReplyTo, subscription: SubscriptionId, blob: BlobRef, part: Part) {
+    pub(crate) fn serve(&self, to: ReplyTo, under: Under, blob: BlobRef, part: Part) {
         let ReplyTo::Stream(send, recv) = to else { return };
-        let (token, blobs, counted) = (self.cuts.token(subscription), self.blobs.clone(), Arc::new(AtomicU64::new(0)));
+        let (token, blobs, counted) = (self.cuts.token(under), self.blobs.clone(), Arc::new(AtomicU64::new(0)));
         let outlet = Outlet { send, recv, sent: Arc::clone(&counted) };
         self.report(async move {
             // When the token is cancelled the outlet is dropped, which resets the stream: no byte follows.
@@ -169,7 +171,7 @@ impl Hands {
             if let Err(Unserved::Store(fault)) = served {
                 tracing::error!(event = "blob-unreadable", digest = %blob.digest, %fault);
             }
-            Input::Served { subscription, bytes: Bytes(counted.load(Ordering::Relaxed)) }
+            Input::Served { under, bytes: Bytes(counted.load(Ordering::Relaxed)) }
         });
     }
 
@@ -255,6 +257,32 @@ impl Hands {
         self.report_blocking(lost.clone(), move || {
             which.map_or(lost, |(which, place)| linkage::open(&keys, which, ticket, &place.party, &received))
         });
+    }
+
+    pub(crate) fn prove_log(&self, ticket: Ticket, consortium: ConsortiumId, from: u64) {
+        let (place, lost) = (self.place(&consortium), Input::LogProof { ticket, proof: None });
+        self.report_blocking(lost.clone(), move || {
+            place.map_or(lost, |place| witness::prove(&place.audit, ticket, from))
+        });
+    }
+
+    pub(crate) fn witness(&self, ticket: Ticket, consortium: ConsortiumId, peer: Name, checkpoint: String) {
+        let (place, lost) = (self.place(&consortium), Input::Witnessed { ticket, durable: false });
+        self.report_blocking(lost.clone(), move || {
+            place.map_or(lost, |place| place.witnessed.keep(ticket, &peer, &checkpoint))
+        });
+    }
+
+    pub(crate) fn keep_cosignature(&self, consortium: ConsortiumId, cosignature: Cosignature) {
+        if let Some(place) = self.place(&consortium) {
+            self.tasks.spawn_blocking(move || witness::add(&place.audit, &cosignature));
+        }
+    }
+
+    pub(crate) fn keep_evidence(&self, consortium: ConsortiumId, peer: Name, last: String, now: String) {
+        if let Some(place) = self.place(&consortium) {
+            self.tasks.spawn_blocking(move || place.witnessed.keep_evidence(&peer, &last, &now));
+        }
     }
 
     /// Ends every task: transfers are cut, runs are killed. What they leave is taken up after the next start.

@@ -20,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod landed;
 pub(crate) mod sweep;
 pub(crate) mod audit;
+pub(crate) mod witness;
 pub(crate) mod subject;
 pub(crate) mod finder;
 pub(crate) mod shown;

@@ -2,7 +2,7 @@
 
 use cohortium_protocol::endpoint::io::{Answer, ConnId, Input, Message, OrderFault, Protocol, Side};
 use cohortium_protocol::endpoint::{Endpoint, Membership};
-use cohortium_protocol::ident::ConsortiumId;
+use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::journal_entry::JournalEntry;
@@ -33,6 +33,8 @@ pub(crate) struct NewWire {
 pub(crate) struct Entrance {
     pub(crate) membership: Membership,
     pub(crate) entries: Vec<JournalEntry>,
+    /// The last checkpoint of each peer's log that this node cosigned.
+    pub(crate) heads: Vec<(Name, String)>,
     pub(crate) book: Book,
     pub(crate) done: oneshot::Sender<()>,
 }

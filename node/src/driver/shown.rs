@@ -87,6 +87,8 @@ pub(crate) fn log(notice: &Notice) {
             let peer = peer.as_ref().map(tracing::field::display);
             tracing::warn!(event = "refused", peer, code = code.code(), name = code.name());
         }
+        // Nothing passes to that peer until people have looked.
+        Notice::MailForked(peer) => tracing::error!(event = "mail-forked", %peer),
         Notice::CharterInForce(version) => tracing::info!(event = "charter-in-force", version),
         Notice::Stated(share, snapshot) => tracing::info!(event = "stated", %share, %snapshot),
         Notice::RunFailed(share, fault) => tracing::warn!(event = "run-failed", %share, ?fault),
@@ -97,6 +99,8 @@ pub(crate) fn log(notice: &Notice) {
             tracing::warn!(event = "landing-refused", %subscription, %snapshot, code = code.code());
         }
         Notice::Revoked(subscription) => tracing::info!(event = "revoked", %subscription),
+        // Both checkpoints are kept; whoever has them can show that the log was not one.
+        Notice::SplitView(peer) => tracing::error!(event = "split-view", %peer),
         Notice::Lied(peer, digest) => tracing::error!(event = "lied", %peer, %digest),
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::Served { .. }
         | Act::PeerRefused { .. }
         | Act::DocumentRefused { .. }
-        | Act::DocumentKnown
+        | Act::DocumentKnown { .. }
         | Act::SnapshotUnwanted { .. }
         | Act::Erased { .. } => None,
     }
@@ -120,7 +120,7 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         | Act::LinkageKeyHeld { .. }
         | Act::PeerRefused { .. }
         | Act::DocumentRefused { .. }
-        | Act::DocumentKnown => BTreeSet::new(),
+        | Act::DocumentKnown { .. } => BTreeSet::new(),
     }
 }
 

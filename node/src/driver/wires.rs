@@ -170,7 +170,7 @@ pub(crate) async fn ask(connection: &Connection, message: &Message) -> Answer {
 }
 
 /// What an answering frame means.
-pub(crate) fn answer(kind: MessageType, payload: Vec<u8>) -> Answer {
+fn answer(kind: MessageType, payload: Vec<u8>) -> Answer {
     if kind != MessageType::Refused {
         return Answer::Message(Message { kind, payload });
     }

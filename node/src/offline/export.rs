@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cohortium_protocol::code::ErrorCode;
-use cohortium_protocol::endpoint::io::Input;
+use cohortium_protocol::endpoint::io::{Input, Under};
 use cohortium_protocol::ident::{ConsortiumId, Name, SubscriptionId};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::message::document::Numbered;
@@ -65,7 +65,8 @@ pub(crate) async fn run(hands: &Arc<Hands>, export: Export, out: &mut Out) -> An
     may_become(&folder)?;
     let place = hands.place(&consortium).ok_or_else(no_consortium)?;
     // Taken before the rules are asked: a revocation from here on ends the export.
-    let token = hands.cuts.token(subscription);
+    let under = Under { consortium, subscription };
+    let token = hands.cuts.token(under);
     let now = clock::wall();
     let plan = hands.queue.look(move |endpoint| {
         let plan = endpoint.export(consortium, subscription, now)?;
@@ -100,7 +101,7 @@ pub(crate) async fn run(hands: &Arc<Hands>, export: Export, out: &mut Out) -> An
         let _ = fs::remove_dir_all(&folder);
         return Err(revoked());
     }
-    hands.queue.input(Input::Served { subscription, bytes: Bytes(bytes) }).await;
+    hands.queue.input(Input::Served { under, bytes: Bytes(bytes) }).await;
     Ok(Reply::Exported { bytes, snapshots })
 }
 

@@ -23,7 +23,7 @@ use crate::state::subscription::{Fate, Side, Subscription};
 use crate::time::UnixMillis;
 use crate::wire::codec;
 
-use super::io::{Answer, ConnId, Effect, Message, Notice, Protocol, StreamId};
+use super::io::{Answer, ConnId, Effect, Message, Notice, Protocol, StreamId, Under};
 use super::{DONE, Endpoint, Up, Waiting, refused};
 
 /// A peer whose document is checked, and what this node knows.
@@ -55,9 +55,15 @@ impl Endpoint {
             self.reply_now(conn, stream, refused(ErrorCode::Unavailable));
             return self.close(conn, ErrorCode::Expired);
         }
+        if !self.is_offline(conn) && !self.may_grow(up.consortium, &up.peer, message.payload.len()) {
+            self.reply_now(conn, stream, refused(ErrorCode::Busy));
+            return self.close(conn, ErrorCode::Busy);
+        }
+        let Some(room) = self.rooms.get(&up.consortium) else { return };
         let standing = room.state.charters.root_of(&room.state.party, &up.peer).map(|(_, standing)| standing);
         let standing = standing.unwrap_or(Standing::CharterOnly);
         let sender = Sender { state: &room.state, peer: &up.peer, standing, now: self.cx().wall };
+        let document = numbered.document.digest();
         let checked = sender.check(numbered.document);
         let actor = Actor::Peer(up.peer.clone());
         match checked {
@@ -69,7 +75,7 @@ impl Endpoint {
             Err(code) => {
                 // What came over a connection came from that peer, and counts. What came in a folder may be anybody's.
                 if !self.is_offline(conn) {
-                    self.persist(up.consortium, &actor, vec![Act::DocumentRefused { code }]);
+                    self.persist(up.consortium, &actor, vec![Act::DocumentRefused { document, code }]);
                 }
                 self.after(up.consortium, Effect::Reply { conn, stream, message: refused(code) });
                 self.effects.push_back(Effect::Notify(Notice::Refused { peer: Some(up.peer.clone()), code }));
@@ -115,7 +121,7 @@ impl Endpoint {
             | Act::Served { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
-            | Act::DocumentKnown
+            | Act::DocumentKnown { .. }
             | Act::SnapshotUnwanted { .. }
             | Act::Erased { .. } => {}
         }
@@ -137,7 +143,7 @@ impl Endpoint {
             }
         }
         for subscription in fallen {
-            self.cut(subscription, ErrorCode::CharterNotInForce);
+            self.cut(Under { consortium, subscription }, ErrorCode::CharterNotInForce);
         }
     }
 
@@ -180,8 +186,8 @@ impl Endpoint {
                 return self.close(conn, ErrorCode::OutOfOrder);
             }
         };
-        // These two say that the peer has not taken the document: begin again from what it says it has.
-        if matches!(refusal, Some(ErrorCode::OutOfOrder | ErrorCode::Unavailable)) {
+        // These say that the peer has not taken the document: begin again from what it says it has (spec MAIL-4).
+        if matches!(refusal, Some(ErrorCode::OutOfOrder | ErrorCode::Unavailable | ErrorCode::Busy)) {
             return self.close(conn, ErrorCode::OutOfOrder);
         }
         let Some(up) = self.conns.get_mut(&conn).and_then(|conn| conn.up.as_mut()) else { return };
@@ -235,7 +241,8 @@ impl Sender<'_> {
 
     fn charter(&self, signed: &Signed<crate::record::charter::Charter>) -> Result<Act, ErrorCode> {
         let version = self.state.charters.check(signed)?;
-        if self.state.charters.is_news(&version) { Ok(Act::Charter(version.signed)) } else { Ok(Act::DocumentKnown) }
+        let known = Act::DocumentKnown { document: version.digest };
+        if self.state.charters.is_news(&version) { Ok(Act::Charter(version.signed)) } else { Ok(known) }
     }
 
     /// A record of the sender, or of a third party that the operator relays; its root's signature stands by itself.
@@ -249,7 +256,8 @@ impl Sender<'_> {
             return Err(ErrorCode::IdentityRefused);
         }
         let is_news = self.state.is_newer_record(&record);
-        Ok(if is_news { Act::NodeRecord(signed) } else { Act::DocumentKnown })
+        let document = signed.digest();
+        Ok(if is_news { Act::NodeRecord(signed) } else { Act::DocumentKnown { document } })
     }
 
     /// Verifies a document with the signing key that `party`'s node record names.
@@ -303,11 +311,12 @@ impl Sender<'_> {
         if acceptance.consumer != *self.peer {
             return Err(ErrorCode::IdentityRefused);
         }
-        if self.now >= found.invitation.answer_by {
+        // A later invitation has ended the time of the one it answers; that one tells the consumer (spec SHARE-9).
+        let crossed = acceptance.invitation != found.invitation_digest;
+        if crossed || self.now >= found.invitation.answer_by {
             return Err(ErrorCode::Expired);
         }
-        let fits = found.answer.is_none() && acceptance.invitation == found.invitation_digest;
-        if fits { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
+        if found.answer.is_none() { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
     }
 
     fn consumer_standing(&self, signed: &Signed<StandingDocument>) -> Result<(), ErrorCode> {

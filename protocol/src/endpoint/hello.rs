@@ -5,6 +5,7 @@ use crate::ident::{ConsortiumId, Name};
 use crate::key::pair::PublicKey;
 use crate::key::signed::{Signed, SignedFault};
 use crate::limits::{CLOCK_SKEW_MAX, CONTROL_FRAME_BYTES_MAX, HANDSHAKE_DEADLINE, HELLO_DEADLINE};
+use crate::message::document::Held;
 use crate::message::hello::{Hello, HelloAck};
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::node_record::NodeRecord;
@@ -21,8 +22,15 @@ use super::{Conn, Endpoint, Room, Up, Waiting, code_of, refused};
 struct Claim<'a> {
     record: &'a Signed<NodeRecord>,
     clock: UnixMillis,
-    received: u64,
     tls: PublicKey,
+}
+
+/// What a HELLO or its answer comes to once it stands.
+struct Greeting {
+    consortium: ConsortiumId,
+    shown: Shown,
+    record: Signed<NodeRecord>,
+    held: Held,
 }
 
 /// Who a peer has shown to be.
@@ -62,7 +70,7 @@ impl Endpoint {
     fn offline_up(&self, consortium: ConsortiumId, peer: &Name) -> Option<Up> {
         let room = self.rooms.get(&consortium)?;
         let (_, standing) = room.state.charters.root_of(&room.state.party, peer)?;
-        Some(Up { consortium, peer: peer.clone(), standing, next: u64::MAX, sending: None })
+        Some(Up { consortium, peer: peer.clone(), standing, next: u64::MAX, sending: None, offered: None })
     }
 
     fn hello_for(&self, consortium: ConsortiumId, tls: PublicKey) -> Option<Message> {
@@ -70,15 +78,24 @@ impl Endpoint {
         let record = room.state.records.get(&room.state.party)?.signed.clone();
         let peer = room.state.records.iter().find(|(_, known)| known.record.tls == tls).map(|(name, _)| name);
         let operator = room.state.charters.head().map(|head| head.charter.operator().0);
-        let received = peer.or(operator).and_then(|name| room.state.mail.get(name)).map_or(0, Mailbox::received);
-        let hello = Hello { versions: VersionRange::OURS, consortium, record, clock: self.cx().wall, received };
+        let held = peer.or(operator).and_then(|name| room.state.mail.get(name)).map_or(Held::NONE, Mailbox::held);
+        let hello = Hello { versions: VersionRange::OURS, consortium, record, clock: self.cx().wall, held };
         Some(Message { kind: MessageType::Hello, payload: codec::encode(&hello) })
     }
 
     pub(super) fn hello_received(&mut self, conn: ConnId, stream: StreamId, message: &Message) {
         match self.check_hello(conn, message) {
-            Ok((consortium, shown, record, received)) => {
-                self.peer_up(conn, consortium, &shown, &record, received);
+            Ok(greeting) if !self.has_written(&greeting) => {
+                self.reply_now(conn, stream, refused(ErrorCode::Forked));
+                self.mail_forked(conn, &greeting);
+            }
+            Ok(greeting) if !self.may_introduce(&greeting) => {
+                self.reply_now(conn, stream, refused(ErrorCode::Busy));
+                self.close(conn, ErrorCode::Busy);
+            }
+            Ok(greeting) => {
+                self.peer_up(conn, &greeting);
+                let Greeting { consortium, shown, .. } = greeting;
                 let ack = self.ack_for(consortium, &shown.peer);
                 self.after(consortium, Effect::Reply { conn, stream, message: ack });
                 self.after(consortium, Effect::Notify(Notice::PeerUp(shown.peer)));
@@ -91,28 +108,44 @@ impl Endpoint {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "one caller, which takes the parts apart at once")]
-    fn check_hello(
-        &self,
-        conn: ConnId,
-        message: &Message,
-    ) -> Result<(ConsortiumId, Shown, Signed<NodeRecord>, u64), (Option<ConsortiumId>, ErrorCode)> {
+    fn check_hello(&self, conn: ConnId, message: &Message) -> Result<Greeting, (Option<ConsortiumId>, ErrorCode)> {
         let hello: Hello =
             codec::decode(&message.payload, CONTROL_FRAME_BYTES_MAX).map_err(|_| (None, ErrorCode::Malformed))?;
         VersionRange::OURS.agree(hello.versions).ok_or((None, ErrorCode::VersionUnknown))?;
         let room = self.rooms.get(&hello.consortium).ok_or((None, ErrorCode::ConsortiumUnknown))?;
         let tls = self.conns.get(&conn).map(|conn| conn.tls).ok_or((None, ErrorCode::OutOfOrder))?;
-        let claim = Claim { record: &hello.record, clock: hello.clock, received: hello.received, tls };
+        let claim = Claim { record: &hello.record, clock: hello.clock, tls };
         let shown = self.check_claim(room, &claim).map_err(|code| (Some(hello.consortium), code))?;
-        Ok((hello.consortium, shown, hello.record, hello.received))
+        Ok(Greeting { consortium: hello.consortium, shown, record: hello.record, held: hello.held })
+    }
+
+    /// A peer that holds other documents of ours than we wrote has seen what this node forgot: a rolled-back disk, also
+    /// one that has been written on since (spec HELLO-6, HELLO-9).
+    fn has_written(&self, greeting: &Greeting) -> bool {
+        let mail = self.rooms.get(&greeting.consortium).and_then(|room| room.state.mail.get(&greeting.shown.peer));
+        mail.map_or(greeting.held == Held::NONE, |mail| mail.has_written(greeting.held))
+    }
+
+    /// A newer node record becomes an entry, and the operator tells every member of it: within the peer's bound.
+    fn may_introduce(&mut self, greeting: &Greeting) -> bool {
+        let bytes = if greeting.shown.is_news { greeting.record.to_bytes().len() } else { return true };
+        self.may_grow(greeting.consortium, &greeting.shown.peer, bytes)
+    }
+
+    /// People here must look at this before anything goes on: no document that is written now would be heard.
+    fn mail_forked(&mut self, conn: ConnId, greeting: &Greeting) {
+        let peer = &greeting.shown.peer;
+        self.note_refusal(Some(greeting.consortium), Some(peer), ErrorCode::Forked);
+        self.effects.push_back(Effect::Notify(Notice::MailForked(peer.clone())));
+        self.close(conn, ErrorCode::Forked);
     }
 
     fn ack_for(&self, consortium: ConsortiumId, peer: &Name) -> Message {
         let room = self.rooms.get(&consortium);
         let ack = room.and_then(|room| {
             let record = room.state.records.get(&room.state.party)?.signed.clone();
-            let received = room.state.mail.get(peer).map_or(0, Mailbox::received);
-            Some(HelloAck { version: CURRENT, record, clock: self.cx().wall, received })
+            let held = room.state.mail.get(peer).map_or(Held::NONE, Mailbox::held);
+            Some(HelloAck { version: CURRENT, record, clock: self.cx().wall, held })
         });
         ack.map_or(refused(ErrorCode::Unavailable), |ack| Message {
             kind: MessageType::HelloAck,
@@ -130,9 +163,11 @@ impl Endpoint {
             }
         };
         match outcome {
-            Ok((consortium, shown, record, received)) => {
-                self.peer_up(conn, consortium, &shown, &record, received);
-                self.after(consortium, Effect::Notify(Notice::PeerUp(shown.peer)));
+            Ok(greeting) if !self.has_written(&greeting) => self.mail_forked(conn, &greeting),
+            Ok(greeting) if !self.may_introduce(&greeting) => self.close(conn, ErrorCode::Busy),
+            Ok(greeting) => {
+                self.peer_up(conn, &greeting);
+                self.after(greeting.consortium, Effect::Notify(Notice::PeerUp(greeting.shown.peer)));
                 let early = self.conns.get_mut(&conn).map(|conn| std::mem::take(&mut conn.early)).unwrap_or_default();
                 for (stream, message) in early {
                     self.request(conn, stream, &message);
@@ -145,11 +180,7 @@ impl Endpoint {
         }
     }
 
-    fn check_ack(
-        &self,
-        conn: ConnId,
-        message: &Message,
-    ) -> Result<(ConsortiumId, Shown, Signed<NodeRecord>, u64), ErrorCode> {
+    fn check_ack(&self, conn: ConnId, message: &Message) -> Result<Greeting, ErrorCode> {
         let ack: HelloAck =
             codec::decode(&message.payload, CONTROL_FRAME_BYTES_MAX).map_err(|_| ErrorCode::Malformed)?;
         if ack.version != CURRENT {
@@ -161,11 +192,11 @@ impl Endpoint {
             return Err(ErrorCode::ConsortiumUnknown);
         }
         let room = self.rooms.get(&consortium).ok_or(ErrorCode::ConsortiumUnknown)?;
-        let claim = Claim { record: &ack.record, clock: ack.clock, received: ack.received, tls };
-        Ok((consortium, self.check_claim(room, &claim)?, ack.record, ack.received))
+        let claim = Claim { record: &ack.record, clock: ack.clock, tls };
+        Ok(Greeting { consortium, shown: self.check_claim(room, &claim)?, record: ack.record, held: ack.held })
     }
 
-    /// The record's signature by the roster's root, its validity, its TLS key, the clocks, and the count of documents.
+    /// The record's signature by the roster's root, its validity, its TLS key, and the clocks.
     fn check_claim(&self, room: &Room, claim: &Claim<'_>) -> Result<Shown, ErrorCode> {
         let now = self.cx().wall;
         let claimed = claim.record.claimed().map_err(SignedFault::code)?;
@@ -190,29 +221,21 @@ impl Endpoint {
         if stale || forked {
             return Err(if forked { ErrorCode::Forked } else { ErrorCode::IdentityRefused });
         }
-        // A peer that holds more of our documents than we wrote has seen a future that this node forgot: a rolled-back disk.
-        if claim.received > room.state.mail.get(&record.party).map_or(0, Mailbox::len) {
-            return Err(ErrorCode::Forked);
-        }
         let is_news = have.is_none_or(|have| have.record.sequence < record.sequence);
         Ok(Shown { peer: record.party.clone(), standing, is_news })
     }
 
-    fn peer_up(
-        &mut self,
-        conn: ConnId,
-        consortium: ConsortiumId,
-        shown: &Shown,
-        record: &Signed<NodeRecord>,
-        received: u64,
-    ) {
+    fn peer_up(&mut self, conn: ConnId, greeting: &Greeting) {
+        let Greeting { consortium, shown, record, held } = greeting;
+        let consortium = *consortium;
         if let Some(older) = self.conn_of(consortium, &shown.peer).filter(|older| *older != conn) {
             self.close(older, ErrorCode::Busy);
         }
         if shown.is_news {
             self.persist(consortium, &Actor::Node, vec![Act::NodeRecord(record.clone())]);
         }
-        let up = Up { consortium, peer: shown.peer.clone(), standing: shown.standing, next: received, sending: None };
+        let (peer, standing) = (shown.peer.clone(), shown.standing);
+        let up = Up { consortium, peer, standing, next: held.documents, sending: None, offered: None };
         if let Some(conn) = self.conns.get_mut(&conn) {
             conn.up = Some(up);
         }

@@ -4,10 +4,13 @@
 //! in the order it was given. It decides nothing. Bulk bytes never pass through here: effects name blobs and ranges.
 
 use crate::code::{ErrorCode, MessageType};
-use crate::digest::BlobDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
+use crate::limits::{CONTROL_FRAME_BYTES_MAX, RANGE_BYTES};
+use crate::log::tree::{TreeHash, TreeHead};
+use crate::message::transfer::BulkBegin;
+use crate::outboard::{Range, outboard_bytes};
 use crate::quantity::{Bytes, Rows};
 use crate::record::dataset::Dataset;
 use crate::record::journal_entry::{JournalEntry, RunFault};
@@ -16,7 +19,9 @@ use crate::record::manifest::{Base, LinkageKeyId, LinkageStatement};
 use crate::record::order::{OptOutEntry, Order};
 use crate::record::share::Share;
 use crate::time::{Millis, UnixMillis};
-use crate::wire::codec::Blob;
+use crate::wire::codec::{self, Blob};
+
+pub use super::notice::{Notice, OrderFault};
 
 /// What time it is, told with every input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +63,15 @@ pub enum Protocol {
     /// No connection at all: a folder that this party exported. It answers fetches and brings documents, and is sent
     /// nothing. What it brings is believed by its signatures alone.
     Offline(Name),
+}
+
+/// A subscription in its consortium. A provider chooses its subscriptions' ids, so two consortia may have the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Under {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The subscription; within a consortium its id belongs to one peer.
+    pub subscription: SubscriptionId,
 }
 
 /// A message: its type and its payload.
@@ -217,7 +231,7 @@ pub enum Input {
     /// Bytes of a subscription that left this node.
     Served {
         /// Under which.
-        subscription: SubscriptionId,
+        under: Under,
         /// How many.
         bytes: Bytes,
     },
@@ -236,6 +250,27 @@ pub enum Input {
         key: LinkageKeyId,
         /// For each recipient the ephemeral key and ciphertext.
         wraps: Vec<(Name, SealingKey, Blob)>,
+    },
+    /// The audit log has grown and its checkpoint is published; also sent once after start.
+    LogHead {
+        /// In which consortium.
+        consortium: ConsortiumId,
+        /// Its head.
+        head: TreeHead,
+    },
+    /// A consistency proof was made, or could not be.
+    LogProof {
+        /// Which.
+        ticket: Ticket,
+        /// The newest published head, and the path to it.
+        proof: Option<(TreeHead, Vec<TreeHash>)>,
+    },
+    /// A peer's checkpoint is kept, or could not be.
+    Witnessed {
+        /// Which.
+        ticket: Ticket,
+        /// Whether it is durable.
+        durable: bool,
     },
 }
 
@@ -306,7 +341,7 @@ pub enum Effect {
         /// Ours.
         ticket: Ticket,
         /// Under which subscription, so that it can be cut.
-        subscription: SubscriptionId,
+        under: Under,
         /// The frame.
         message: Message,
         /// The blob.
@@ -330,7 +365,7 @@ pub enum Effect {
         /// The stream.
         stream: StreamId,
         /// Under which subscription.
-        subscription: SubscriptionId,
+        under: Under,
         /// The blob.
         blob: BlobRef,
         /// Which part.
@@ -339,7 +374,7 @@ pub enum Effect {
     /// Stop serving or fetching under this subscription at once; no further byte.
     Cut {
         /// Which.
-        subscription: SubscriptionId,
+        under: Under,
     },
     /// Close a connection and tell the peer why.
     Close {
@@ -427,6 +462,51 @@ pub enum Effect {
         /// The ciphertext.
         ciphertext: Blob,
     },
+    /// Prove that this node's log only grew since its checkpoint of size `from`; report [`Input::LogProof`].
+    ProveLog {
+        /// Ours.
+        ticket: Ticket,
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The earlier size.
+        from: u64,
+    },
+    /// Keep a peer's checkpoint as the last one that this node cosigned, durably, in place of the one before; report
+    /// [`Input::Witnessed`]. After a start it is given back by `Endpoint::remember_witnessed`.
+    Witness {
+        /// Ours.
+        ticket: Ticket,
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// Whose log.
+        peer: Name,
+        /// The checkpoint with this node's cosignature.
+        checkpoint: String,
+    },
+    /// Add a peer's cosignature to this node's checkpoint of this size.
+    KeepCosignature {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The checkpoint's size.
+        size: u64,
+        /// The name that the peer cosigns under.
+        name: String,
+        /// Its key.
+        key: PublicKey,
+        /// The checkpoint with the cosignature.
+        checkpoint: String,
+    },
+    /// Keep two checkpoints of a peer that are not of one log, for people and for good.
+    KeepEvidence {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// Whose log.
+        peer: Name,
+        /// The one that this node cosigned last.
+        last: String,
+        /// The one that it was shown now.
+        now: String,
+    },
     /// Tell people.
     Notify(Notice),
 }
@@ -440,87 +520,33 @@ pub enum Part {
     Range(Bytes),
 }
 
-/// Something a person may want to see; also a line of the structured log. No content of rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// A party's connection stands, HELLO done.
-    PeerUp(Name),
-    /// It is gone.
-    PeerDown(Name),
-    /// A peer was refused, or refused us.
-    Refused {
-        /// Who, if known.
-        peer: Option<Name>,
-        /// Why.
-        code: ErrorCode,
-    },
-    /// A charter version is in force here.
-    CharterInForce(u32),
-    /// A snapshot was stated.
-    Stated(ShareId, SnapshotId),
-    /// A run produced nothing.
-    RunFailed(ShareId, RunFault),
-    /// A run found nothing new.
-    Unchanged(ShareId),
-    /// A version landed and is in use.
-    Landed(SubscriptionId, SnapshotId, Rows),
-    /// A landing was refused.
-    LandingRefused(SubscriptionId, SnapshotId, ErrorCode),
-    /// A subscription was revoked, by us or by its provider.
-    Revoked(SubscriptionId),
-    /// A blob of a peer did not match its digest.
-    Lied(Name, BlobDigest),
-}
-
-/// Why an order is not carried out. For the person who gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OrderFault {
-    /// The signature, person or validity does not stand.
-    NotEnrolled,
-    /// The person's roles do not allow this.
-    RoleMissing {
-        /// What was tried.
-        action: &'static str,
-    },
-    /// Given for another node or consortium, or too long ago, or twice.
-    NotForNow,
-    /// This node acts under no charter yet, or not the one needed.
-    CharterNotInForce,
-    /// No such share, subscription, dataset, charter or party.
-    NotFound {
-        /// What was looked for.
-        what: &'static str,
-    },
-    /// The state does not allow it.
-    OutOfOrder {
-        /// What stands in the way.
-        why: &'static str,
-    },
-    /// The privacy officer has not approved these terms.
-    NotApproved,
-    /// The node has been told to stop all output.
-    Stopped,
-    /// The document in it does not stand.
-    Document,
-    /// The journal cannot be written.
-    Unavailable,
-}
-
-impl std::fmt::Display for OrderFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Part {
+    /// The range of `blob` that this is; `None` for an outboard, and for an offset at which no range begins.
+    pub fn range_of(self, blob: BlobRef) -> Option<Range> {
         match self {
-            Self::NotEnrolled => f.write_str("this key is not that of a person enrolled at this node"),
-            Self::RoleMissing { action } => write!(f, "your roles do not allow you to {action}"),
-            Self::NotForNow => f.write_str("the order is for another node, too old, or was given before"),
-            Self::CharterNotInForce => f.write_str("no charter that this node has accepted is in force"),
-            Self::NotFound { what } => write!(f, "there is no such {what}"),
-            Self::OutOfOrder { why } => f.write_str(why),
-            Self::NotApproved => f.write_str("the privacy officer has not approved these terms"),
-            Self::Stopped => f.write_str("all output is stopped; `cohortium start` lifts it"),
-            Self::Document => f.write_str("the document in the order does not stand"),
-            Self::Unavailable => f.write_str("the journal cannot be written, so nothing is done"),
+            Self::Outboard => None,
+            Self::Range(offset) => {
+                let index = offset.0.checked_div(RANGE_BYTES)?;
+                Range::at(blob.bytes.0, index).filter(|range| range.offset == offset.0)
+            }
         }
     }
-}
 
-impl std::error::Error for OrderFault {}
+    /// Judges the frame that answers the request for this part of `blob`, before any byte after it is read: the number
+    /// of bytes that follow is this node's own knowledge, never the peer's word (spec XFER-2).
+    ///
+    /// # Errors
+    /// The answer that the request ended with: refused, or [`Answer::Wrong`] for another frame or number.
+    pub fn begun(self, blob: BlobRef, message: &Message) -> Result<u64, Answer> {
+        let (kind, bytes) = match self {
+            Self::Outboard => (MessageType::OutboardBegin, outboard_bytes(blob.bytes.0)),
+            Self::Range(_) => (MessageType::RangeBegin, self.range_of(blob).ok_or(Answer::Wrong)?.len),
+        };
+        if message.kind == MessageType::Refused {
+            return Err(Answer::Refused(super::code_of(message)));
+        }
+        let announced = codec::decode::<BulkBegin>(&message.payload, CONTROL_FRAME_BYTES_MAX);
+        let as_computed = message.kind == kind && announced == Ok(BulkBegin { bytes: Bytes(bytes) });
+        if as_computed { Ok(bytes) } else { Err(Answer::Wrong) }
+    }
+}

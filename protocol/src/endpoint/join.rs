@@ -5,7 +5,7 @@ use crate::digest::DocumentDigest;
 use crate::ident::ConsortiumId;
 use crate::key::signed::SignedFault;
 use crate::limits::JOIN_FRAME_BYTES_MAX;
-use crate::message::join::{Join, JoinAck, prove, secret_id};
+use crate::message::join::{Join, JoinAck, proves, secret_id};
 use crate::record::journal_entry::{Act, Actor};
 use crate::wire::codec;
 
@@ -52,7 +52,7 @@ impl Endpoint {
         let claimed = join.record.claimed().map_err(SignedFault::code)?;
         let record = join.record.verify(&[claimed.root]).map_err(SignedFault::code)?;
         let tls = self.conns.get(&conn).map(|conn| conn.tls).ok_or(ErrorCode::OutOfOrder)?;
-        let proven = prove(*digest, &room.keys.tls, &tls, &record.root) == join.proof;
+        let proven = proves(&join.proof, *digest, &room.keys.tls, &tls, &record.root);
         let same = |root: crate::key::pair::PublicKey| root == record.root;
         let state = &room.state;
         let taken = state.charters.root_of(&state.party, &record.party).map(|(root, _)| root);

@@ -21,7 +21,7 @@ use crate::state::subscription::{Fate, Side};
 use crate::time::Seconds;
 use crate::wire::codec;
 
-use super::io::{Answer, ConnId, Effect, LandedVersion, LandingState, Message, Notice, Part, Ticket};
+use super::io::{Answer, ConnId, Effect, LandedVersion, LandingState, Message, Notice, Part, Ticket, Under};
 use super::{Endpoint, Waiting};
 
 /// Blobs of one landing that are fetched at the same time.
@@ -169,7 +169,10 @@ impl Endpoint {
             },
         };
         let ticket = self.ticket(Waiting::Blob { consortium, subscription, blob, step: Step::Part(part) });
-        self.after(consortium, Effect::Fetch { conn, ticket, subscription, message, blob, part });
+        self.after(
+            consortium,
+            Effect::Fetch { conn, ticket, under: Under { consortium, subscription }, message, blob, part },
+        );
     }
 
     pub(super) fn landing_opened(&mut self, ticket: Ticket, state: Option<LandingState>) {
@@ -426,18 +429,21 @@ impl Endpoint {
     pub(super) fn drop_landing(&mut self, consortium: ConsortiumId, subscription: SubscriptionId) {
         let landing = self.rooms.get_mut(&consortium).and_then(|room| room.landings.remove(&subscription));
         self.waiting.retain(|_, waiting| match waiting {
-            Waiting::Blob { subscription: of, .. }
-            | Waiting::Listing { subscription: of, .. }
-            | Waiting::Check { subscription: of, .. } => *of != subscription,
+            Waiting::Blob { consortium: home, subscription: of, .. }
+            | Waiting::Listing { consortium: home, subscription: of }
+            | Waiting::Check { consortium: home, subscription: of } => (*home, *of) != (consortium, subscription),
             Waiting::Hello(_)
             | Waiting::Document(_)
             | Waiting::ServeListing { .. }
             | Waiting::Run(_)
             | Waiting::LinkageKey { .. }
-            | Waiting::LinkageWrap { .. } => true,
+            | Waiting::LinkageWrap { .. }
+            | Waiting::LogProof { .. }
+            | Waiting::LogOffer { .. }
+            | Waiting::Witness { .. } => true,
         });
         if landing.is_some() {
-            self.cut(subscription, ErrorCode::OutOfOrder);
+            self.cut(Under { consortium, subscription }, ErrorCode::OutOfOrder);
         }
     }
 
@@ -494,7 +500,7 @@ impl Endpoint {
 }
 
 /// Whether a listing is one that its manifest can have: the right kinds of blobs, and as many bytes as stated.
-fn fits(listing: &Listing, manifest: &Manifest) -> bool {
+pub(super) fn fits(listing: &Listing, manifest: &Manifest) -> bool {
     let count = |role: BlobRole| listing.entries().iter().filter(|entry| entry.role == role).count();
     let (rows, deletes, files) = (count(BlobRole::Rows), count(BlobRole::Deletes), count(BlobRole::File));
     let kinds = match (manifest.label, manifest.base) {

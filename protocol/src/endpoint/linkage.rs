@@ -91,7 +91,11 @@ impl Endpoint {
         // A key from a maker whom nobody here has met could be one that the operator made: its tokens would hide nothing.
         let maker = room.state.charters.root_of(&room.state.party, &wrap.maker).map(|(root, _)| root);
         let met = maker.is_some() && room.state.confirmed.get(&wrap.maker).copied() == maker;
-        if !for_us || !met || room.state.linkage.held.contains_key(&wrap.epoch) {
+        // It may have waited for long: its maker's record must stand now, and be the one whose key has signed it.
+        let known = room.state.records.get(&wrap.maker).map(|known| &known.record);
+        let known = known.filter(|record| Some(record.root) == maker && record.stands_at(self.cx().wall));
+        let stands = known.is_some_and(|record| signed.verify(&[record.signing]).is_ok());
+        if !for_us || !met || !stands || room.state.linkage.held.contains_key(&wrap.epoch) {
             return;
         }
         let ticket = self.ticket(Waiting::LinkageKey { consortium, epoch: wrap.epoch });

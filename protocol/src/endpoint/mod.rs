@@ -6,6 +6,7 @@
 
 #![expect(clippy::similar_names, reason = "a room and a root key are the words of this field")]
 
+pub mod notice;
 pub mod io;
 mod hello;
 mod join;
@@ -17,6 +18,7 @@ mod charter_orders;
 mod share_orders;
 mod linkage;
 mod upkeep;
+mod witness;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +27,7 @@ use crate::code::{ErrorCode, MessageType};
 use crate::digest::BlobDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{KeyPair, PublicKey, SealingKey};
+use crate::log::tree::TreeHead;
 use crate::message::hello::Refused;
 use crate::record::journal_entry::{Act, Actor, JournalEntry};
 use crate::record::listing::BlobRef;
@@ -33,7 +36,7 @@ use crate::state::charters::Standing;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec;
 
-use io::{ConnId, Cx, Effect, Input, Message, Notice, OrderFault, Protocol, Side, StreamId, Ticket};
+use io::{ConnId, Cx, Effect, Input, Message, Notice, OrderFault, Protocol, Side, StreamId, Ticket, Under};
 use land::Landing;
 use provide::Parked;
 
@@ -78,6 +81,8 @@ struct Room {
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
     refusals: upkeep::RefusalBudget,
+    growth: BTreeMap<Name, upkeep::GrowthBudget>,
+    logs: witness::Logs,
 }
 
 /// One connection.
@@ -107,6 +112,8 @@ struct Up {
     next: u64,
     /// The request that carries it, while it is under way.
     sending: Option<Ticket>,
+    /// When the head of this node's log was last shown on this connection.
+    offered: Option<Millis>,
 }
 
 /// What a ticket stands for.
@@ -121,6 +128,9 @@ enum Waiting {
     Run(Box<io::RunPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
+    LogProof { conn: ConnId, from: u64 },
+    LogOffer { conn: ConnId, old: u64, head: TreeHead, checkpoint: String },
+    Witness { consortium: ConsortiumId, peer: Name, to: (ConnId, StreamId), checkpoint: String },
 }
 
 /// One node's part in all its consortia.
@@ -136,7 +146,7 @@ pub struct Endpoint {
     now: Option<Cx>,
     last_upkeep: Millis,
     /// Subscriptions that were over at the last look, and so are cut.
-    expired: BTreeSet<SubscriptionId>,
+    expired: BTreeSet<Under>,
 }
 
 impl Endpoint {
@@ -156,6 +166,8 @@ impl Endpoint {
             parked: Vec::new(),
             served: BTreeMap::new(),
             refusals: upkeep::RefusalBudget::default(),
+            growth: BTreeMap::new(),
+            logs: witness::Logs::default(),
         };
         self.rooms.insert(membership.consortium, room);
         // What a crash left behind goes, and erasures that were entered before it are stated.
@@ -186,9 +198,12 @@ impl Endpoint {
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
             Input::Checked { ticket, rows } => self.checked(ticket, rows),
             Input::Swept { whole } => self.swept(whole),
-            Input::Served { subscription, bytes } => self.note_served(subscription, bytes),
+            Input::Served { under, bytes } => self.note_served(under, bytes),
             Input::LinkageKey { ticket, key } => self.linkage_key(ticket, key),
             Input::LinkageWrapped { ticket, key, wraps } => self.linkage_wrapped(ticket, key, wraps),
+            Input::LogHead { consortium, head } => self.log_head(consortium, head),
+            Input::LogProof { ticket, proof } => self.log_proof(ticket, proof),
+            Input::Witnessed { ticket, durable } => self.witnessed(ticket, durable),
         }
         self.pump();
     }
@@ -234,23 +249,23 @@ impl Endpoint {
     }
 
     /// No further byte under a subscription: what is under way is cut, and what waits for durability is not begun.
-    fn cut(&mut self, subscription: SubscriptionId, code: ErrorCode) {
+    fn cut(&mut self, under: Under, code: ErrorCode) {
         let mut begun = Vec::new();
-        for room in self.rooms.values_mut() {
+        if let Some(room) = self.rooms.get_mut(&under.consortium) {
             room.held.retain(|(_, effect)| {
-                if let Effect::Serve { conn, stream, subscription: of, .. } = effect
-                    && *of == subscription
+                if let Effect::Serve { conn, stream, under: of, .. } = effect
+                    && *of == under
                 {
                     begun.push((*conn, *stream));
                     return false;
                 }
-                !matches!(effect, Effect::Fetch { subscription: of, .. } if *of == subscription)
+                !matches!(effect, Effect::Fetch { under: of, .. } if *of == under)
             });
         }
         for (conn, stream) in begun {
             self.reply_now(conn, stream, refused(code));
         }
-        self.effects.push_back(Effect::Cut { subscription });
+        self.effects.push_back(Effect::Cut { under });
     }
 
     fn persisted(&mut self, consortium: ConsortiumId, upto: u64) {
@@ -269,9 +284,11 @@ impl Endpoint {
         for conn in conns {
             self.close(conn, ErrorCode::Unavailable);
         }
-        let subscriptions: Vec<SubscriptionId> =
-            self.rooms.values().flat_map(|room| room.state.subscriptions.keys().copied()).collect();
-        self.effects.extend(subscriptions.into_iter().map(|subscription| Effect::Cut { subscription }));
+        for (consortium, room) in &self.rooms {
+            let all = room.state.subscriptions.keys();
+            let under = all.map(|subscription| Under { consortium: *consortium, subscription: *subscription });
+            self.effects.extend(under.map(|under| Effect::Cut { under }));
+        }
     }
 
     fn refuse_all(&mut self, input: &Input) {
@@ -298,7 +315,10 @@ impl Endpoint {
             | Input::Swept { .. }
             | Input::Served { .. }
             | Input::LinkageKey { .. }
-            | Input::LinkageWrapped { .. } => {}
+            | Input::LinkageWrapped { .. }
+            | Input::LogHead { .. }
+            | Input::LogProof { .. }
+            | Input::Witnessed { .. } => {}
         }
     }
 
@@ -309,7 +329,20 @@ impl Endpoint {
 
     fn disconnected(&mut self, conn: ConnId) {
         let Some(gone) = self.conns.remove(&conn) else { return };
-        self.waiting.retain(|_, waiting| !matches!(waiting, Waiting::Hello(c) | Waiting::Document(c) if *c == conn));
+        self.waiting.retain(|_, waiting| match waiting {
+            Waiting::Hello(of)
+            | Waiting::Document(of)
+            | Waiting::LogProof { conn: of, .. }
+            | Waiting::LogOffer { conn: of, .. } => *of != conn,
+            Waiting::Blob { .. }
+            | Waiting::Listing { .. }
+            | Waiting::Check { .. }
+            | Waiting::ServeListing { .. }
+            | Waiting::Run(_)
+            | Waiting::LinkageKey { .. }
+            | Waiting::LinkageWrap { .. }
+            | Waiting::Witness { .. } => true,
+        });
         if let Some(up) = gone.up {
             self.drop_landings(up.consortium, &up.peer);
             self.effects.push_back(Effect::Notify(Notice::PeerDown(up.peer)));
@@ -328,6 +361,10 @@ impl Endpoint {
             (Some(up), Protocol::Main, _, MessageType::RangeGet | MessageType::OutboardGet) => {
                 let up = up.clone();
                 self.transfer_asked(conn, stream, &up, message);
+            }
+            (Some(up), Protocol::Main, _, MessageType::Checkpoint) => {
+                let up = up.clone();
+                self.checkpoint_received(conn, stream, &up, message);
             }
             (None, Protocol::Main, Side::Dialler, _) if known.early.len() < EARLY_MAX => {
                 if let Some(known) = self.conns.get_mut(&conn) {
@@ -353,13 +390,16 @@ impl Endpoint {
             Some(Waiting::Blob { consortium, subscription, blob, step }) => {
                 self.fetched(consortium, subscription, blob, step, &answer);
             }
+            Some(waited @ Waiting::LogOffer { .. }) => self.offer_answered(waited, &answer),
             Some(
                 Waiting::Listing { .. }
                 | Waiting::Check { .. }
                 | Waiting::ServeListing { .. }
                 | Waiting::Run(_)
                 | Waiting::LinkageKey { .. }
-                | Waiting::LinkageWrap { .. },
+                | Waiting::LinkageWrap { .. }
+                | Waiting::LogProof { .. }
+                | Waiting::Witness { .. },
             )
             | None => {}
         }
@@ -372,6 +412,7 @@ impl Endpoint {
         }
         self.erase_due();
         self.send_mail();
+        self.offer_heads();
         self.start_landings();
     }
 

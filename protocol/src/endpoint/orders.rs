@@ -13,7 +13,7 @@ use crate::rule::widening::shortens;
 use crate::state::subscription::{Fate, Side};
 use crate::time::UnixMillis;
 
-use super::io::{Effect, OrderFault, Ticket};
+use super::io::{Effect, OrderFault, Ticket, Under};
 use super::{Endpoint, Room};
 
 /// What an accepted order leads to: entries after its own, and effects once they are durable.
@@ -70,14 +70,16 @@ impl Endpoint {
             None => {}
             Some(Then::Run(share)) => self.start_run(consortium, *share),
             // No byte after a revocation: cut at once, not only when its entry is durable.
-            Some(Then::Cut(subscription)) => self.cut(*subscription, ErrorCode::Revoked),
+            Some(Then::Cut(subscription)) => {
+                self.cut(Under { consortium, subscription: *subscription }, ErrorCode::Revoked);
+            }
             Some(Then::CutAll) => {
                 let provided =
                     self.rooms.get(&consortium).into_iter().flat_map(|room| room.state.subscriptions.values());
                 let provided: Vec<_> =
                     provided.filter(|found| found.side == Side::Provider).map(|found| found.id).collect();
                 for subscription in provided {
-                    self.cut(subscription, ErrorCode::Stopped);
+                    self.cut(Under { consortium, subscription }, ErrorCode::Stopped);
                 }
             }
             Some(Then::Sweep) => self.after(consortium, Effect::Sweep),

@@ -15,7 +15,7 @@ use crate::state::share::Offer;
 use crate::state::subscription::Side;
 use crate::wire::codec;
 
-use super::io::{ConnId, Effect, Message, Part, StreamId, Ticket};
+use super::io::{ConnId, Effect, Message, Part, StreamId, Ticket, Under};
 use super::{Endpoint, Room, Up, Waiting, refused};
 
 /// Requests that wait for a listing to be read, at most, over all peers.
@@ -79,8 +79,8 @@ impl Endpoint {
         let Parked { conn, stream, wanted, .. } = parked;
         match verdict {
             Verdict::Serve(blob) => {
-                let (subscription, part) = (wanted.subscription, wanted.part);
-                self.after(consortium, Effect::Serve { conn, stream, subscription, blob, part });
+                let (under, part) = (Under { consortium, subscription: wanted.subscription }, wanted.part);
+                self.after(consortium, Effect::Serve { conn, stream, under, blob, part });
             }
             Verdict::Refuse(code) => self.after(consortium, Effect::Reply { conn, stream, message: refused(code) }),
             Verdict::ReadListingFirst(blob) => self.park(consortium, blob, parked),
@@ -166,10 +166,10 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn note_served(&mut self, subscription: SubscriptionId, bytes: Bytes) {
-        let room = self.rooms.values_mut().find(|room| room.state.subscriptions.contains_key(&subscription));
-        if let Some(room) = room {
-            let served = room.served.entry(subscription).or_default();
+    pub(super) fn note_served(&mut self, under: Under, bytes: Bytes) {
+        let room = self.rooms.get_mut(&under.consortium);
+        if let Some(room) = room.filter(|room| room.state.subscriptions.contains_key(&under.subscription)) {
+            let served = room.served.entry(under.subscription).or_default();
             *served = served.saturating_add(bytes.0);
         }
     }

@@ -127,6 +127,7 @@ impl Endpoint {
             share: share.clone(),
             at: now,
             answer_by,
+            accepted: room.state.subscriptions.get(&subscription).and_then(|found| found.accepted_digest),
             ext: Extensions::default(),
         };
         Ok(only(vec![Act::Invitation(Signed::sign(&invitation, &room.keys.signing))]))

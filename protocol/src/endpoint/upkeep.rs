@@ -1,16 +1,18 @@
 //! What time brings: overdue greetings, entries about served bytes, new node records, refusals kept within a budget.
 
+use std::collections::BTreeSet;
+
 use crate::code::ErrorCode;
 use crate::ident::{ConsortiumId, Name};
 use crate::key::signed::Signed;
-use crate::limits::NODE_RECORD_VALIDITY_MAX;
+use crate::limits::{NODE_RECORD_VALIDITY_MAX, PEER_DOCUMENT_BYTES_AN_HOUR_MAX, PEER_DOCUMENTS_AN_HOUR_MAX};
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::node_record::{NodeRecord, NodeRecordFields};
 use crate::state::subscription::Side;
 use crate::time::{Millis, Seconds, UnixMillis};
 
 use super::Endpoint;
-use super::io::{Cx, Effect, Notice};
+use super::io::{Cx, Effect, Notice, Under};
 
 /// Between two looks at everything that time may have changed.
 const UPKEEP_EVERY: Seconds = Seconds(5);
@@ -37,7 +39,45 @@ impl RefusalBudget {
     }
 }
 
+/// How much one peer has made this node's journal grow in this hour. A restart begins it anew.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct GrowthBudget {
+    hour: u64,
+    documents: usize,
+    bytes: u64,
+}
+
+impl GrowthBudget {
+    fn take(&mut self, now: Millis, bytes: usize) -> bool {
+        let hour = now.0.div_euclid(3_600_000);
+        if hour != self.hour {
+            *self = Self { hour, ..Self::default() };
+        }
+        let (documents, bytes) = (self.documents.saturating_add(1), self.bytes.saturating_add(widened(bytes)));
+        let fits = documents <= PEER_DOCUMENTS_AN_HOUR_MAX && bytes <= PEER_DOCUMENT_BYTES_AN_HOUR_MAX.0;
+        if fits {
+            (self.documents, self.bytes) = (documents, bytes);
+        }
+        fits
+    }
+}
+
+fn widened(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
 impl Endpoint {
+    /// Whether an entry about a document of `peer` may be written: a hostile one must not fill the disk (spec MAIL-4).
+    pub(super) fn may_grow(&mut self, consortium: ConsortiumId, peer: &Name, bytes: usize) -> bool {
+        let now = self.cx().mono;
+        let Some(room) = self.rooms.get_mut(&consortium) else { return false };
+        let fits = room.growth.entry(peer.clone()).or_default().take(now, bytes);
+        if !fits {
+            self.note_refusal(Some(consortium), Some(peer), ErrorCode::Busy);
+        }
+        fits
+    }
+
     pub(super) fn upkeep(&mut self) {
         for conn in self.overdue_greetings() {
             self.close(conn, ErrorCode::OutOfOrder);
@@ -131,11 +171,14 @@ impl Endpoint {
     /// A subscription whose time is over: what is under way is cut.
     fn cut_expired(&mut self) {
         let now = self.cx().wall;
-        let expired = self.rooms.values().flat_map(|room| room.state.subscriptions.values());
-        let expired: Vec<_> = expired.filter(|found| now >= found.expires).map(|found| found.id).collect();
-        let before = std::mem::replace(&mut self.expired, expired.iter().copied().collect());
-        for subscription in expired.into_iter().filter(|id| !before.contains(id)) {
-            self.cut(subscription, ErrorCode::Expired);
+        let mut expired = BTreeSet::new();
+        for (consortium, room) in &self.rooms {
+            let over = room.state.subscriptions.values().filter(|found| now >= found.expires);
+            expired.extend(over.map(|found| Under { consortium: *consortium, subscription: found.id }));
+        }
+        let before = std::mem::replace(&mut self.expired, expired.clone());
+        for under in expired.difference(&before) {
+            self.cut(*under, ErrorCode::Expired);
         }
     }
 }
@@ -150,5 +193,18 @@ mod tests {
         let taken = (0..1000).filter(|_| budget.take(UnixMillis(60_000))).count();
         assert_eq!(taken, 30);
         assert!(budget.take(UnixMillis(120_000)));
+    }
+
+    // MAIL-4
+    #[test]
+    fn a_peer_makes_the_journal_grow_by_so_much_an_hour() {
+        let (hour, mut budget) = (Millis(3_600_000), GrowthBudget::default());
+        assert_eq!((0..20_000).filter(|_| budget.take(Millis(7), 1)).count(), 10_000);
+        assert!(!budget.take(Millis(hour.0 - 1), 1));
+        assert!(budget.take(hour, 64 << 20), "another hour, all its bytes at once");
+        assert!(!budget.take(hour, 1));
+        let (mut exact, mut over) = (GrowthBudget::default(), GrowthBudget::default());
+        assert!(!over.take(hour, (64 << 20) + 1) && over.take(hour, 64 << 20), "what is refused is not counted");
+        assert!(exact.take(hour, 64 << 20));
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::{DocumentDigest, sha256_for};
+use crate::hex::byte_string;
 use crate::key::signed::Signed;
 use crate::record::acceptance::{Acceptance, Standing};
 use crate::record::charter::Charter;
@@ -34,6 +36,59 @@ pub enum Document {
     Receipt(Signed<Receipt>),
     /// A linkage key on its way to its recipient.
     LinkageWrap(Signed<LinkageWrap>),
+}
+
+impl Document {
+    /// Its name: over type and payload, without signatures (spec DOC-1).
+    pub fn digest(&self) -> DocumentDigest {
+        match self {
+            Self::Charter(signed) => signed.digest(),
+            Self::NodeRecord(signed) => signed.digest(),
+            Self::Invitation(signed) => signed.digest(),
+            Self::Acceptance(signed) => signed.digest(),
+            Self::Standing(signed) => signed.digest(),
+            Self::Revocation(signed) => signed.digest(),
+            Self::Manifest(signed) => signed.digest(),
+            Self::Receipt(signed) => signed.digest(),
+            Self::LinkageWrap(signed) => signed.digest(),
+        }
+    }
+}
+
+byte_string! {
+    /// Names the first documents of one direction, in their order (spec MAIL-3).
+    MailHead, 32
+}
+
+impl MailHead {
+    /// Before the first document.
+    pub const NONE: Self = Self([0; 32]);
+
+    /// With one document more: SHA-256 for "mail" over the head before and the document's name.
+    #[must_use]
+    pub fn with(self, document: DocumentDigest) -> Self {
+        Self(sha256_for("mail", &[self.0, document.0].concat()))
+    }
+}
+
+/// Which documents of the other side a node durably holds: how many, and which ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Documents 0, 1, 2, ... up to here, without this one.
+    pub documents: u64,
+    /// The head over them.
+    pub head: MailHead,
+}
+
+impl Held {
+    /// No document.
+    pub const NONE: Self = Self { documents: 0, head: MailHead::NONE };
+
+    /// With one document more.
+    #[must_use]
+    pub fn with(self, document: DocumentDigest) -> Self {
+        Self { documents: self.documents.saturating_add(1), head: self.head.with(document) }
+    }
 }
 
 /// One document in its place. Answered by `Done` once it is durable, or by `Refused`; both count it as received.

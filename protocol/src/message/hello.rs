@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ident::ConsortiumId;
 use crate::key::signed::Signed;
+use crate::message::document::Held;
 use crate::record::node_record::NodeRecord;
 use crate::time::UnixMillis;
 use crate::wire::version::{VersionRange, WireVersion};
@@ -20,7 +21,7 @@ pub struct Hello {
     /// Its wall clock.
     pub clock: UnixMillis,
     /// Documents of the listener that it durably holds: the listener goes on from there.
-    pub received: u64,
+    pub held: Held,
 }
 
 /// The listener's answer. Nothing else is sent on the connection before it (spec HELLO-1).
@@ -33,7 +34,7 @@ pub struct HelloAck {
     /// Its wall clock.
     pub clock: UnixMillis,
     /// Documents of the dialler that it durably holds.
-    pub received: u64,
+    pub held: Held,
 }
 
 /// Any request refused.

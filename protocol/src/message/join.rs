@@ -60,14 +60,27 @@ pub fn prove(
     hospital_tls: &PublicKey,
     root: &PublicKey,
 ) -> JoinProof {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
-    context.update(b"cohortium/1 join");
-    for key in [operator_tls, hospital_tls, root] {
-        context.update(key.as_bytes());
-    }
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let mut proof = [0; 32];
-    proof.copy_from_slice(context.sign().as_ref());
+    proof.copy_from_slice(hmac::sign(&key, &proven(operator_tls, hospital_tls, root)).as_ref());
     JoinProof(proof)
+}
+
+/// Whether `proof` is what [`prove`] makes of the same, compared in constant time: how far a guess is right shows nowhere.
+pub fn proves(
+    proof: &JoinProof,
+    secret: DocumentDigest,
+    operator_tls: &PublicKey,
+    hospital_tls: &PublicKey,
+    root: &PublicKey,
+) -> bool {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hmac::verify(&key, &proven(operator_tls, hospital_tls, root), proof.as_bytes()).is_ok()
+}
+
+fn proven(operator_tls: &PublicKey, hospital_tls: &PublicKey, root: &PublicKey) -> Vec<u8> {
+    let keys = [operator_tls, hospital_tls, root].map(|key| key.as_bytes().as_slice());
+    [b"cohortium/1 join", keys[0], keys[1], keys[2]].concat()
 }
 
 /// A hospital asks to be put to the members.
@@ -111,5 +124,11 @@ mod tests {
             prove(secret, &key(1), &key(2), &key(4)),
         ];
         assert!(others.iter().all(|other| *other != proof));
+        let proves = |proof: &JoinProof| proves(proof, secret, &key(1), &key(2), &key(3));
+        assert!(proves(&proof));
+        assert!(!others.iter().any(proves));
+        let mut bent = proof;
+        bent.0[31] ^= 1;
+        assert!(!proves(&bent), "every byte counts");
     }
 }

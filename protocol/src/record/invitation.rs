@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, SubscriptionId};
 use crate::key::signed::Record;
 use crate::record::extension::Extensions;
@@ -23,6 +24,8 @@ pub struct Invitation {
     pub at: UnixMillis,
     /// It cannot be accepted from here on.
     pub answer_by: UnixMillis,
+    /// The invitation of this subscription that the provider holds as accepted: its terms bind until this one is.
+    pub accepted: Option<DocumentDigest>,
     /// Room for later versions.
     pub ext: Extensions,
 }

@@ -97,6 +97,8 @@ pub enum Act {
     },
     /// A peer's document was received and refused; it counts as received.
     DocumentRefused {
+        /// The document.
+        document: DocumentDigest,
         /// Why.
         code: ErrorCode,
     },
@@ -108,7 +110,10 @@ pub enum Act {
         snapshot: SnapshotId,
     },
     /// A peer's document was received that said nothing new; it counts as received.
-    DocumentKnown,
+    DocumentKnown {
+        /// The document.
+        document: DocumentDigest,
+    },
     /// Provider: a consumer refused a manifest, so the next snapshot is a full one.
     SnapshotUnwanted {
         /// The subscription.

@@ -142,8 +142,8 @@ impl State {
             Actor::Peer(name) => Some(name),
             Actor::Person(_) | Actor::Node => None,
         };
-        if let Some(peer) = peer {
-            self.mail.entry(peer.clone()).or_default().note_received();
+        if let Some((peer, document)) = peer.zip(document_in(&entry.act)) {
+            self.mail.entry(peer.clone()).or_default().note_received(document);
         }
         match &entry.act {
             Act::Began { party } => self.party = party.clone(),
@@ -171,8 +171,10 @@ impl State {
                 }
             }
             Act::SnapshotUnwanted { subscription, snapshot, .. } => self.apply_unwanted(*subscription, *snapshot),
-            Act::SnapshotFailed { .. } | Act::PeerRefused { .. } | Act::DocumentRefused { .. } | Act::DocumentKnown => {
-            }
+            Act::SnapshotFailed { .. }
+            | Act::PeerRefused { .. }
+            | Act::DocumentRefused { .. }
+            | Act::DocumentKnown { .. } => {}
         }
     }
 
@@ -542,6 +544,33 @@ impl State {
     /// Parties that this node exchanges documents with: all but itself for the operator, the operator for a member.
     pub fn is_operator(&self) -> bool {
         self.charters.kind_of(&self.party, &self.party) == Some(PartyKind::Operator)
+    }
+}
+
+/// The document that a peer's act came as. Signatures are not in its name: of a charter's only those are kept that count.
+fn document_in(act: &Act) -> Option<DocumentDigest> {
+    match act {
+        Act::Charter(signed) => Some(signed.digest()),
+        Act::NodeRecord(signed) => Some(signed.digest()),
+        Act::Invitation(signed) => Some(signed.digest()),
+        Act::Acceptance(signed) => Some(signed.digest()),
+        Act::Standing(signed) => Some(signed.digest()),
+        Act::Revocation(signed) => Some(signed.digest()),
+        Act::Manifest(signed) => Some(signed.digest()),
+        Act::Receipt(signed) => Some(signed.digest()),
+        Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
+        Act::Began { .. }
+        | Act::Order(_)
+        | Act::Person(_)
+        | Act::JoinAsked { .. }
+        | Act::SnapshotTaken { .. }
+        | Act::SnapshotFailed { .. }
+        | Act::LinkageKeyHeld { .. }
+        | Act::Served { .. }
+        | Act::PeerRefused { .. }
+        | Act::SnapshotUnwanted { .. }
+        | Act::Erased { .. } => None,
     }
 }
 

@@ -86,8 +86,12 @@ pub struct Subscription {
     pub answer: Option<Answer>,
     /// The last invitation that was accepted: its terms bind until another is.
     pub accepted: Option<Invitation>,
+    /// Its digest.
+    pub accepted_digest: Option<DocumentDigest>,
     /// The digest of the share's terms in the last accepted invitation.
     pub terms: Option<DocumentDigest>,
+    /// What bound before that, until the next invitation says that the provider holds it as accepted.
+    former: Option<Box<Former>>,
     /// The consumer's wish.
     pub standing: StandingState,
     /// Number of the consumer's last standing.
@@ -111,6 +115,16 @@ pub struct Subscription {
     pub served: Bytes,
 }
 
+/// What bound before an acceptance that the provider may not have heard in time.
+#[derive(Debug, Clone)]
+struct Former {
+    accepted: Option<Invitation>,
+    accepted_digest: Option<DocumentDigest>,
+    terms: Option<DocumentDigest>,
+    expires: UnixMillis,
+    schedule: Schedule,
+}
+
 impl Subscription {
     /// A new one, from its first invitation.
     pub fn new(side: Side, peer: Name, invitation: Invitation, digest: DocumentDigest) -> Self {
@@ -120,7 +134,9 @@ impl Subscription {
             peer,
             answer: None,
             accepted: None,
+            accepted_digest: None,
             terms: None,
+            former: None,
             standing: StandingState::Active,
             standing_sequence: 0,
             revoked: false,
@@ -136,17 +152,40 @@ impl Subscription {
         }
     }
 
-    /// Takes a later invitation: new terms, which count once they are accepted.
+    /// Takes a later invitation: new terms, which count once they are accepted. An acceptance that crossed it counts for
+    /// nothing: accepted is what the provider says in it (spec SHARE-9).
     pub fn reinvite(&mut self, invitation: Invitation, digest: DocumentDigest) {
+        let former = self.former.take();
+        if self.accepted_digest != invitation.accepted {
+            self.fall_back(former.filter(|former| former.accepted_digest == invitation.accepted));
+        }
         (self.invitation, self.invitation_digest, self.answer) = (invitation, digest, None);
         self.changed = (None, None);
+    }
+
+    fn fall_back(&mut self, former: Option<Box<Former>>) {
+        (self.accepted, self.accepted_digest, self.terms) = (None, None, None);
+        if let Some(former) = former {
+            let Former { accepted, accepted_digest, terms, expires, schedule } = *former;
+            (self.accepted, self.accepted_digest, self.terms) = (accepted, accepted_digest, terms);
+            self.expires = self.changed.0.unwrap_or(expires);
+            self.schedule = self.changed.1.take().unwrap_or(schedule);
+        }
     }
 
     /// Takes the consumer's answer; `terms` is the digest of the share in that invitation.
     pub fn answer(&mut self, answer: Answer, terms: DocumentDigest) {
         self.answer = Some(answer);
         if answer == Answer::Accept {
+            self.former = Some(Box::new(Former {
+                accepted: self.accepted.take(),
+                accepted_digest: self.accepted_digest,
+                terms: self.terms,
+                expires: self.expires,
+                schedule: self.schedule.clone(),
+            }));
             self.terms = Some(terms);
+            self.accepted_digest = Some(self.invitation_digest);
             self.expires = self.changed.0.unwrap_or(self.invitation.share.expires);
             self.schedule = self.changed.1.clone().unwrap_or_else(|| self.invitation.share.schedule.clone());
             self.accepted = Some(self.invitation.clone());

@@ -22,7 +22,7 @@ def add_golden(book):
         ("charter", "first", world.charter()), ("charter", "second", world.charter_2()),
         ("node-record", "north", world.node_record()), ("person", "officer", world.person()),
         ("share", "table", world.share()), ("share", "unchecked", world.unchecked_share()),
-        ("invitation", "first", world.invitation()), ("acceptance", "accept", world.acceptance()),
+        ("invitation", "first", world.invitation()), ("invitation", "later", world.reinvitation()), ("acceptance", "accept", world.acceptance()),
         ("acceptance", "refuse", world.acceptance() | {"answer": "refuse"}), ("standing", "paused", world.standing()),
         ("manifest", "full", world.manifest()), ("manifest", "delta", world.manifest_2()),
         ("linkage-wrap", "south", world.linkage_wrap()), ("export-heading", "north", world.export_heading()), ("listing", "two", world.listing()), ("listing", "none", []),
@@ -183,10 +183,14 @@ def add_messages(book):
     consortium, snapshot = world.CONSORTIUM, world.digest("manifest", world.manifest())
     asked = {"subscription": world.SUBSCRIPTION, "snapshot": snapshot, "blob": "b1" * 32}
     values = [
-        ("hello", "", {"versions": {"oldest": 1, "newest": 1}, "consortium": consortium, "record": north, "clock": NOW, "received": 3}),
-        ("hello-ack", "", {"version": 1, "record": operator, "clock": NOW + 5, "received": 0}),
+        ("hello", "", {"versions": {"oldest": 1, "newest": 1}, "consortium": consortium, "record": north, "clock": NOW,
+                       "held": {"documents": 3, "head": messages.mail_head([bytes([n]) * 32 for n in (1, 2, 3)]).hex()}}),
+        ("hello-ack", "", {"version": 1, "record": operator, "clock": NOW + 5, "held": {"documents": 0, "head": "00" * 32}}),
         ("refused", "", {"code": 10}), ("refused", "-unknown", {"code": 65535}),
         ("outboard-get", "", asked), ("range-get", "", asked | {"offset": 8 << 20}), ("bulk-begin", "", {"bytes": 4 << 20}),
+        ("log-offer", "", {"old": 5, "checkpoint": "cohortium/00/north\n9\nroot\n\n— cohortium/00/north c2ln\n",
+                           "path": ["0a" * 32, "0b" * 32]}),
+        ("log-answer", "-cosigned", {"cosigned": "cohortium/00/north\n9\nroot\n"}), ("log-answer", "-prove-from", {"prove-from": 300}),
         ("join-token", "", {"consortium": consortium, "party": "north", "operator": world.key(1), "tls": world.key(2),
                             "address": "stays.example.org:7443", "secret": "0123456789abcdef" * 2, "expires": NOW + DAY}),
         ("join", "", {"consortium": consortium, "secret": "5e" * 32, "proof": "9f" * 32, "record": north}),
@@ -206,3 +210,9 @@ def add_messages(book):
         requirement = "ERR-2" if suffix == "-unknown" else "ERR-1" if name == "refused" else "CODEC-1"
         book.add(f"message/{name}", f"{name}{suffix}", requirement, "decode-record", {"type": name, "hex": data.hex()},
                  expect={"json": value}, note="bytes and JSON of one message")
+    heads = [("none", [], "no document"), ("one", [1], "one document"), ("two", [1, 2], "two documents"),
+             ("turned", [2, 1], "the same two in the other order")]
+    for name, numbers, note in heads:
+        names = [bytes([number]) * 32 for number in numbers]
+        book.add("message/mail", f"head-{name}", "MAIL-3", "mail-head", {"documents": [name.hex() for name in names]},
+                 expect=messages.mail_head(names).hex(), note=note)

@@ -1,15 +1,16 @@
-//! Keys, signatures, wraps, join proofs.
+//! Keys, signatures, wraps, join proofs, heads over documents.
 
 use cohortium_protocol::digest::{DocumentDigest, sha256};
 use cohortium_protocol::ident::Nonce;
 use cohortium_protocol::key::label;
 use cohortium_protocol::key::pair::{PublicKey, SealingKey, SealingSecret, SignatureBytes};
 use cohortium_protocol::key::wrap::{Secret32, unwrap, wrap};
+use cohortium_protocol::message::document::Held;
 use cohortium_protocol::message::join::{prove, secret_digest, secret_id};
 use cohortium_protocol::wire::codec::Blob;
 use serde_json::{Value, json};
 
-use crate::{Outcome, array, bytes, code_of, hex, text};
+use crate::{Outcome, array, bytes, code_of, hex, text, unhex};
 
 fn key(input: &Value, name: &str) -> Result<PublicKey, String> {
     PublicKey::from_bytes(array(input, name)).map_err(|fault| code_of(&fault))
@@ -40,6 +41,12 @@ pub(crate) fn join_secret_id(input: &Value) -> Outcome {
 pub(crate) fn join_proof(input: &Value) -> Outcome {
     let (operator, hospital, root) = (key(input, "operator_tls")?, key(input, "hospital_tls")?, key(input, "root")?);
     Ok(json!(prove(DocumentDigest(array(input, "secret")), &operator, &hospital, &root).to_string()))
+}
+
+pub(crate) fn mail_head(input: &Value) -> Outcome {
+    let names = input["documents"].as_array().ok_or("documents")?.iter().filter_map(Value::as_str);
+    let name = |text: &str| DocumentDigest(unhex(text).try_into().expect("a name has 32 bytes"));
+    Ok(json!(names.map(name).fold(Held::NONE, Held::with).head.to_string()))
 }
 
 pub(crate) fn wrap_secret(input: &Value) -> Outcome {

@@ -9,6 +9,7 @@ use cohortium_protocol::message::document::Numbered;
 use cohortium_protocol::message::hello::{Hello, HelloAck, Refused};
 use cohortium_protocol::message::join::{Join, JoinAck, JoinToken};
 use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
+use cohortium_protocol::message::witness::{LogAnswer, LogOffer};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::charter::{Charter, CharterFields};
 use cohortium_protocol::record::dataset::Dataset;
@@ -107,6 +108,8 @@ fn record_decoder(name: &str) -> Decode {
         "outboard-get" => decoder!(OutboardGet),
         "range-get" => decoder!(RangeGet),
         "bulk-begin" => decoder!(BulkBegin),
+        "log-offer" => decoder!(LogOffer),
+        "log-answer" => decoder!(LogAnswer),
         "join-token" => decoder!(JoinToken),
         "join" => decoder!(Join),
         "join-ack" => decoder!(JoinAck),

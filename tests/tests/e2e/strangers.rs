@@ -7,6 +7,7 @@ use cohortium_protocol::code::{ErrorCode, MessageType};
 use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::key::pair::{KeyPair, PublicKey};
 use cohortium_protocol::key::signed::Signed;
+use cohortium_protocol::message::document::Held;
 use cohortium_protocol::message::hello::{Hello, Refused};
 use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
 use cohortium_protocol::time::UnixMillis;
@@ -83,7 +84,7 @@ impl Client {
             consortium: self.consortium,
             record: self.record.clone(),
             clock: UnixMillis(u64::try_from(now).unwrap()),
-            received: 0,
+            held: Held::NONE,
         }
     }
 
@@ -160,7 +161,8 @@ fn a_hello_that_does_not_hold_is_answered_with_its_code() {
         let later = VersionRange { oldest: WireVersion(2), newest: WireVersion(9) };
         let version = Hello { versions: later, ..client.hello() };
         assert_eq!(client.refusal(&version).await, Some(ErrorCode::VersionUnknown));
-        let future = Hello { received: 1_000_000, ..client.hello() };
+        let held = Held { documents: 1_000_000, ..Held::NONE };
+        let future = Hello { held, ..client.hello() };
         assert_eq!(client.refusal(&future).await, Some(ErrorCode::Forked), "a member that knows more than was said");
 
         let stranger = KeyPair::from_seed(&[77; 32]);

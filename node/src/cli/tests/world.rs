@@ -137,6 +137,7 @@ pub(crate) fn member() -> View {
         share: share.clone(),
         at: UnixMillis(0),
         answer_by: NEW_YEAR,
+        accepted: None,
         ext: Extensions::default(),
     };
     let snapshot = |byte: u8, sequence, state: &str| SnapshotView {

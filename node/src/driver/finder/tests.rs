@@ -334,7 +334,7 @@ fn an_entry_is_about_every_id_that_it_names() {
     let one = subscription(1);
     let cases: Vec<(Act, Vec<Subject>)> = vec![
         (Act::Began { party: "north".parse().unwrap() }, vec![]),
-        (Act::DocumentKnown, vec![]),
+        (Act::DocumentKnown { document: DocumentDigest([2; 32]) }, vec![]),
         (Act::Standing(standing(1)), vec![one.into()]),
         (Act::Receipt(receipt(1)), vec![one.into(), SNAPSHOT.into()]),
         (Act::Erased { subscription: one, snapshot: SNAPSHOT }, vec![one.into(), SNAPSHOT.into()]),
