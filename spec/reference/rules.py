@@ -127,16 +127,25 @@ def check_charter_document(consortium, operator_root, chain, data):
     return digest, signers
 
 
+def invitation_digest(invitation):
+    """The name of an invitation."""
+    return dsse.digest(records.label("invitation"), codec.encode(records.INVITATION, invitation)).hex()
+
+
 def may_flow(invitation, events, now):
-    """XFER-1, SHARE-8: after these events, whether a byte may leave at that time."""
-    standing, revoked, expires, accepted = "active", False, invitation["share"]["expires"], False
+    """XFER-1, SHARE-8, SHARE-9: after these events, whether a byte may leave at that time."""
+    standing, revoked, expires, accepted = "active", False, invitation["share"]["expires"], None
+    former = (None, expires)
     for event in events:
         ((kind, value),) = event.items()
         if kind == "invitation":
             invitation = value
+            if accepted != value["accepted"]:
+                accepted, expires = former if former[0] == value["accepted"] else (None, expires)
         elif kind == "answer":
             if value == "accept":
-                accepted, expires = True, invitation["share"]["expires"]
+                former = (accepted, expires)
+                accepted, expires = invitation_digest(invitation), invitation["share"]["expires"]
         elif kind == "standing":
             standing = value
         elif value == "revoke":

@@ -202,6 +202,9 @@ impl World {
 
     /// Bytes may begin to leave only when the rules allow it at this moment.
     pub(crate) fn check_serve(&mut self, node: usize, ask: u64, subscription: SubscriptionId, blob: BlobRef) {
+        if self.net.hung_up.contains(&ask) {
+            return;
+        }
         if let Err(why) = self.may_leave(node, ask, subscription, Some(blob)) {
             self.complain(format!("{} serves {}: {why}", self.nodes[node].name, crate::words::short(&subscription.0)));
         }

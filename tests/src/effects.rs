@@ -221,13 +221,13 @@ impl World {
         link.carries = false;
         let latency = link.latency;
         self.net.flows.retain(|_, flow| self.net.asks.get(&flow.ask).is_none_or(|ask| ask.link != conn.0));
-        self.net.asks.retain(|_, ask| ask.link != conn.0 || ask.end != end);
+        self.net.hang_up(conn.0, Some(end));
         let other_up = self.net.links.get(&conn.0).is_some_and(|link| link.up[1 - end]);
         if other_up {
             // What was answered just before may still arrive.
             self.soon(latency + 2, Event::Gone { link: conn.0, end: 1 - end });
         } else {
-            self.net.asks.retain(|_, ask| ask.link != conn.0);
+            self.net.hang_up(conn.0, None);
             self.net.links.remove(&conn.0);
         }
         if end == 0 {

@@ -1,7 +1,7 @@
 //! The network: connections between members and operator, requests on streams of their own, and bulk that flows in
 //! pieces. It delays, reorders, loses and cuts; it never alters what TLS would protect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cohortium_protocol::endpoint::io::{Message, Part, Protocol, Ticket};
 use cohortium_protocol::ident::SubscriptionId;
@@ -80,6 +80,8 @@ pub(crate) struct Net {
     pub(crate) links: BTreeMap<u64, Link>,
     pub(crate) asks: BTreeMap<u64, Ask>,
     pub(crate) flows: BTreeMap<u64, Flow>,
+    /// Requests whose asker has gone: the other end may not know yet, and what it serves reaches nobody.
+    pub(crate) hung_up: BTreeSet<u64>,
 }
 
 impl Net {
@@ -92,6 +94,12 @@ impl Net {
     pub(crate) fn peer(&self, link: u64, node: usize) -> Option<usize> {
         let ends = self.links.get(&link)?.ends;
         Some(if ends[0] == node { ends[1] } else { ends[0] })
+    }
+
+    /// Forgets the requests of a link, of one end or of both.
+    pub(crate) fn hang_up(&mut self, link: u64, end: Option<usize>) {
+        let ended = self.asks.extract_if(.., |_, ask| ask.link == link && end.is_none_or(|end| ask.end == end));
+        self.hung_up.extend(ended.map(|(id, _)| id));
     }
 
     /// The link over which two nodes could talk now.

@@ -68,6 +68,10 @@ impl Endpoint {
         let actor = Actor::Peer(up.peer.clone());
         match checked {
             Ok(act) => {
+                // What was served for a snapshot stands in the journal before the word that it landed.
+                if matches!(act, Act::Receipt(_)) {
+                    self.journal_served();
+                }
                 self.persist(up.consortium, &actor, vec![act.clone()]);
                 self.after(up.consortium, Effect::Reply { conn, stream, message: DONE });
                 self.follow_up(up.consortium, act);

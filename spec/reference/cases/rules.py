@@ -177,7 +177,7 @@ def add_documents(book):
 
 
 def add_flow(book):
-    """XFER-1, SHARE-8: when bytes may leave under a subscription."""
+    """XFER-1, SHARE-8, SHARE-9: when bytes may leave under a subscription."""
     invitation = world.invitation()
     end = invitation["share"]["expires"]
     accept, refuse = {"answer": "accept"}, {"answer": "refuse"}
@@ -195,15 +195,28 @@ def add_flow(book):
         ("revoked-invited", [revoke], world.NOW), ("shortened", [accept, expires(world.NOW)], world.NOW),
         ("prolonged", [accept, expires(end + 1)], end), ("rescheduled", [accept, {"change": {"schedule": "manual"}}], world.NOW),
     ]
-    later, earlier = ({"invitation": invitation | {"share": invitation["share"] | {"version": 2, "expires": at}}}
-                      for at in (end + 10, end - 10))
+    first = rules.invitation_digest(invitation)
+
+    def anew_until(at, held, version=2):
+        share = invitation["share"] | {"version": version, "expires": at}
+        return {"invitation": invitation | {"share": share, "accepted": held}}
+
+    later, earlier, never, crossed = (anew_until(end + 10, first), anew_until(end - 10, first), anew_until(end + 10, None),
+                                      anew_until(end - 10, None))
+    third = anew_until(end - 20, first, 3)
     anew = [
         ("anew-open", [accept, earlier], end - 1), ("anew-refused", [accept, earlier, refuse], end - 1),
         ("anew-accepted", [accept, earlier, accept], end - 1), ("anew-accepted-last", [accept, earlier, accept], end - 11),
         ("anew-longer-open", [accept, later], end), ("anew-longer-refused", [accept, later, refuse], end),
-        ("anew-longer-accepted", [accept, later, accept], end), ("anew-never-accepted", [refuse, later], world.NOW),
+        ("anew-longer-accepted", [accept, later, accept], end), ("anew-never-accepted", [refuse, never], world.NOW),
     ]
-    for requirement, name, events, now in [("XFER-1", *case) for case in cases] + [("SHARE-8", *case) for case in anew]:
+    held = [
+        ("crossed", [accept, crossed], world.NOW), ("crossed-accepted", [accept, crossed, accept], world.NOW),
+        ("crossed-back", [accept, later, accept, third], end - 1), ("crossed-back-over", [accept, later, accept, third], end),
+        ("not-taken", [refuse, later], world.NOW),
+    ]
+    named = (("XFER-1", cases), ("SHARE-8", anew), ("SHARE-9", held))
+    for requirement, name, events, now in [(requirement, *case) for requirement, some in named for case in some]:
         given = {"invitation": invitation, "events": events, "now": now}
         try:
             rules.may_flow(invitation, events, now)

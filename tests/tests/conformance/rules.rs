@@ -2,6 +2,7 @@
 
 use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{ConsortiumId, SnapshotId};
+use cohortium_protocol::key::pair::KeyPair;
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::charter::Charter;
 use cohortium_protocol::record::invitation::Invitation;
@@ -61,12 +62,16 @@ pub(crate) fn continues(input: &Value) -> Outcome {
 pub(crate) fn may_flow(input: &Value) -> Outcome {
     let invitation: Invitation = serde_json::from_value(input["invitation"].clone()).unwrap();
     let peer = invitation.consumer.clone();
-    let mut subscription = Subscription::new(Side::Provider, peer, invitation, DocumentDigest([0; 32]));
+    let name = |invitation: &Invitation| Signed::sign(invitation, &KeyPair::from_seed(&[1; 32])).digest();
+    let digest = name(&invitation);
+    let mut subscription = Subscription::new(Side::Provider, peer, invitation, digest);
     for event in input["events"].as_array().unwrap() {
         let (kind, value) = event.as_object().unwrap().iter().next().unwrap();
         match kind.as_str() {
             "invitation" => {
-                subscription.reinvite(serde_json::from_value(value.clone()).unwrap(), DocumentDigest([2; 32]));
+                let invitation = serde_json::from_value(value.clone()).unwrap();
+                let digest = name(&invitation);
+                subscription.reinvite(invitation, digest);
             }
             "answer" => subscription.answer(serde_json::from_value(value.clone()).unwrap(), DocumentDigest([1; 32])),
             "standing" => subscription.standing = serde_json::from_value(value.clone()).unwrap(),
