@@ -243,6 +243,10 @@ impl World {
                 Some(("a revocation under a strange key", Document::Revocation(Signed::sign(&forged, &stranger))))
             }
             1 => {
+                // One that the operator never took would be no fork there.
+                let first = SnapshotId(Signed::unsigned(stated.as_ref()?).digest().0);
+                let mut taken = self.state(OPERATOR).subscriptions.values();
+                taken.find(|found| found.snapshot(first).is_some())?;
                 let forked = Manifest { bytes: Bytes(7), taken: at, ..stated? };
                 Some(("a forked manifest", Document::Manifest(Signed::sign(&forked, &signing))))
             }

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong fails the test")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cohortium_protocol::key::pair::KeyPair;
@@ -103,6 +103,8 @@ fn the_reference_reads_verifies_and_recomputes_what_two_nodes_wrote() {
     until("the snapshot", || net.north().snapshots("set").last().is_some_and(|state| state == "stated").then_some(()));
     net.north().tell(&["share", "export", "set", &net.text("export")]);
     net.op.up();
+    net.op.until_landed("set", 2);
+    net.north().until_landed("set", 2);
 
     let gone = Site::new("gone", &net.path(""), PROGRAM);
     let mut op = std::mem::replace(&mut net.op, gone);
@@ -122,8 +124,10 @@ fn the_reference_reads_verifies_and_recomputes_what_two_nodes_wrote() {
     let bent = Bent::new(manifest, fs::metadata(manifest).unwrap().len() / 2, 2);
     assert!(reference(&["node", &facts]).is_err(), "a bent manifest was not noticed");
     drop(bent);
+    // The widest bundle is the one that the checkpoint speaks of.
     let entries = files_below(&north.consortium_dir().join("log/tile/entries"));
-    let bent = Bent::new(entries.last().unwrap(), 10, 2);
+    let width = |path: &&PathBuf| fs::metadata(path).unwrap().len();
+    let bent = Bent::new(entries.iter().max_by_key(width).unwrap(), 10, 2);
     assert!(reference(&["node", &facts]).is_err(), "a bent leaf was not noticed");
     drop(bent);
     let blob = files_below(&net.path("export/blobs")).pop().unwrap();

@@ -182,6 +182,9 @@ impl Endpoint {
 
     /// `Done` and `Refused` both mean that the peer has it; anything else, that the connection is of no use.
     pub(super) fn document_answered(&mut self, conn: ConnId, answer: &Answer) {
+        if matches!(answer, Answer::Message(_)) {
+            self.take_record(conn);
+        }
         let refusal = match answer {
             Answer::Message(message) if message.kind == MessageType::Done => None,
             Answer::Message(message) if message.kind == MessageType::Refused => Some(super::code_of(message)),

@@ -70,7 +70,15 @@ impl Endpoint {
     fn offline_up(&self, consortium: ConsortiumId, peer: &Name) -> Option<Up> {
         let room = self.rooms.get(&consortium)?;
         let (_, standing) = room.state.charters.root_of(&room.state.party, peer)?;
-        Some(Up { consortium, peer: peer.clone(), standing, next: u64::MAX, sending: None, offered: None })
+        Some(Up {
+            consortium,
+            peer: peer.clone(),
+            standing,
+            next: u64::MAX,
+            sending: None,
+            offered: None,
+            record: None,
+        })
     }
 
     fn hello_for(&self, consortium: ConsortiumId, tls: PublicKey) -> Option<Message> {
@@ -231,13 +239,23 @@ impl Endpoint {
         if let Some(older) = self.conn_of(consortium, &shown.peer).filter(|older| *older != conn) {
             self.close(older, ErrorCode::Busy);
         }
-        if shown.is_news {
-            self.persist(consortium, &Actor::Node, vec![Act::NodeRecord(record.clone())]);
-        }
         let (peer, standing) = (shown.peer.clone(), shown.standing);
-        let up = Up { consortium, peer, standing, next: held.documents, sending: None, offered: None };
-        if let Some(conn) = self.conns.get_mut(&conn) {
-            conn.up = Some(up);
+        let record = shown.is_news.then(|| record.clone());
+        let up = Up { consortium, peer, standing, next: held.documents, sending: None, offered: None, record };
+        let Some(known) = self.conns.get_mut(&conn) else { return };
+        known.up = Some(up);
+        // Who dialled has the listener's answer already: it stands.
+        if known.side == Side::Dialler {
+            self.take_record(conn);
+        }
+    }
+
+    /// The record of a peer that has said a word after HELLO becomes an entry (spec HELLO-10).
+    pub(super) fn take_record(&mut self, conn: ConnId) {
+        let Some(up) = self.conns.get_mut(&conn).and_then(|conn| conn.up.as_mut()) else { return };
+        if let Some(record) = up.record.take() {
+            let consortium = up.consortium;
+            self.persist(consortium, &Actor::Node, vec![Act::NodeRecord(record)]);
         }
     }
 

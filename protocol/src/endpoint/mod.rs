@@ -27,10 +27,12 @@ use crate::code::{ErrorCode, MessageType};
 use crate::digest::BlobDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{KeyPair, PublicKey, SealingKey};
+use crate::key::signed::Signed;
 use crate::log::tree::TreeHead;
 use crate::message::hello::Refused;
 use crate::record::journal_entry::{Act, Actor, JournalEntry};
 use crate::record::listing::BlobRef;
+use crate::record::node_record::NodeRecord;
 use crate::state::State;
 use crate::state::charters::Standing;
 use crate::time::{Millis, UnixMillis};
@@ -114,6 +116,9 @@ struct Up {
     sending: Option<Ticket>,
     /// When the head of this node's log was last shown on this connection.
     offered: Option<Millis>,
+    /// The dialler's newer node record, until its first word after HELLO: a dialler that sees in the answer that its disk was
+    /// rolled back says none, and the record that it made meanwhile must not stand in the way of the true one.
+    record: Option<Signed<NodeRecord>>,
 }
 
 /// What a ticket stands for.
@@ -350,6 +355,7 @@ impl Endpoint {
     }
 
     fn request(&mut self, conn: ConnId, stream: StreamId, message: &Message) {
+        self.take_record(conn);
         let Some(known) = self.conns.get(&conn) else { return };
         match (&known.up, &known.protocol, known.side, message.kind) {
             (None, Protocol::Main, Side::Listener, MessageType::Hello) => self.hello_received(conn, stream, message),

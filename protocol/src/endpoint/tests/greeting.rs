@@ -131,3 +131,30 @@ fn a_node_whose_disk_was_rolled_back_is_noticed_also_when_it_has_written_on() {
         assert_eq!(pair.seen[0].contains(&closed), forked);
     }
 }
+
+// HELLO-10
+#[test]
+fn a_dialler_that_was_rolled_back_leaves_no_record_behind() {
+    /// The member signs another record of its own.
+    fn renew(pair: &mut Pair, sequence: u64) {
+        let record = pair.parties[1].record(pair.consortium, sequence);
+        pair.nodes[1].persist(pair.consortium, &Actor::Node, vec![Act::NodeRecord(record)]);
+        pair.feed(1, Input::Tick);
+    }
+    let known = |pair: &Pair| pair.state(0).records[&pair.parties[1].name].record.sequence;
+    let mut pair = Pair::new();
+    renew(&mut pair, 2);
+    renew(&mut pair, 3);
+    assert_eq!(known(&pair), 3);
+    pair.restore(1);
+    renew(&mut pair, 9);
+    assert!(!pair.try_connect(), "it has written less than the operator holds");
+    assert_eq!(known(&pair), 3, "the record of the forgotten disk is not taken");
+    // A record that was renewed while nothing was connected is taken with the first word.
+    let mut pair = Pair::new();
+    pair.disconnect();
+    renew(&mut pair, 2);
+    assert_eq!(known(&pair), 1);
+    assert!(pair.try_connect());
+    assert_eq!(known(&pair), 2);
+}
