@@ -13,7 +13,7 @@ const LENGTHS: [usize; 2] = [16, 14];
 /// # Errors
 /// A fault of the file system, with the path it happened at in its text.
 pub fn files_with(canaries: &[String], dir: &Path) -> io::Result<(Vec<PathBuf>, u64)> {
-    let wanted: HashSet<&[u8]> = canaries.iter().map(|canary| canary.as_bytes()).collect();
+    let wanted: HashSet<&[u8]> = canaries.iter().map(String::as_bytes).collect();
     let (mut found, mut read, mut folders) = (Vec::new(), 0, vec![dir.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {

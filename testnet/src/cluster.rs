@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything between two nodes may take before the demo calls it stuck.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks at a node.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -162,6 +162,9 @@ impl Node {
     ///
     /// # Errors
     /// [`ClusterFault`].
+    ///
+    /// # Panics
+    /// When `wrapper` names no program.
     pub fn start_under(&mut self, wrapper: &[&str]) -> Result<(), ClusterFault> {
         let (first, rest) = wrapper.split_first().expect("a wrapper has a program");
         let inner = self.command();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -127,7 +127,7 @@ pub fn run(options: &Options) -> Result<bool, DemoFault> {
     network.share_back()?;
     network.revoke()?;
     let summary = network.check()?;
-    fs::write(dir.join("summary.json"), serde_json::to_vec_pretty(&summary).expect("plain data"))?;
+    fs::write(dir.join("summary.json"), serde_json::to_vec_pretty(&summary).map_err(io::Error::other)?)?;
     println!("\n{}", summary.to_text());
     if options.out.is_some() {
         println!("  artefacts: {}", dir.display());
@@ -330,7 +330,7 @@ impl Network {
     /// Bytes of all snapshots that the operator was told of.
     fn bytes_stated(&self) -> Result<u64, DemoFault> {
         let all = self.operator.call(&["subscription", "list"])?;
-        let snapshots = all.as_array().into_iter().flatten().flat_map(|one| one["snapshots"].as_array());
+        let snapshots = all.as_array().into_iter().flatten().filter_map(|one| one["snapshots"].as_array());
         Ok(snapshots.flatten().filter_map(|snapshot| snapshot["bytes"].as_u64()).sum())
     }
 
@@ -403,7 +403,7 @@ impl Network {
             format!("`subscription count {name}` ends with {code}"),
             code == 3,
         );
-        fs::write(self.dir.join("members.json"), serde_json::to_vec(&lines).expect("plain data"))?;
+        fs::write(self.dir.join("members.json"), serde_json::to_vec(&lines).map_err(io::Error::other)?)?;
         let whole = lines.iter().all(|line| line.rows_source == line.rows_landed && line.rows_source > 0);
         let (source, landed): (u64, u64) =
             lines.iter().fold((0, 0), |(a, b), line| (a + line.rows_source, b + line.rows_landed));

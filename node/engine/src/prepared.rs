@@ -90,7 +90,9 @@ impl Policy<'_> {
                 if let Some((maker, people)) = people {
                     without_token += u64::from(!maker.put_fields(people.person(row), message));
                 }
-                cells.iter().for_each(|cells| cells.encode(row, message));
+                for cells in &cells {
+                    cells.encode(row, message);
+                }
             })
         };
         Ok(Hashes { hashes: rows.iter().map(hash).collect(), without_token })

@@ -101,7 +101,9 @@ impl Core {
     /// Takes an event and those that wait behind it, as many as one turn may have.
     fn take_all(&mut self, first: Event) {
         let turn = turn(first, &mut self.parts.events);
-        turn.into_iter().for_each(|event| self.take(event));
+        for event in turn {
+            self.take(event);
+        }
     }
 
     fn handle(&mut self, input: Input) {

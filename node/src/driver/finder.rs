@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cohortium_protocol::digest::sha256;
+use cohortium_protocol::hex;
 use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::limits::JOURNAL_ENTRY_BYTES_MAX;
 use cohortium_protocol::record::journal_entry::JournalEntry;
@@ -124,7 +125,7 @@ struct Inner {
 enum State {
     /// Nobody has needed it yet.
     Resting,
-    Open(Written),
+    Open(Box<Written>),
     /// Faulty or closed: nothing more is written or found.
     Ended,
 }
@@ -152,7 +153,7 @@ impl Finder {
         let stepped = match state {
             State::Ended => return Err(FindFault::Unavailable),
             State::Resting => Written::open(&self.0).map(|written| {
-                *state = State::Open(written);
+                *state = State::Open(Box::new(written));
                 true
             }),
             State::Open(written) => written.append(&self.0.book),
@@ -181,7 +182,7 @@ impl Finder {
             (Some((_, entries)), None) => Ok(entries.range(from..).take(limit).copied().collect()),
             (Some((first, _)), Some((second, _))) => {
                 let ids = [first, second].into_iter().chain(ids.map(|(id, _)| id).take(3));
-                Err(FindFault::Ambiguous { ids: ids.map(|id| hex(&id)).collect() })
+                Err(FindFault::Ambiguous { ids: ids.map(|id| hex::text(&id)).collect() })
             }
         }
     }
@@ -204,8 +205,8 @@ impl Finder {
     /// Closes the index so that the next start keeps it. Blocks.
     pub(crate) fn close(&self) {
         let state = std::mem::replace(&mut *self.lock(), State::Ended);
-        if let State::Open(Written { index, .. }) = state
-            && let Err(fault) = index.close()
+        if let State::Open(written) = state
+            && let Err(fault) = written.index.close()
         {
             tracing::warn!(event = "index-not-closed", consortium = %self.0.consortium, %fault);
         }
@@ -232,12 +233,8 @@ impl Prefix {
     }
 
     fn begins(&self, id: &[u8]) -> bool {
-        hex(id).starts_with(&self.digits)
+        hex::text(id).starts_with(&self.digits)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The open index.
@@ -260,13 +257,12 @@ impl Written {
             // Dropped without being closed, so this opening puts it aside.
             written = None;
         }
-        let written = match written {
-            Some(written) => written,
-            None => {
-                let (index, _) = Index::open(&inner.dir, &inner.key)?;
-                found = IndexState::Broken;
-                Self::of(index)?
-            }
+        let written = if let Some(written) = written {
+            written
+        } else {
+            let (index, _) = Index::open(&inner.dir, &inner.key)?;
+            found = IndexState::Broken;
+            Self::of(index)?
         };
         let from = written.reached.entries;
         tracing::info!(event = "index-opened", consortium = %inner.consortium, ?found, from);

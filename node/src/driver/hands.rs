@@ -7,15 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cohortium_protocol::code::MessageType;
-use cohortium_protocol::endpoint::io::{Answer, Input, LandedVersion, Message, Part, RunPlan, Ticket, Under};
+use cohortium_protocol::endpoint::io::{Answer, Input, Message, Part, Ticket, Under};
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::pair::SealingKey;
-use cohortium_protocol::limits::LISTING_BYTES_MAX;
 use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::charter::CharterKind;
-use cohortium_protocol::record::listing::{BlobRef, Listing};
-use cohortium_protocol::wire::codec;
-use cohortium_store::blob::{BlobFault, BlobStore};
+use cohortium_protocol::record::listing::BlobRef;
+use cohortium_store::blob::BlobStore;
 use tokio::sync::RwLock;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::timeout;
@@ -29,10 +27,11 @@ use crate::driver::finder::Finder;
 use crate::driver::keys::Keys;
 use crate::driver::landings::Landings;
 use crate::driver::linkage::{self, Received, Which};
+use crate::driver::listings::listing;
 use crate::driver::queue::Queue;
+use crate::driver::sweeps::Sweeps;
 use crate::driver::wires::{self, ReplyTo, Wire};
 use crate::driver::witness::{self, Cosignature, Witnessed};
-use crate::driver::{landed, run, sweep};
 use crate::worker::pool::Pool;
 
 /// How long tasks may take to end when the node stops.
@@ -64,7 +63,7 @@ pub(crate) struct Hands {
     pub(crate) tasks: TaskTracker,
     places: Mutex<BTreeMap<ConsortiumId, Place>>,
     followers: Mutex<Vec<AbortHandle>>,
-    pub(crate) sweeps: sweep::Sweeps,
+    pub(crate) sweeps: Sweeps,
 }
 
 impl Hands {
@@ -81,7 +80,7 @@ impl Hands {
             tasks: TaskTracker::new(),
             places: Mutex::default(),
             followers: Mutex::default(),
-            sweeps: sweep::Sweeps::default(),
+            sweeps: Sweeps::default(),
         }
     }
 
@@ -104,7 +103,7 @@ impl Hands {
     }
 
     /// Runs `work` and reports what it gives.
-    fn report(&self, work: impl Future<Output = Input> + Send + 'static) {
+    pub(super) fn report(&self, work: impl Future<Output = Input> + Send + 'static) {
         let queue = self.queue.clone();
         self.tasks.spawn(async move {
             let input = work.await;
@@ -201,29 +200,6 @@ impl Hands {
         });
     }
 
-    pub(crate) fn run(self: &Arc<Self>, ticket: Ticket, plan: Box<RunPlan>) {
-        let hands = Arc::clone(self);
-        self.tasks.spawn(async move {
-            // Held until the end is in the queue: what the run made is named by nothing before.
-            let making = Arc::clone(&hands.making).read_owned().await;
-            let end = run::run(&hands, *plan).await;
-            hands.queue.input(Input::RunEnded { ticket, end }).await;
-            drop(making);
-        });
-    }
-
-    pub(crate) fn check(self: &Arc<Self>, ticket: Ticket, version: LandedVersion) {
-        let hands = Arc::clone(self);
-        self.report(async move { Input::Checked { ticket, rows: landed::check(&hands, &version).await } });
-    }
-
-    pub(crate) fn sweep(self: &Arc<Self>) {
-        let hands = Arc::clone(self);
-        if self.sweeps.begin() {
-            self.tasks.spawn(async move { sweep::run(&hands, &hands.sweeps).await });
-        }
-    }
-
     fn which(&self, consortium: ConsortiumId, epoch: u32) -> Option<(Which, Place)> {
         let place = self.place(&consortium)?;
         Some((Which { kind: place.kind, consortium, epoch }, place))
@@ -311,19 +287,4 @@ impl Hands {
         // A panic has been printed already, and what it left undone is caught up at the next start.
         let _ = saved.await;
     }
-}
-
-/// Reads a listing out of the store; `None` when the blob is none, cannot be read, or is too long to be one. Blocks.
-pub(crate) fn listing(blobs: &BlobStore, blob: BlobRef) -> Option<Listing> {
-    read_listing(blobs, blob).ok().flatten()
-}
-
-/// As [`listing`], but tells a blob that cannot be read from one that is no listing. Blocks.
-pub(crate) fn read_listing(blobs: &BlobStore, blob: BlobRef) -> Result<Option<Listing>, BlobFault> {
-    let length = usize::try_from(blob.bytes.0).ok().filter(|length| *length <= LISTING_BYTES_MAX);
-    let reader = blobs.reader(blob.digest)?;
-    let Some(length) = length.filter(|_| reader.bytes() == blob.bytes.0) else { return Ok(None) };
-    let mut bytes = vec![0; length];
-    reader.read_at(0, &mut bytes)?;
-    Ok(codec::decode(&bytes, LISTING_BYTES_MAX).ok())
 }

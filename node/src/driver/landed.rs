@@ -15,8 +15,8 @@ use cohortium_store::blob::{BlobFault, BlobStore};
 use tokio::task::spawn_blocking;
 
 use crate::driver::fresh::{Fresh, create};
-use crate::driver::hands::{Hands, listing};
-use crate::driver::run::rows_stated;
+use crate::driver::hands::Hands;
+use crate::driver::listings::{listing, rows_stated};
 use crate::worker::job::{Job, Key32, Part, Report, ReportFault, SealedFile, Shape};
 use crate::worker::pass::FILES_MAX;
 

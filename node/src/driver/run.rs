@@ -8,7 +8,7 @@ use cohortium_engine::linkage::{NORMALISER, check_value, key_id, sub_key};
 use cohortium_protocol::endpoint::io::{RunEnd, RunPlan, Taken};
 use cohortium_protocol::ident::{ConsortiumId, RelPath};
 use cohortium_protocol::key::wrap::Secret32;
-use cohortium_protocol::quantity::{Bytes, Rows};
+use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -22,8 +22,9 @@ use rustix::fs::fstat;
 use tokio::task::spawn_blocking;
 
 use crate::driver::files::{self, Copy, FileStamp};
-use crate::driver::hands::{Hands, listing};
+use crate::driver::hands::Hands;
 use crate::driver::keys::Keys;
+use crate::driver::listings::listing;
 use crate::worker::job::{Job, Key32, Made, Report, ReportFault, SealedFile, Terms};
 
 /// The path of a table's rows in its listing.
@@ -278,9 +279,4 @@ fn statement(hands: &Hands, plan: &RunPlan) -> Run<Option<LinkageStatement>> {
     let key = linkage_sub_key(&hands.keys, place.kind, plan.consortium, epoch)?;
     let check = check_value(&key, NORMALISER);
     Ok(Some(LinkageStatement { epoch, key: key_id(&key), normaliser: NORMALISER, check }))
-}
-
-/// Rows that a listing states of one role.
-pub(crate) fn rows_stated(listing: &Listing, role: BlobRole) -> Rows {
-    Rows(listing.entries().iter().filter(|entry| entry.role == role).map(|entry| entry.rows.0).sum())
 }

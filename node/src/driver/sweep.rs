@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cohortium_protocol::digest::BlobDigest;
@@ -14,47 +13,17 @@ use cohortium_store::disk::DiskFault;
 use cohortium_store::landing;
 use tokio::task::spawn_blocking;
 
-use crate::driver::hands::{Hands, read_listing};
+use crate::driver::hands::Hands;
 use crate::driver::landings::Landings;
+use crate::driver::listings::read_listing;
 use crate::driver::queue::Event;
+use crate::driver::sweeps::Sweeps;
 
 /// How long to wait for runs to end before the next try: a run's blobs are named by nothing yet.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// The longest wait before a sweep that was not whole is tried again.
 const TRY_AGAIN_MAX: Duration = Duration::from_mins(5);
-
-/// Sweeps that were asked for, and whether one waits. One is enough for any number of reasons.
-#[derive(Default)]
-pub(crate) struct Sweeps {
-    asked: AtomicU64,
-    waiting: AtomicBool,
-}
-
-impl Sweeps {
-    /// `true`: the caller must run one.
-    pub(crate) fn begin(&self) -> bool {
-        self.asked.fetch_add(1, Ordering::AcqRel);
-        !self.waiting.swap(true, Ordering::AcqRel)
-    }
-
-    /// Waits again after a sweep that was not whole. `false`: another waits already.
-    fn waits_again(&self) -> bool {
-        !self.waiting.swap(true, Ordering::AcqRel)
-    }
-
-    /// How many were asked for so far.
-    pub(crate) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Acquire)
-    }
-
-    /// The one that waited begins: whoever asks from here on needs another. How many it does for; read last, so that no
-    /// reason falls between the two.
-    fn take(&self) -> u64 {
-        self.waiting.store(false, Ordering::Release);
-        self.asked()
-    }
-}
 
 /// Why a sweep removed nothing, or not everything.
 #[derive(Debug)]

@@ -24,7 +24,8 @@ use crate::control::{ErrorKind, Reply};
 use crate::driver::carried::{BLOBS, OUTBOARDS};
 use crate::driver::clock;
 use crate::driver::fresh::{Fresh, create};
-use crate::driver::hands::{Hands, listing};
+use crate::driver::hands::Hands;
+use crate::driver::listings::listing;
 use crate::offline::folder::{DOCUMENTS, HEADING, documents_digest, documents_file};
 use crate::service::answer::{Answered, Out, broken, error, no_consortium, stopping};
 

@@ -194,11 +194,14 @@ fn files(folder: &Path, each: &mut dyn FnMut(&Path)) {
     }
 }
 
+/// What is done to an index while nobody looks.
+type Damage = (&'static str, fn(&Path));
+
 #[tokio::test]
 async fn after_a_kill_bent_bytes_or_a_deleted_folder_every_lookup_is_right() {
     let life = Life::new(500).await;
     let whole = life.fresh();
-    let damages: [(&str, fn(&Path)); 6] = [
+    let damages: [Damage; 6] = [
         ("nothing", |_| {}),
         ("the folder is deleted", |index| fs::remove_dir_all(index).unwrap()),
         ("the closing is deleted", |index| fs::remove_file(index.join("closed")).unwrap()),

@@ -1,0 +1,33 @@
+//! Work that the hands give to a worker process or to the sweep: it takes the hands along.
+
+use std::sync::Arc;
+
+use cohortium_protocol::endpoint::io::{Input, LandedVersion, RunPlan, Ticket};
+
+use crate::driver::hands::Hands;
+use crate::driver::{landed, run, sweep};
+
+impl Hands {
+    pub(crate) fn run(self: &Arc<Self>, ticket: Ticket, plan: Box<RunPlan>) {
+        let hands = Arc::clone(self);
+        self.tasks.spawn(async move {
+            // Held until the end is in the queue: what the run made is named by nothing before.
+            let making = Arc::clone(&hands.making).read_owned().await;
+            let end = run::run(&hands, *plan).await;
+            hands.queue.input(Input::RunEnded { ticket, end }).await;
+            drop(making);
+        });
+    }
+
+    pub(crate) fn check(self: &Arc<Self>, ticket: Ticket, version: LandedVersion) {
+        let hands = Arc::clone(self);
+        self.report(async move { Input::Checked { ticket, rows: landed::check(&hands, &version).await } });
+    }
+
+    pub(crate) fn sweep(self: &Arc<Self>) {
+        let hands = Arc::clone(self);
+        if self.sweeps.begin() {
+            self.tasks.spawn(async move { sweep::run(&hands, &hands.sweeps).await });
+        }
+    }
+}
