@@ -19,6 +19,7 @@ use cohortium_protocol::record::order::Command;
 use cohortium_protocol::record::share::Share;
 use cohortium_protocol::rule::widening::widenings;
 use cohortium_protocol::state::State;
+use cohortium_protocol::state::outbox::Mailbox;
 use cohortium_protocol::state::subscription::{Phase, Side};
 use cohortium_protocol::wire::codec;
 
@@ -129,8 +130,8 @@ impl World {
         let mail = sender.and_then(|sender| self.nodes[sender].shadow.mail.get(&me)?.get(place).cloned());
         let honest = mail.as_deref() == Some(&document);
         let harmless = matches!(document, Document::NodeRecord(_) | Document::Charter(_));
-        let injected = self.check.injected.contains(&(node, peer.clone(), place));
-        if !honest && !(injected && harmless) {
+        let injected = harmless && self.check.injected.contains(&(node, peer.clone(), place));
+        if !(honest || injected) {
             let kind = crate::words::document(&document);
             self.complain(format!("{me} takes in {kind} {place} of {peer}, which {peer} never wrote there"));
         }
@@ -173,9 +174,9 @@ impl World {
                 mail.and_then(|mail| mail.get(numbered.index)).is_some_and(|written| **written == numbered.document)
             }),
             MessageType::Hello => codec::decode::<Hello>(&message.payload, usize::MAX)
-                .is_ok_and(|hello| hello.held.documents <= mail.map_or(0, |mail| mail.received())),
+                .is_ok_and(|hello| hello.held.documents <= mail.map_or(0, Mailbox::received)),
             MessageType::HelloAck => codec::decode::<HelloAck>(&message.payload, usize::MAX)
-                .is_ok_and(|ack| ack.held.documents <= mail.map_or(0, |mail| mail.received())),
+                .is_ok_and(|ack| ack.held.documents <= mail.map_or(0, Mailbox::received)),
             _ => true,
         };
         if !durable {
@@ -194,7 +195,7 @@ impl World {
         }
         let index = codec::decode::<Numbered>(&asked.message.payload, usize::MAX).map(|numbered| numbered.index);
         let peer = self.net.peer(link, node).map(|peer| self.nodes[peer].name.clone());
-        let received = peer.and_then(|peer| self.nodes[node].shadow.mail.get(&peer).map(|mail| mail.received()));
+        let received = peer.and_then(|peer| self.nodes[node].shadow.mail.get(&peer).map(Mailbox::received));
         if index.is_ok_and(|index| received.unwrap_or(0) <= index) {
             self.complain(format!("{} acknowledges a document that is not durable", self.nodes[node].name));
         }
@@ -298,7 +299,9 @@ impl World {
             .filter(|(_, flow)| flow.provider == node && flow.sent > 0)
             .map(|(id, _)| *id)
             .collect();
-        moving.into_iter().for_each(|flow| self.check_piece(flow));
+        for flow in moving {
+            self.check_piece(flow);
+        }
         self.check_changed(node);
         let wrong = self.nodes[node].keystore.iter().any(|(epoch, key)| {
             let other = self.nodes.iter().find_map(|other| other.keystore.get(epoch));
@@ -321,14 +324,18 @@ impl World {
             .filter(|found| self.check.current.get(&(node, found.id)).copied() != found.current)
             .map(|found| found.id)
             .collect();
-        changed.into_iter().for_each(|id| self.check_version(node, id));
+        for id in changed {
+            self.check_version(node, id);
+        }
     }
 
     /// Every version in use is still whole.
     pub(crate) fn check_current(&mut self, node: usize) {
         let consumed = self.state(node).subscriptions.values().filter(|found| found.side == Side::Consumer);
         let ids: Vec<SubscriptionId> = consumed.map(|found| found.id).collect();
-        ids.into_iter().for_each(|id| self.check_version(node, id));
+        for id in ids {
+            self.check_version(node, id);
+        }
     }
 
     /// The version in use is a complete landed chain and the table that its provider had (spec SNAP-5).

@@ -11,7 +11,7 @@ use cohortium_protocol::ident::{Name, SubscriptionId};
 use cohortium_protocol::key::pair::{SealingKey, SealingSecret};
 use cohortium_protocol::key::wrap::{Secret32, unwrap, wrap};
 use cohortium_protocol::record::journal_entry::{JournalEntry, RunFault};
-use cohortium_protocol::record::listing::BlobRef;
+use cohortium_protocol::record::listing::{BlobRef, Listing};
 use cohortium_protocol::record::manifest::LinkageKeyId;
 use cohortium_protocol::wire::codec::{self, Blob};
 
@@ -313,7 +313,7 @@ impl World {
             named.insert(root.digest);
             let listing = found.disk.listing(root);
             if self.mutation != Some(Mutation::SweepTooMuch) {
-                named.extend(listing.iter().flat_map(|listing| listing.entries()).map(|entry| entry.blob.digest));
+                named.extend(listing.iter().flat_map(Listing::entries).map(|entry| entry.blob.digest));
             }
         }
         found.disk.sweep(&named);

@@ -2,6 +2,7 @@
 
 use cohortium_protocol::endpoint::io::Input;
 use cohortium_protocol::state::State;
+use cohortium_protocol::state::outbox::Mailbox;
 
 use crate::world::{Event, Kept, OPERATOR, Weather, World};
 
@@ -44,9 +45,9 @@ impl World {
         let hour = 3_600_000;
         let found = &mut self.nodes[node];
         if self.dice.percent(50) {
-            found.clock.set_ahead(hour)
+            found.clock.set_ahead(hour);
         } else {
-            found.clock.set_behind(hour)
+            found.clock.set_behind(hour);
         }
         self.history.note(self.now, format_args!("{} has a wrong clock", found.name));
         // How soon a node notices that its clock was set is its driver's matter.
@@ -79,14 +80,14 @@ impl World {
         }
         let name = self.nodes[node].name.clone();
         let operator = self.nodes[OPERATOR].name.clone();
-        let seen = self.nodes[OPERATOR].shadow.mail.get(&name).map_or(0, |mail| mail.received());
+        let seen = self.nodes[OPERATOR].shadow.mail.get(&name).map_or(0, Mailbox::received);
         self.crash(node, Kept::Written);
         let found = &mut self.nodes[node];
         let mut fold = State::new(self.consortium, name, self.operator_root);
         let mut keep = 0;
         for (place, entry) in found.disk.entries(0, found.disk.written()).iter().enumerate() {
             fold.apply(entry);
-            if fold.mail.get(&operator).map_or(0, |mail| mail.len()) + 2 <= seen {
+            if fold.mail.get(&operator).map_or(0, Mailbox::len) + 2 <= seen {
                 keep = place + 1;
             }
         }

@@ -17,6 +17,7 @@ use cohortium_protocol::record::linkage_wrap::LinkageWrap;
 use cohortium_protocol::record::manifest::{LinkageKeyId, Manifest};
 use cohortium_protocol::record::receipt::{Outcome, Receipt};
 use cohortium_protocol::record::revocation::{Change, Revocation};
+use cohortium_protocol::state::outbox::Mailbox;
 use cohortium_protocol::state::subscription::Side as Part;
 use cohortium_protocol::wire::codec;
 use cohortium_protocol::wire::version::VersionRange;
@@ -71,23 +72,23 @@ impl World {
 
     /// A document that was received long ago comes again, as it was or with another in its place.
     fn replay_document(&mut self, link: u64, (from, to): (usize, usize)) {
-        let (sender, receiver) = (self.nodes[from].name.clone(), self.nodes[to].name.clone());
-        let received = self.nodes[to].shadow.mail.get(&sender).map_or(0, |mail| mail.received());
+        let (sender, addressee) = (self.nodes[from].name.clone(), self.nodes[to].name.clone());
+        let received = self.nodes[to].shadow.mail.get(&sender).map_or(0, Mailbox::received);
         if received == 0 {
             return;
         }
         let (index, other) = (self.dice.below(received), self.dice.below(received));
         let place = if self.dice.percent(70) { index } else { other };
-        let mail = self.nodes[from].shadow.mail.get(&receiver);
+        let mail = self.nodes[from].shadow.mail.get(&addressee);
         let Some(written) = mail.and_then(|mail| mail.get(place)).cloned() else { return };
         let attack = Attack { what: "an old document again", harmless: Some(MessageType::Done) };
         self.hostile_ask(from, link, attack, document(index, (*written).clone()));
     }
 
     fn document_ahead(&mut self, link: u64, (from, to): (usize, usize)) {
-        let (sender, receiver) = (self.nodes[from].name.clone(), self.nodes[to].name.clone());
-        let received = self.state(to).mail.get(&sender).map_or(0, |mail| mail.received());
-        let mail = self.nodes[from].shadow.mail.get(&receiver);
+        let (sender, addressee) = (self.nodes[from].name.clone(), self.nodes[to].name.clone());
+        let received = self.state(to).mail.get(&sender).map_or(0, Mailbox::received);
+        let mail = self.nodes[from].shadow.mail.get(&addressee);
         let Some(written) = mail.and_then(|mail| mail.get(0)).cloned() else { return };
         let attack = Attack { what: "a document beyond the next", harmless: None };
         self.hostile_ask(from, link, attack, document(received + 40, (*written).clone()));
@@ -196,8 +197,8 @@ impl World {
         let (written, received) = {
             let mail = self.state(OPERATOR).mail.get(&sender);
             (
-                self.state(member).mail.get(&self.nodes[OPERATOR].name).map_or(0, |mail| mail.len()),
-                mail.map_or(0, |mail| mail.received()),
+                self.state(member).mail.get(&self.nodes[OPERATOR].name).map_or(0, Mailbox::len),
+                mail.map_or(0, Mailbox::received),
             )
         };
         let Some((what, forged)) = self.forged(member) else { return };
@@ -214,6 +215,7 @@ impl World {
         self.crash(node, Kept::Written);
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list: one arm a forgery")]
     fn forged(&mut self, member: usize) -> Option<(&'static str, Document)> {
         let consortium = self.consortium;
         let found = &self.nodes[member];

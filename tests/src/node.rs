@@ -87,6 +87,7 @@ pub(crate) enum Power {
 }
 
 /// One node.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault or a due act of its own, and all of them combine")]
 pub(crate) struct Node {
     pub(crate) name: Name,
     pub(crate) secrets: Secrets,

@@ -2,6 +2,7 @@
 
 use cohortium_protocol::record::order::Command;
 use cohortium_protocol::record::person::Role;
+use cohortium_protocol::state::outbox::Mailbox;
 use cohortium_protocol::state::subscription::{Fate, Phase, Side};
 
 use crate::node::Power;
@@ -114,8 +115,8 @@ impl World {
 
     fn check_pair(&mut self, provider: usize, consumer: usize) {
         let (from, to) = (self.nodes[provider].name.clone(), self.nodes[consumer].name.clone());
-        let written = self.state(provider).mail.get(&to).map_or(0, |mail| mail.len());
-        let received = self.state(consumer).mail.get(&from).map_or(0, |mail| mail.received());
+        let written = self.state(provider).mail.get(&to).map_or(0, Mailbox::len);
+        let received = self.state(consumer).mail.get(&from).map_or(0, Mailbox::received);
         if written != received {
             self.complain(format!("{from} has {written} documents for {to}, which has received {received}"));
         }

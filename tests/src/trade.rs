@@ -160,8 +160,8 @@ impl World {
         fields.version += 1;
         let consumers = self.consumers(node);
         match self.dice.below(5) {
-            0 => fields.content = recolumned(fields.content, false),
-            1 => fields.content = recolumned(fields.content, true),
+            0 => fields.content = recolumned(&fields.content, false),
+            1 => fields.content = recolumned(&fields.content, true),
             2 => fields.consumers = consumers.into_iter().collect(),
             3 => fields.landed_rows = LandedRows::Erase,
             _ => fields.expires = self.nodes[node].clock.wall(self.now).plus(Seconds(self.dice.between(60, 90_000))),
@@ -309,9 +309,9 @@ fn columns(wide: bool) -> Vec<Column> {
     ]
 }
 
-fn recolumned(content: Content, wide: bool) -> Content {
+fn recolumned(content: &Content, wide: bool) -> Content {
     match content {
-        Content::Table { linkage, .. } => Content::Table { columns: columns(wide), linkage },
+        Content::Table { linkage, .. } => Content::Table { columns: columns(wide), linkage: *linkage },
         Content::UncheckedFiles => Content::UncheckedFiles,
     }
 }

@@ -3,12 +3,13 @@
 use cohortium_protocol::code::MessageType;
 use cohortium_protocol::digest::sha256;
 use cohortium_protocol::endpoint::io::{Answer, Effect, Input, Message, RunEnd};
+use cohortium_protocol::hex;
 use cohortium_protocol::message::document::{Document, Numbered};
 use cohortium_protocol::record::journal_entry::{Act, Actor, JournalEntry};
 use cohortium_protocol::wire::codec;
 
 pub(crate) fn short(bytes: &[u8]) -> String {
-    bytes.iter().take(3).map(|byte| format!("{byte:02x}")).collect()
+    hex::text(&bytes[..bytes.len().min(3)])
 }
 
 fn message(message: &Message) -> String {

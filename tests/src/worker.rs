@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cohortium_protocol::digest::{blob_digest, keyed_id};
 use cohortium_protocol::endpoint::io::{LandedVersion, RunEnd, RunPlan, Taken};
+use cohortium_protocol::hex;
 use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::key::wrap::{Secret32, derive};
 use cohortium_protocol::quantity::{Bytes, Rows};
@@ -71,10 +72,6 @@ fn blob_of(bytes: Vec<u8>) -> (BlobRef, BlobBytes) {
     (blob, Arc::new(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Carries out a run over `source` as it is now.
 pub(crate) fn run(plan: &RunPlan, source: &Source, disk: &Disk, key: Option<&Secret32>, habits: Habits) -> Made {
     let failed =
@@ -125,7 +122,7 @@ fn finish(plan: &RunPlan, disk: &Disk, parts: Parts, table: Table, patients: BTr
 
 /// A row as it leaves, by the treatment of its columns.
 fn rendered(share: &Share, place: u32, row: Row, key: Option<&Secret32>, habits: Habits) -> (String, String) {
-    let id = hex(&keyed_id(&[9; 32], [place.to_le_bytes().as_slice()]));
+    let id = hex::text(&keyed_id(&[9; 32], [place.to_le_bytes().as_slice()]));
     let mut cells = String::new();
     let Content::Table { columns, .. } = &share.content else { return (id, cells) };
     for column in columns {
@@ -139,12 +136,14 @@ fn rendered(share: &Share, place: u32, row: Row, key: Option<&Secret32>, habits:
             Treatment::Drop if habits.leaks_identifiers => Some(value),
             Treatment::Drop => None,
             Treatment::Keep => Some(value),
-            Treatment::Pseudonym => Some(hex(&keyed_id(&[8; 32], [value.as_bytes()]))),
+            Treatment::Pseudonym => Some(hex::text(&keyed_id(&[8; 32], [value.as_bytes()]))),
         };
         cells.extend(shown.map(|shown| format!(" {}={shown}", column.name)));
     }
     cells.extend(
-        key.map(|key| format!(" token={}", hex(&keyed_id(key.as_bytes(), [row.patient.to_le_bytes().as_slice()])))),
+        key.map(|key| {
+            format!(" token={}", hex::text(&keyed_id(key.as_bytes(), [row.patient.to_le_bytes().as_slice()])))
+        }),
     );
     (id, cells)
 }
@@ -223,7 +222,7 @@ impl Parts {
 }
 
 fn hash(cells: &str) -> String {
-    format!(" {}", hex(&blob_digest(cells.as_bytes()).0[..8]))
+    format!(" {}", hex::text(&blob_digest(cells.as_bytes()).0[..8]))
 }
 
 fn text<'a>(lines: impl Iterator<Item = (&'a str, String)>) -> Vec<u8> {

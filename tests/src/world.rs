@@ -233,7 +233,9 @@ impl World {
         found.endpoint = Endpoint::default();
         let entries = found.disk.entries(0, found.disk.written());
         let mut shadow = State::new(consortium, found.name.clone(), operator_root);
-        entries.iter().for_each(|entry| shadow.apply(entry));
+        for entry in &entries {
+            shadow.apply(entry);
+        }
         found.received = shadow.mail.iter().map(|(name, mail)| (name.clone(), mail.received())).collect();
         found.shadow = shadow;
         let membership = found.membership(consortium, operator_root);
@@ -263,7 +265,9 @@ impl World {
         self.history.note(self.now, format_args!("{} goes down, {kept:?} stays", self.nodes[node].name));
         let links: Vec<u64> =
             self.net.links.iter().filter(|(_, link)| link.ends.contains(&node)).map(|(id, _)| *id).collect();
-        links.into_iter().for_each(|link| self.cut_link(link));
+        for link in links {
+            self.cut_link(link);
+        }
     }
 
     /// Nothing passes any more; each end notices after a while.

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cohortium_protocol::hex;
 use cohortium_protocol::key::pair::KeyPair;
 use cohortium_store::keystore::{KeySource, Keystore};
 use cohortium_tests::real::bend::Bent;
@@ -23,10 +24,6 @@ fn seed(net: &Network, site: &Site, name: &str) -> [u8; 32] {
     let source = KeySource::KeyFile(net.path(&format!("{}.key", site.name)));
     let keystore = Keystore::open(&site.home.join("keystore"), &source).unwrap();
     keystore.secret(name).unwrap().as_slice().try_into().unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Everything that the reference is told of one node, written beside its files.
@@ -55,7 +52,7 @@ fn facts(net: &Network, site: &mut Site) -> std::path::PathBuf {
             .flat_map(|each| each["snapshots"].as_array().unwrap().iter().map(|one| one["snapshot"].clone()))
             .collect::<Vec<Value>>(),
         "history": history, "log": site.consortium_dir().join("log"),
-        "salt_key": hex(&salt_key), "signing": signing.to_string(),
+        "salt_key": hex::text(&salt_key), "signing": signing.to_string(),
     });
     let path = net.path(&format!("{}.facts.json", site.name));
     fs::write(&path, facts.to_string()).unwrap();

@@ -65,8 +65,9 @@ impl Event {
     /// About how many bytes of peers and people it carries.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Request { message, .. }
-            | Self::Input(Input::Answered { answer: Answer::Message(message), .. }) => message.payload.len(),
+            Self::Request { message, .. } | Self::Input(Input::Answered { answer: Answer::Message(message), .. }) => {
+                message.payload.len()
+            }
             Self::Order { order, .. } => order.to_bytes().len(),
             Self::Input(_)
             | Self::Wire(_)

@@ -48,13 +48,14 @@ fn main() -> ExitCode {
         Some("worker") => cohortium_node::worker::main(),
         Some("node") => cohortium_node::cli::run(std::iter::once("cohortium".into()).chain(args)),
         Some("peer") => peers::main(&args.map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>()),
-        _ => match parse(std::env::args().skip(1)) {
-            Some((settings, wanted)) => run(&settings, &wanted),
-            None => {
+        _ => {
+            if let Some((settings, wanted)) = parse(std::env::args().skip(1)) {
+                run(&settings, &wanted)
+            } else {
                 eprintln!("{USAGE}");
                 ExitCode::from(2)
             }
-        },
+        }
     }
 }
 

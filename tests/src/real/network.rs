@@ -1,6 +1,6 @@
 //! An operator and members as processes, with a charter in force.
 
-#![expect(clippy::unwrap_used, reason = "only tests call this; what goes wrong fails them")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "only tests call this; what goes wrong fails them")]
 
 use std::fs;
 use std::net::SocketAddr;
@@ -123,7 +123,7 @@ impl Network {
     pub fn until_bound(&self, version: &str) {
         for site in std::iter::once(&self.op).chain(&self.members) {
             until(&format!("charter {version} at {}", site.name), || {
-                (site.view()["charter"]["version"].to_string() == version).then_some(())
+                (site.view()["charter"]["version"] == version).then_some(())
             });
         }
     }

@@ -125,8 +125,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, is_up: bool) {
     let mut due = Instant::now();
     while let Ok(read @ 1..) = from.read(&mut piece) {
         let rate = shared.rate.load(Ordering::Relaxed);
-        if rate > 0 {
-            due = due.max(Instant::now()) + Duration::from_nanos(read as u64 * 1_000_000_000 / rate);
+        if let Some(nanos) = (read as u64 * 1_000_000_000).checked_div(rate) {
+            due = due.max(Instant::now()) + Duration::from_nanos(nanos);
             thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         keep(shared, &piece[..read]);

@@ -1,6 +1,11 @@
 //! One node under test: its command line, its control socket, and what it shows of its state.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "only tests call this; what goes wrong fails them")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "only tests call this; what goes wrong fails them"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::{Deref, DerefMut};

@@ -1,6 +1,6 @@
 //! Sources for tests: small tables, folders of files whose bytes follow from a seed.
 
-#![expect(clippy::unwrap_used, reason = "only tests call this; what goes wrong fails them")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "only tests call this; what goes wrong fails them")]
 
 use std::fmt::Write as _;
 use std::fs::{self, File};

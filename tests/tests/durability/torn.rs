@@ -13,8 +13,8 @@ use crate::PROGRAM;
 /// The newest segment of a node's journal.
 fn newest(site: &Site) -> PathBuf {
     let files = files_below(&site.consortium_dir().join("journal"));
-    let plain = files.into_iter().filter(|path| fs::metadata(path).unwrap().len() > 0);
-    plain.filter(|path| path.extension().is_none_or(|ending| ending != "lock")).next_back().unwrap()
+    let mut plain = files.into_iter().filter(|path| fs::metadata(path).unwrap().len() > 0);
+    plain.rfind(|path| path.extension().is_none_or(|ending| ending != "lock")).unwrap()
 }
 
 fn ran() -> Network {

@@ -40,8 +40,8 @@ fn what_is_added_changed_deleted_and_renamed_arrives_and_renamed_content_is_not_
     let before = net.relay().up();
     net.north().tell(&["share", "take", "set"]);
     net.op.until_landed("set", 2);
-    let sent = net.relay().up() - before;
-    assert!(sent < 1 << 20, "{sent} bytes for a rename and two small files");
+    let travelled = net.relay().up() - before;
+    assert!(travelled < 1 << 20, "{travelled} bytes for a rename and two small files");
     net.op.tell(&["subscription", "checkout", "set", &net.text("two")]);
     assert_eq!(content(&net.path("two")), content(&set));
 

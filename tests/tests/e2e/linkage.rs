@@ -39,8 +39,10 @@ fn make_and_wrap(net: &Network, epoch: u64) {
 
 fn patients(net: &Network, name: &str, rows: &[(&str, &str, &str)]) {
     let lines = rows.iter().enumerate();
-    let text: String = lines.map(|(id, (given, family, birth))| format!("{id},{given},{family},{birth},7\n")).collect();
-    fs::write(net.path(&format!("{name}.csv")), format!("id,given,family,birth,score\n{text}")).unwrap();
+    let lines: Vec<String> =
+        lines.map(|(id, (given, family, birth))| format!("{id},{given},{family},{birth},7\n")).collect();
+    let text = format!("id,given,family,birth,score\n{}", lines.concat());
+    fs::write(net.path(&format!("{name}.csv")), text).unwrap();
 }
 
 fn offer(net: &Network, from: &Site, name: &str) {

@@ -44,13 +44,13 @@ fn proxy() -> (SocketAddr, Arc<AtomicU64>) {
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let counter = Arc::clone(&counter);
-            thread::spawn(move || serve(client, &counter));
+            thread::spawn(move || serve(&client, &counter));
         }
     });
     (address, passed)
 }
 
-fn serve(client: TcpStream, counter: &Arc<AtomicU64>) -> Option<()> {
+fn serve(client: &TcpStream, counter: &Arc<AtomicU64>) -> Option<()> {
     let mut reader = BufReader::new(client.try_clone().ok()?);
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;
@@ -61,7 +61,8 @@ fn serve(client: TcpStream, counter: &Arc<AtomicU64>) -> Option<()> {
         line != "\r\n"
     } {}
     let server = TcpStream::connect(target).ok()?;
-    (&client).write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").ok()?;
+    let mut answers = client;
+    answers.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").ok()?;
     let (mut from_server, mut to_client) = (server.try_clone().ok()?, client.try_clone().ok()?);
     let down = Arc::clone(counter);
     thread::spawn(move || {

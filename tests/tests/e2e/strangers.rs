@@ -56,7 +56,7 @@ struct Client {
 impl Client {
     fn of(net: &Network) -> Self {
         let north = net.north();
-        let record = north.acts("node-record").into_iter().map(|json| serde_json::from_value(json).unwrap());
+        let mut record = north.acts("node-record").into_iter().map(|json| serde_json::from_value(json).unwrap());
         let of_north = |signed: &Signed<NodeRecord>| signed.claimed().unwrap().party.as_str() == "north";
         Self {
             consortium: north.view()["consortium"].as_str().unwrap().parse().unwrap(),
@@ -64,7 +64,7 @@ impl Client {
             address: net.address,
             tls: seed(net, north, "tls"),
             root: KeyPair::from_seed(&seed(net, north, "root")),
-            record: record.filter(of_north).last().unwrap(),
+            record: record.rfind(of_north).unwrap(),
         }
     }
 
