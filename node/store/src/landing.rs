@@ -24,7 +24,7 @@ use crate::seal::DataKey;
 use crate::stream::{SealedBlockWriter, StreamFault, sealed_bytes};
 
 /// A checkpoint is due after this many bytes.
-pub const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
+pub const CHECKPOINT_BYTES: u64 = 8 * 1024 * 1024;
 /// A checkpoint is due after this time.
 pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 

@@ -119,7 +119,7 @@ impl Transport {
         let listener = match config.listen_udp {
             Some(addr) => {
                 let udp = |source| BindError::Udp { addr, source };
-                let endpoint = udp_endpoint(addr, Some(quic_server(&tls))).map_err(udp)?;
+                let endpoint = udp_endpoint(addr, &config.identity, Some(quic_server(&tls))).map_err(udp)?;
                 let bound = endpoint.local_addr().map_err(udp)?;
                 Some((endpoint, bound))
             }
@@ -235,7 +235,7 @@ impl Transport {
             return Ok(endpoint.clone());
         }
         let any = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let endpoint = udp_endpoint(SocketAddr::new(any, 0), None)?;
+        let endpoint = udp_endpoint(SocketAddr::new(any, 0), &self.identity(), None)?;
         Ok(slot.insert(endpoint).clone())
     }
 }
@@ -247,8 +247,9 @@ fn quic_server(tls: &rustls::ServerConfig) -> quinn::ServerConfig {
     config
 }
 
-fn udp_endpoint(addr: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<Endpoint> {
+fn udp_endpoint(addr: SocketAddr, identity: &TlsIdentity, server: Option<quinn::ServerConfig>) -> io::Result<Endpoint> {
     let socket = UdpSocket::bind(addr)?;
     limits::enlarge_buffers(&socket2::SockRef::from(&socket));
-    Endpoint::new(limits::quic_endpoint(), server, socket, Arc::new(quinn::TokioRuntime))
+    let config = limits::quic_endpoint(identity.restart().endpoint());
+    Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
 }

@@ -21,6 +21,8 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
+use crate::restart::Restart;
+
 /// `SubjectPublicKeyInfo` of an Ed25519 key up to its 32 bytes (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// PKCS#8 version 1 of an Ed25519 key up to its 32-byte seed (RFC 8410, section 7).
@@ -67,6 +69,7 @@ pub trait Admission: Send + Sync {
 pub struct TlsIdentity {
     certified: Arc<CertifiedKey>,
     public: PublicKey,
+    restart: Restart,
 }
 
 impl TlsIdentity {
@@ -83,7 +86,12 @@ impl TlsIdentity {
         let spki = key.public_key().expect("an Ed25519 key has a public half").to_vec();
         let public = key_of(&spki).expect("a seed's scalar is clamped, so its point is of large order");
         let certified = Arc::new(CertifiedKey::new(vec![CertificateDer::from(spki)], key));
-        Self { certified, public }
+        Self { certified, public, restart: Restart::of(seed) }
+    }
+
+    /// What tells peers, after a restart, that their connections are gone.
+    pub(crate) fn restart(&self) -> &Restart {
+        &self.restart
     }
 
     /// The public half: what a node record names.

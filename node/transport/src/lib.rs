@@ -5,6 +5,7 @@
 //!
 //! Read [`bind`] for a node's endpoint, [`stream`] for a connection, [`frame`] for messages.
 
+mod restart;
 pub mod identity;
 pub mod limits;
 pub mod address;

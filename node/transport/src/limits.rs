@@ -88,12 +88,11 @@ pub fn quic_transport() -> TransportConfig {
     config
 }
 
-/// Settings of a QUIC socket.
+/// Settings of a QUIC socket, put into `config`.
 ///
 /// # Panics
 /// Never: the largest datagram is a constant within UDP's bounds.
-pub fn quic_endpoint() -> EndpointConfig {
-    let mut config = EndpointConfig::default();
+pub fn quic_endpoint(mut config: EndpointConfig) -> EndpointConfig {
     config.max_udp_payload_size(MTU_UPPER_BYTES).expect("between QUIC's 1,200 and UDP's 65,527");
     config
 }

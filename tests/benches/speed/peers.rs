@@ -105,7 +105,7 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
 
 fn settings(peer: Peer) -> (EndpointConfig, Arc<TransportConfig>) {
     match peer {
-        Peer::QuinnNode => (limits::quic_endpoint(), Arc::new(limits::quic_transport())),
+        Peer::QuinnNode => (limits::quic_endpoint(EndpointConfig::default()), Arc::new(limits::quic_transport())),
         Peer::QuinnDefault | Peer::Tls => (EndpointConfig::default(), Arc::default()),
     }
 }
