@@ -346,7 +346,11 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), HomeFault> {
     }
     match DirBuilder::new().mode(0o700).create(path) {
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other.map_err(|source| io_fault("making the folder", path, source)),
+        // What is written into it later would be lost with its name.
+        other => {
+            other.map_err(|source| io_fault("making the folder", path, source))?;
+            sync_parent(path)
+        }
     }
 }
 

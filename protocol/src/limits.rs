@@ -61,6 +61,8 @@ pub const JOIN_TOKEN_VALIDITY_MAX: Seconds = Seconds(30 * 24 * 3600);
 pub const PEER_DOCUMENTS_AN_HOUR_MAX: usize = 10_000;
 /// Their bytes together.
 pub const PEER_DOCUMENT_BYTES_AN_HOUR_MAX: Bytes = Bytes(64 * 1024 * 1024);
+/// Newer node records of one party in an hour that an operator takes in and relays to all.
+pub const PARTY_RECORDS_AN_HOUR_MAX: usize = 32;
 /// TLS handshake, from the first packet.
 pub const HANDSHAKE_DEADLINE: Seconds = Seconds(10);
 /// HELLO and its answer, from the end of the handshake.

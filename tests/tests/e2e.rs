@@ -36,6 +36,8 @@ mod several;
 mod charters;
 #[path = "e2e/codes.rs"]
 mod codes;
+#[path = "e2e/cosigning.rs"]
+mod cosigning;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/hostile.rs"]

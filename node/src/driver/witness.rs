@@ -52,7 +52,7 @@ impl Witnessed {
         Input::Witnessed { ticket, durable: kept.is_ok() }
     }
 
-    /// Keeps two checkpoints that are not of one log. The same two make the same files. Blocks.
+    /// Keeps two checkpoints that are not of one log: the first such piece for each head that was cosigned. Blocks.
     pub(crate) fn keep_evidence(&self, peer: &Name, last: &str, now: &str) {
         match self.write_evidence(peer, last, now) {
             Ok(folder) => tracing::error!(event = "split-view-evidence", %peer, folder = %folder.display()),
@@ -61,10 +61,17 @@ impl Witnessed {
     }
 
     fn write_evidence(&self, peer: &Name, last: &str, now: &str) -> Result<PathBuf, HomeFault> {
-        let digest = sha256(&[last.as_bytes(), now.as_bytes()]);
+        // One piece for each head that was cosigned: a peer cannot fill the disk with heads that it makes up.
+        let digest = sha256(&[last.as_bytes()]);
         let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        let folder = self.0.join("evidence").join(format!("{peer}-{number:016x}"));
-        make_folder(&folder)?;
+        let all = self.0.join("evidence");
+        let folder = all.join(format!("{peer}-{number:016x}"));
+        if folder.join("now").exists() {
+            return Ok(folder);
+        }
+        for made in [&self.0, &all, &folder] {
+            make_folder(made)?;
+        }
         replace_private(&folder.join("last"), last.as_bytes())?;
         replace_private(&folder.join("now"), now.as_bytes())?;
         Ok(folder)

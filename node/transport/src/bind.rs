@@ -250,6 +250,9 @@ fn quic_server(tls: &rustls::ServerConfig) -> quinn::ServerConfig {
 fn udp_endpoint(addr: SocketAddr, identity: &TlsIdentity, server: Option<quinn::ServerConfig>) -> io::Result<Endpoint> {
     let socket = UdpSocket::bind(addr)?;
     limits::enlarge_buffers(&socket2::SockRef::from(&socket));
-    let config = limits::quic_endpoint(identity.restart().endpoint());
+    // Who only dials gets another port with each start, so nobody asks it about what it forgot; and two sockets with one
+    // secret would tell each other's reset tokens.
+    let config = if server.is_some() { identity.restart().endpoint() } else { quinn::EndpointConfig::default() };
+    let config = limits::quic_endpoint(config);
     Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
 }

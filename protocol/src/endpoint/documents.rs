@@ -59,6 +59,11 @@ impl Endpoint {
             self.reply_now(conn, stream, refused(ErrorCode::Busy));
             return self.close(conn, ErrorCode::Busy);
         }
+        let renews = matches!(numbered.document, Document::NodeRecord(_)) && !self.is_offline(conn);
+        if renews && !self.may_renew(up.consortium, &up.peer) {
+            self.reply_now(conn, stream, refused(ErrorCode::Busy));
+            return self.close(conn, ErrorCode::Busy);
+        }
         let Some(room) = self.rooms.get(&up.consortium) else { return };
         let standing = room.state.charters.root_of(&room.state.party, &up.peer).map(|(_, standing)| standing);
         let standing = standing.unwrap_or(Standing::CharterOnly);
@@ -306,7 +311,7 @@ impl Sender<'_> {
                 let same = found.side == Side::Consumer && found.peer == *self.peer;
                 let later =
                     found.invitation.share.share == share.share && found.invitation.share.version < share.version;
-                if same && later { Ok(()) } else { Err(ErrorCode::Forked) }
+                if same && later && found.may_hold(invitation.accepted) { Ok(()) } else { Err(ErrorCode::Forked) }
             }
         }
     }

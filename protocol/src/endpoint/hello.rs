@@ -137,7 +137,8 @@ impl Endpoint {
     /// A newer node record becomes an entry, and the operator tells every member of it: within the peer's bound.
     fn may_introduce(&mut self, greeting: &Greeting) -> bool {
         let bytes = if greeting.shown.is_news { greeting.record.to_bytes().len() } else { return true };
-        self.may_grow(greeting.consortium, &greeting.shown.peer, bytes)
+        let (consortium, peer) = (greeting.consortium, &greeting.shown.peer);
+        self.may_grow(consortium, peer, bytes) && self.may_renew(consortium, peer)
     }
 
     /// People here must look at this before anything goes on: no document that is written now would be heard.
@@ -253,8 +254,15 @@ impl Endpoint {
     /// The record of a peer that has said a word after HELLO becomes an entry (spec HELLO-10).
     pub(super) fn take_record(&mut self, conn: ConnId) {
         let Some(up) = self.conns.get_mut(&conn).and_then(|conn| conn.up.as_mut()) else { return };
-        if let Some(record) = up.record.take() {
-            let consortium = up.consortium;
+        let Some(record) = up.record.take() else { return };
+        let (consortium, now) = (up.consortium, self.cx().wall);
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        // The roster may have changed since HELLO.
+        let fits = record.claimed().is_ok_and(|record| {
+            let root = room.state.charters.root_of(&room.state.party, &record.party).map(|(root, _)| root);
+            root == Some(record.root) && record.stands_at(now) && room.state.is_newer_record(&record)
+        });
+        if fits {
             self.persist(consortium, &Actor::Node, vec![Act::NodeRecord(record)]);
         }
     }

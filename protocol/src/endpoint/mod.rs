@@ -133,8 +133,8 @@ enum Waiting {
     Run(Box<io::RunPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
-    LogProof { conn: ConnId, from: u64 },
-    LogOffer { conn: ConnId, old: u64, head: TreeHead, checkpoint: String },
+    LogProof { conn: ConnId, from: u64, asked: bool },
+    LogOffer { conn: ConnId, old: u64, asked: bool, head: TreeHead, checkpoint: String },
     Witness { consortium: ConsortiumId, peer: Name, to: (ConnId, StreamId), checkpoint: String },
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::code::ErrorCode;
 use crate::ident::{ConsortiumId, Name};
 use crate::key::signed::Signed;
-use crate::limits::{NODE_RECORD_VALIDITY_MAX, PEER_DOCUMENT_BYTES_AN_HOUR_MAX, PEER_DOCUMENTS_AN_HOUR_MAX};
+use crate::limits::{
+    NODE_RECORD_VALIDITY_MAX, PARTY_RECORDS_AN_HOUR_MAX, PEER_DOCUMENT_BYTES_AN_HOUR_MAX, PEER_DOCUMENTS_AN_HOUR_MAX,
+};
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::node_record::{NodeRecord, NodeRecordFields};
 use crate::state::subscription::Side;
@@ -45,14 +47,25 @@ pub(super) struct GrowthBudget {
     hour: u64,
     documents: usize,
     bytes: u64,
+    records: usize,
 }
 
 impl GrowthBudget {
-    fn take(&mut self, now: Millis, bytes: usize) -> bool {
+    fn begin(&mut self, now: Millis) {
         let hour = now.0.div_euclid(3_600_000);
         if hour != self.hour {
             *self = Self { hour, ..Self::default() };
         }
+    }
+
+    fn take_record(&mut self, now: Millis) -> bool {
+        self.begin(now);
+        self.records = self.records.saturating_add(1);
+        self.records <= PARTY_RECORDS_AN_HOUR_MAX
+    }
+
+    fn take(&mut self, now: Millis, bytes: usize) -> bool {
+        self.begin(now);
         let (documents, bytes) = (self.documents.saturating_add(1), self.bytes.saturating_add(widened(bytes)));
         let fits = documents <= PEER_DOCUMENTS_AN_HOUR_MAX && bytes <= PEER_DOCUMENT_BYTES_AN_HOUR_MAX.0;
         if fits {
@@ -72,6 +85,17 @@ impl Endpoint {
         let now = self.cx().mono;
         let Some(room) = self.rooms.get_mut(&consortium) else { return false };
         let fits = room.growth.entry(peer.clone()).or_default().take(now, bytes);
+        if !fits {
+            self.note_refusal(Some(consortium), Some(peer), ErrorCode::Busy);
+        }
+        fits
+    }
+
+    /// Whether a node record of `peer` may be taken in: what an operator takes, it relays to everybody (spec MAIL-5).
+    pub(super) fn may_renew(&mut self, consortium: ConsortiumId, peer: &Name) -> bool {
+        let now = self.cx().mono;
+        let Some(room) = self.rooms.get_mut(&consortium) else { return false };
+        let fits = !room.state.is_operator() || room.growth.entry(peer.clone()).or_default().take_record(now);
         if !fits {
             self.note_refusal(Some(consortium), Some(peer), ErrorCode::Busy);
         }
@@ -193,6 +217,15 @@ mod tests {
         let taken = (0..1000).filter(|_| budget.take(UnixMillis(60_000))).count();
         assert_eq!(taken, 30);
         assert!(budget.take(UnixMillis(120_000)));
+    }
+
+    // MAIL-5
+    #[test]
+    fn a_party_renews_its_record_so_often_an_hour() {
+        let mut budget = GrowthBudget::default();
+        assert_eq!((0..100).filter(|_| budget.take_record(Millis(7))).count(), 32);
+        assert!(budget.take(Millis(7), 1), "other documents go on");
+        assert!(budget.take_record(Millis(3_600_000)), "another hour");
     }
 
     // MAIL-4

@@ -75,32 +75,34 @@ impl Endpoint {
                 up.offered = Some(now);
             }
             if known == 0 {
-                self.offer(conn, 0, head, Vec::new());
+                self.offer(conn, (0, false), head, Vec::new());
             } else {
-                self.prove(conn, consortium, known);
+                self.prove(conn, consortium, (known, false));
             }
         }
     }
 
-    fn prove(&mut self, conn: ConnId, consortium: ConsortiumId, from: u64) {
-        let ticket = self.ticket(Waiting::LogProof { conn, from });
+    /// `asked`: the peer has named the size, which it may do once.
+    fn prove(&mut self, conn: ConnId, consortium: ConsortiumId, (from, asked): (u64, bool)) {
+        let ticket = self.ticket(Waiting::LogProof { conn, from, asked });
         self.effects.push_back(Effect::ProveLog { ticket, consortium, from });
     }
 
     pub(super) fn log_proof(&mut self, ticket: Ticket, proof: Option<(TreeHead, Vec<TreeHash>)>) {
-        let Some(Waiting::LogProof { conn, from }) = self.waiting.remove(&ticket) else { return };
+        let Some(Waiting::LogProof { conn, from, asked }) = self.waiting.remove(&ticket) else { return };
         if let Some((head, path)) = proof {
-            self.offer(conn, from, head, path);
+            self.offer(conn, (from, asked), head, path);
         }
     }
 
-    fn offer(&mut self, conn: ConnId, old: u64, head: TreeHead, path: Vec<TreeHash>) {
+    fn offer(&mut self, conn: ConnId, (old, asked): (u64, bool), head: TreeHead, path: Vec<TreeHash>) {
         let up = self.conns.get(&conn).and_then(|conn| conn.up.as_ref());
-        let room = up.and_then(|up| self.rooms.get(&up.consortium));
+        let up = up.filter(|up| up.standing == Standing::Party);
+        let room = up.and_then(|up| self.rooms.get(&up.consortium)).filter(|room| !room.state.stopped);
         let checkpoint = room.and_then(|room| signed(&origin_of(room), head, &room.keys.signing).ok());
         let Some(checkpoint) = checkpoint else { return };
         let payload = codec::encode(&LogOffer { old, checkpoint: checkpoint.clone(), path });
-        let ticket = self.ticket(Waiting::LogOffer { conn, old, head, checkpoint });
+        let ticket = self.ticket(Waiting::LogOffer { conn, old, asked, head, checkpoint });
         let message = Message { kind: MessageType::Checkpoint, payload };
         self.effects.push_back(Effect::Ask { conn, ticket, message });
     }
@@ -108,14 +110,14 @@ impl Endpoint {
     /// A cosignature goes to the log. A peer that has cosigned another size than this node knew gets a proof from there,
     /// once. Anything else waits for the next interval.
     pub(super) fn offer_answered(&mut self, waited: Waiting, answer: &Answer) {
-        let Waiting::LogOffer { conn, old, head, checkpoint } = waited else { return };
+        let Waiting::LogOffer { conn, old, asked, head, checkpoint } = waited else { return };
         let Some(up) = self.conns.get(&conn).and_then(|conn| conn.up.clone()) else { return };
         match answer {
             Answer::Message(message) if message.kind == MessageType::Cosigned => {
                 match codec::decode::<LogAnswer>(&message.payload, CONTROL_FRAME_BYTES_MAX) {
                     Ok(LogAnswer::Cosigned(theirs)) => self.cosigned(&up, head, &checkpoint, &theirs),
-                    Ok(LogAnswer::ProveFrom(size)) if size != old && size > 0 => {
-                        self.prove(conn, up.consortium, size);
+                    Ok(LogAnswer::ProveFrom(size)) if !asked && size != old && size > 0 => {
+                        self.prove(conn, up.consortium, (size, true));
                     }
                     Ok(LogAnswer::ProveFrom(_)) | Err(_) => {}
                 }

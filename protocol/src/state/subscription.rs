@@ -163,6 +163,14 @@ impl Subscription {
         self.changed = (None, None);
     }
 
+    /// Whether the provider may still hold this as accepted: the last one or, while it has stated nothing under that, the
+    /// one before. It cannot take back what it has acted on (spec SHARE-10).
+    pub fn may_hold(&self, accepted: Option<DocumentDigest>) -> bool {
+        let acted = self.snapshots.iter().any(|stated| Some(stated.manifest.terms) == self.terms);
+        let former = self.former.as_ref().is_some_and(|former| former.accepted_digest == accepted);
+        accepted == self.accepted_digest || (former && !acted)
+    }
+
     fn fall_back(&mut self, former: Option<Box<Former>>) {
         (self.accepted, self.accepted_digest, self.terms) = (None, None, None);
         if let Some(former) = former {

@@ -121,9 +121,10 @@ impl Network {
 
     /// Waits until every node is bound by a charter version.
     pub fn until_bound(&self, version: &str) {
+        let number: u64 = version.parse().unwrap();
         for site in std::iter::once(&self.op).chain(&self.members) {
             until(&format!("charter {version} at {}", site.name), || {
-                (site.view()["charter"]["version"] == version).then_some(())
+                (site.view()["charter"]["version"] == number).then_some(())
             });
         }
     }

@@ -139,6 +139,37 @@ fn an_acceptance_that_crosses_a_later_invitation_counts_on_neither_side() {
     }
 }
 
+// SHARE-10
+#[test]
+fn a_provider_cannot_take_back_an_acceptance_that_it_has_acted_on() {
+    for stated in [true, false] {
+        let mut pair = Pair::new();
+        pair.share(LandedRows::Exclude);
+        if !stated {
+            // Other terms, accepted, and nothing stated under them.
+            pair.order(1, Command::DefineShare(later(&pair, 2))).unwrap();
+            pair.invite().unwrap();
+            pair.accept();
+        }
+        let held = pair.subscription(0).accepted_digest;
+        let last = pair.subscription(0).invitation.clone();
+        let first = if stated { None } else { last.accepted };
+        let mut next = |accepted: Option<DocumentDigest>| {
+            let share = altered(last.share.clone(), |terms| terms.version += 1);
+            let signed = Signed::sign(&Invitation { share, accepted, ..last.clone() }, &pair.parties[1].signing);
+            pair.deliver(0, Document::Invitation(signed))
+        };
+        assert_eq!(next(Some(DocumentDigest([7; 32]))), Some(ErrorCode::Forked), "one that never was");
+        if stated {
+            assert_eq!(next(first), Some(ErrorCode::Forked), "rows have been stated under it");
+            assert_eq!(next(held), None);
+        } else {
+            assert_eq!(next(None), Some(ErrorCode::Forked), "the one before was acted on long ago");
+            assert_eq!(next(first), None, "the acceptance may have crossed it");
+        }
+    }
+}
+
 /// Narrower terms, which need no approval of their own: they end earlier.
 fn later(pair: &Pair, version: u32) -> Share {
     altered(share(pair.consortium, 2, LandedRows::Exclude), |terms| {
