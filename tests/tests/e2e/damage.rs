@@ -1,7 +1,7 @@
 //! One bit turned anywhere in what a node keeps: the matching verification names the place and ends with 5.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cohortium_tests::real::bend::{Bent, places};
 use cohortium_tests::real::is_long;
@@ -36,12 +36,7 @@ fn landed() -> Network {
 }
 
 /// Turns bits of these files; `command` must find each and say one of the words that `names` gives for it.
-fn each_bit_is_found(
-    site: &Site,
-    files: &[std::path::PathBuf],
-    command: &[&str],
-    names: impl Fn(&Path) -> Vec<String>,
-) {
+fn each_bit_is_found(site: &Site, files: &[PathBuf], command: &[&str], names: impl Fn(&Path) -> Vec<String>) {
     let mut tried = 0;
     let every = if is_long() { 1 } else { files.len().div_ceil(TRIES / 2) };
     let each = if is_long() { 3000 } else { (TRIES / files.len()).max(2) };
@@ -68,7 +63,7 @@ fn each_bit_is_found(
     site.tell(command);
 }
 
-fn plain(folder: &Path) -> Vec<std::path::PathBuf> {
+fn plain(folder: &Path) -> Vec<PathBuf> {
     files_below(folder).into_iter().filter(|path| fs::metadata(path).unwrap().len() > 0).collect()
 }
 
@@ -93,13 +88,20 @@ fn a_bit_of_a_blob_or_the_journal_is_found_and_named() {
 #[test]
 fn a_bit_of_a_log_tile_or_checkpoint_is_found_and_named() {
     let net = landed();
-    for site in [&net.op, net.north()] {
+    let flag = |peer: &Site| {
+        let key = peer.tell(&["log", "key"]);
+        format!("{}={}", key["origin"].as_str().unwrap(), key["key"].as_str().unwrap())
+    };
+    for (site, peer) in [(&net.op, net.north()), (net.north(), &net.op)] {
         let folder = site.consortium_dir().join("log");
-        let files = plain(&folder);
-        assert!(files.len() >= 3, "{files:?}");
+        let is_note = |path: &PathBuf| path.strip_prefix(&folder).unwrap().to_string_lossy().starts_with("checkpoint");
+        let (notes, tiles): (Vec<_>, Vec<_>) = plain(&folder).into_iter().partition(is_note);
+        assert!(notes.len() + tiles.len() >= 3, "{notes:?} {tiles:?}");
         let names = |path: &Path| vec![path.strip_prefix(&folder).unwrap().display().to_string(), file_name(path)];
-        each_bit_is_found(site, &files, &["log", "verify"], names);
-        each_bit_is_found(site, &files, &["verify"], names);
+        each_bit_is_found(site, &tiles, &["log", "verify"], names);
+        each_bit_is_found(site, &tiles, &["verify"], names);
+        // Checkpoints have cosignatures, which only a verifier that knows the peer's key can judge.
+        each_bit_is_found(site, &notes, &["log", "verify", "--cosigner", &flag(peer)], names);
     }
 }
 
