@@ -21,6 +21,7 @@ use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
 use crate::cli::print::{Shown, Table};
 use crate::config::secret;
+use crate::driver::witness::own_log_keys;
 use crate::home;
 
 /// The verbs.
@@ -172,6 +173,8 @@ fn named_origin(text: &str) -> Result<String, CliFault> {
 }
 
 fn verify(cx: &Cx, folder: Option<PathBuf>, flags: &KeyFlags) -> Result<Shown, CliFault> {
+    let given = !flags.keys.is_empty() || flags.origin.is_some() || !flags.cosigners.is_empty();
+    let own = folder.is_none() && !given;
     let path = match folder {
         Some(path) => path,
         None => own_folder(cx)?,
@@ -181,9 +184,22 @@ fn verify(cx: &Cx, folder: Option<PathBuf>, flags: &KeyFlags) -> Result<Shown, C
     }
     let folder = Folder(path);
     let checkpoint = read_note(&folder, CHECKPOINT_PATH).map_err(|fault| log_fault(&folder.0, &fault))?;
-    let keys = keys(cx, flags, &named_origin(&checkpoint)?)?;
-    let report = verify_log(&folder, &checkpoint, &keys).map_err(|fault| log_fault(&folder.0, &fault))?;
-    Ok(reported(keys.origin(), &report))
+    let by =
+        || if own { own_keys(cx, &named_origin(&checkpoint)?) } else { keys(cx, flags, &named_origin(&checkpoint)?) };
+    let mut keys = by()?;
+    let mut report = verify_log(&folder, &checkpoint, &keys);
+    // A running daemon may have taken in the first signature of a cosigner meanwhile.
+    if own && report.is_err() {
+        keys = by()?;
+        report = verify_log(&folder, &checkpoint, &keys);
+    }
+    Ok(reported(keys.origin(), &report.map_err(|fault| log_fault(&folder.0, &fault))?))
+}
+
+/// The keys of this node's log and of everybody who has cosigned it.
+fn own_keys(cx: &Cx, origin: &str) -> Result<LogKeys, CliFault> {
+    let consortium = cx.home.consortium(&cx.membership()?.consortium);
+    own_log_keys(&consortium, origin, own_key(cx)?.public()).map_err(CliFault::wrong)
 }
 
 fn reported(origin: &str, report: &Report) -> Shown {

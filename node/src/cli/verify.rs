@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use cohortium_protocol::key::pair::KeyPair;
 use cohortium_protocol::log::check::{read_note, verify_log};
-use cohortium_protocol::log::checkpoint::{LogKeys, Strangers, origin};
+use cohortium_protocol::log::checkpoint::origin;
 use cohortium_protocol::log::edge::CHECKPOINT_PATH;
 use cohortium_protocol::log::tile::{TILE_WIDTH, Tile, TileKind};
 use cohortium_protocol::log::{LeafEntry, leaf_entry, leaf_salt};
@@ -20,6 +20,7 @@ use crate::cli::log::{Folder, log_fault};
 use crate::cli::print::{Shown, short};
 use crate::config::secret;
 use crate::control::{Reply, Request};
+use crate::driver::witness::own_log_keys;
 use crate::home::{self, MembershipFile};
 
 pub(crate) fn run(cx: &Cx) -> Result<Shown, CliFault> {
@@ -66,8 +67,8 @@ fn check_consortium(cx: &Cx, keystore: &Keystore, membership: &MembershipFile) -
     }
     let public = KeyPair::from_seed(&*secret::seed(keystore, "signing")?).public();
     let checkpoint = read_note(&folder, CHECKPOINT_PATH).map_err(|fault| log_fault(&folder.0, &fault))?;
-    let keys = LogKeys::new(&origin(id, &membership.party), [public], Strangers::Ignore);
-    let keys = keys.map_err(|fault| CliFault::local(fault.to_string()))?;
+    let keys = own_log_keys(&cx.home.consortium(id), &origin(id, &membership.party), public);
+    let keys = keys.map_err(CliFault::wrong)?;
     let report = verify_log(&folder, &checkpoint, &keys).map_err(|fault| log_fault(&folder.0, &fault))?;
     compare(&folder, report.head.size, &leaves)?;
     Ok((entries.entries, report.head.size))

@@ -110,7 +110,7 @@ pub(crate) fn open(home: &Home, keys: &Keys, file: &MembershipFile) -> Result<Op
         keys: keys.node_keys()?,
     };
     let witnessed = Witnessed::new(witness::folder(&home.consortium(&id)));
-    let heads = witnessed.read();
+    let heads = witnessed.read().map_err(EnterFault::Log)?;
     let place = Place { party: file.party.clone(), kind: file.kind, book, audit, witnessed, finder };
     Ok(Opened { membership, entries, heads, place })
 }

@@ -251,7 +251,7 @@ impl Hands {
 
     pub(crate) fn keep_cosignature(&self, consortium: ConsortiumId, cosignature: Cosignature) {
         if let Some(place) = self.place(&consortium) {
-            self.tasks.spawn_blocking(move || witness::add(&place.audit, &cosignature));
+            self.tasks.spawn_blocking(move || witness::add(&place.witnessed, &place.audit, &cosignature));
         }
     }
 

@@ -1,20 +1,25 @@
-//! What cosigning needs of the disk: proofs and cosignatures of this node's log, peers' heads that it cosigned last, and
-//! evidence against a log that was changed. The endpoint judges.
+//! What cosigning needs of the disk: proofs and cosignatures of this node's log, who has cosigned it, peers' heads that it
+//! cosigned last, and evidence against a log that was changed. The endpoint judges.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use cohortium_protocol::digest::sha256;
 use cohortium_protocol::endpoint::io::{Input, Ticket};
 use cohortium_protocol::ident::Name;
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::limits::LOG_NOTE_BYTES_MAX;
+use cohortium_protocol::log::checkpoint::{LogKeys, Strangers};
 
 use crate::driver::audit::Audit;
 use crate::home::{HomeFault, make_folder, read_private, replace_private};
 
 /// The end of a kept head's file, so that no party's name is another file's.
 const ENDING: &str = ".checkpoint";
+/// Who has cosigned this node's log: a line `ORIGIN=KEY` for each key.
+const COSIGNERS: &str = "cosigners";
+/// Bytes of that file.
+const COSIGNERS_BYTES_MAX: u64 = 16 << 20;
 
 /// The heads and evidence of one consortium. Not sealed: a checkpoint is made to be shown.
 #[derive(Clone)]
@@ -27,19 +32,37 @@ impl Witnessed {
     }
 
     /// The last checkpoint of each peer that this node cosigned. Blocks.
-    pub(crate) fn read(&self) -> Vec<(Name, String)> {
-        let Ok(files) = fs::read_dir(&self.0) else { return Vec::new() };
+    ///
+    /// # Errors
+    /// The file that cannot be read, in words: without it this node would cosign whatever it is shown next.
+    pub(crate) fn read(&self) -> Result<Vec<(Name, String)>, String> {
+        let files = match fs::read_dir(&self.0) {
+            Ok(files) => files,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(fault) => return Err(format!("{fault} while reading {}", self.0.display())),
+        };
         let mut heads = Vec::new();
-        for path in files.filter_map(|file| file.ok().map(|file| file.path())) {
+        for file in files {
+            let path = file.map_err(|fault| format!("{fault} while reading {}", self.0.display()))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(ENDING));
             let Some(peer) = name.and_then(|name| name.parse::<Name>().ok()) else { continue };
-            match read_private(&path, LOG_NOTE_BYTES_MAX as u64).map(String::from_utf8) {
-                Ok(Ok(checkpoint)) => heads.push((peer, checkpoint)),
-                Ok(Err(_)) => tracing::error!(event = "witnessed-unreadable", %peer, fault = "not a text"),
-                Err(fault) => tracing::error!(event = "witnessed-unreadable", %peer, %fault),
-            }
+            let bytes = read_private(&path, LOG_NOTE_BYTES_MAX as u64).map_err(|fault| fault.to_string())?;
+            let checkpoint = String::from_utf8(bytes).map_err(|_| format!("{} is damaged", path.display()))?;
+            heads.push((peer, checkpoint));
         }
-        heads
+        Ok(heads)
+    }
+
+    /// Writes down who cosigns this node's log. Durable when it returns. Blocks.
+    fn know(&self, name: &str, key: PublicKey) -> Result<(), String> {
+        let mut all = cosigners(&self.0)?;
+        let line = format!("{name}={key}");
+        if all.lines().any(|known| known == line) {
+            return Ok(());
+        }
+        all = format!("{all}{line}\n");
+        let kept = make_folder(&self.0).and_then(|()| replace_private(&self.0.join(COSIGNERS), all.as_bytes()));
+        kept.map_err(|fault| fault.to_string())
     }
 
     /// Keeps a peer's checkpoint in place of the one before. Durable when it returns. Blocks.
@@ -100,12 +123,42 @@ pub(crate) struct Cosignature {
 }
 
 /// Adds a cosignature to the checkpoint it is of. Blocks.
-pub(crate) fn add(audit: &Audit, cosignature: &Cosignature) {
+pub(crate) fn add(witnessed: &Witnessed, audit: &Audit, cosignature: &Cosignature) {
     let Cosignature { size, name, key, checkpoint } = cosignature;
+    // First, so that no checkpoint ever has a signature of somebody unknown.
+    if let Err(fault) = witnessed.know(name, *key) {
+        tracing::error!(event = "cosignature-not-kept", by = name, size, %fault);
+        return;
+    }
     match audit.lock().add_cosignature(*size, checkpoint, name, *key) {
         Ok(()) => tracing::info!(event = "log-cosigned", by = name, size),
         Err(fault) => tracing::error!(event = "cosignature-not-kept", by = name, size, %fault),
     }
+}
+
+fn cosigners(folder: &Path) -> Result<String, String> {
+    let path = folder.join(COSIGNERS);
+    if !path.exists() {
+        return Ok(String::new());
+    }
+    let bytes = read_private(&path, COSIGNERS_BYTES_MAX).map_err(|fault| fault.to_string())?;
+    String::from_utf8(bytes).map_err(|_| format!("{} is damaged", path.display()))
+}
+
+/// The keys by which a node checks its own log: its own, and those of everybody who has cosigned it. Any other signature
+/// is a fault, so that no bit of a checkpoint can change unseen. Blocks.
+///
+/// # Errors
+/// What cannot be read, in words.
+pub(crate) fn own_log_keys(consortium: &Path, origin: &str, own: PublicKey) -> Result<LogKeys, String> {
+    let folder = folder(consortium);
+    let mut keys = LogKeys::new(origin, [own], Strangers::Refuse).map_err(|fault| fault.to_string())?;
+    for line in cosigners(&folder)?.lines() {
+        let wrong = || format!("{} is damaged", folder.join(COSIGNERS).display());
+        let (name, key) = line.rsplit_once('=').ok_or_else(wrong)?;
+        keys = keys.with_cosigner(name, key.parse().map_err(|_| wrong())?).map_err(|_| wrong())?;
+    }
+    Ok(keys)
 }
 
 /// The folder of one consortium's heads and evidence.
@@ -122,7 +175,7 @@ mod tests {
     fn the_last_head_of_each_peer_is_kept_and_evidence_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let kept = Witnessed::new(folder(dir.path()));
-        assert!(kept.read().is_empty());
+        assert_eq!(kept.read(), Ok(Vec::new()));
         let names: [Name; 2] = ["north".parse().unwrap(), "north.checkpoint".parse().unwrap()];
         for text in ["first\n", "second\n"] {
             for name in &names {
@@ -131,8 +184,11 @@ mod tests {
             }
         }
         kept.keep_evidence(&names[0], "one", "other");
-        let mut heads = kept.read();
+        let mut heads = kept.read().unwrap();
         heads.sort();
-        assert_eq!(heads, names.map(|name| (name, "second\n".to_owned())));
+        assert_eq!(heads, names.clone().map(|name| (name, "second\n".to_owned())));
+        // What cannot be read is no reason to cosign anything.
+        fs::write(dir.path().join("witnessed/north.checkpoint"), [0xff, 0xfe]).unwrap();
+        assert!(kept.read().unwrap_err().contains("north.checkpoint"));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::log::check::{read_note, verify_log};
-use cohortium_protocol::log::checkpoint::{LogKeys, Strangers, origin};
+use cohortium_protocol::log::checkpoint::origin;
 use cohortium_protocol::log::edge::CHECKPOINT_PATH;
 use cohortium_protocol::log::fault::{LogFault, ReadFault};
 use cohortium_protocol::log::tile::{TileFolder, TileRead};
@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 
 use crate::control::{ErrorKind, Reply};
 use crate::driver::hands::{Hands, Place};
+use crate::driver::witness::own_log_keys;
 use crate::home::Home;
 use crate::service::answer::{Answered, Out, broken, error};
 
@@ -54,8 +55,7 @@ fn consortium_stands(hands: &Hands, consortium: ConsortiumId, place: &Place, fol
         return Ok(());
     }
     let signing = hands.keys.signing().map_err(|fault| fault.to_string())?.public();
-    let keys = LogKeys::new(&origin(&consortium, &place.party), [signing], Strangers::Ignore);
-    let keys = keys.map_err(|fault| fault.to_string())?;
+    let keys = own_log_keys(folder.parent().unwrap_or(folder), &origin(&consortium, &place.party), signing)?;
     let files = LogFiles(folder.to_owned());
     let newest = read_note(&files, CHECKPOINT_PATH).map_err(|fault| fault.to_string())?;
     verify_log(&files, &newest, &keys).map_err(|fault| fault.to_string())?;
