@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
 use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, ShareId, SnapshotId, SubscriptionId};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::charter::Charter;
+use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::invitation::Invitation;
 use cohortium_protocol::record::journal_entry::JournalEntry;
@@ -92,6 +94,23 @@ pub enum Request {
         /// At least 8 hexadecimal digits.
         id: String,
     },
+    /// Why the last run of a mapping made nothing: columns and places, never cells.
+    MappingFault {
+        /// The mapping.
+        mapping: Name,
+    },
+    /// The report of a mapping's last run. The order is a `Command::ReadMapped`.
+    MappingReport {
+        /// The order.
+        order: Box<Signed<Order>>,
+    },
+    /// Write the quarantine of a mapping's last run to a new file. The order is a `Command::ReadMapped`.
+    Quarantine {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// An absolute path that does not exist yet; `.parquet` or `.csv`.
+        path: String,
+    },
     /// Write what a subscription's consumer lacks into a new folder, to be carried by hand. The order is a
     /// `Command::Export`.
     Export {
@@ -152,6 +171,11 @@ pub enum Reply {
         dropped: Vec<String>,
         /// Who would receive them.
         recipients: Vec<Name>,
+    },
+    /// To `MappingFault` and `MappingReport`.
+    Told {
+        /// A sentence, or a report's JSON; nothing where there is nothing to tell.
+        message: Option<String>,
     },
     /// To `Count`.
     Count {
@@ -225,6 +249,16 @@ pub struct View {
     pub shares: Vec<ShareView>,
     /// Subscriptions, as provider or consumer.
     pub subscriptions: Vec<SubscriptionView>,
+    /// This node's mappings.
+    pub mappings: Vec<MappingView>,
+    /// Kept sets of table versions, the oldest first.
+    pub table_sets: Vec<Consolidation>,
+    /// The consolidation in use, by its digest.
+    pub tables: Option<DocumentDigest>,
+    /// Why the last consolidation made nothing.
+    pub tables_fault: Option<String>,
+    /// Whether one runs.
+    pub consolidating: bool,
     /// Epoch of the linkage key held, if any.
     pub linkage_epoch: Option<u32>,
 }
@@ -277,6 +311,9 @@ pub struct PartyView {
     pub confirmed: bool,
     /// Whether it is connected now.
     pub connected: bool,
+    /// By how many milliseconds its clock was ahead of this node's when the connection began; the way of that message
+    /// is in it. Only of a connected party.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// A share of this node.
@@ -292,6 +329,31 @@ pub struct ShareView {
     pub last: Option<SnapshotId>,
     /// Snapshots stated so far.
     pub snapshots: u64,
+}
+
+/// A mapping.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MappingView {
+    /// Its name.
+    pub name: Name,
+    /// Its last version.
+    pub version: u32,
+    /// The digest of that.
+    pub digest: DocumentDigest,
+    /// The digest of the common schema.
+    pub schema: DocumentDigest,
+    /// The tables it makes.
+    pub tables: Vec<Name>,
+    /// How often this version has run.
+    pub runs: u64,
+    /// Why the last run made nothing.
+    pub fault: Option<String>,
+    /// The set of tables that it made last.
+    pub set: Option<BlobDigest>,
+    /// Whether a patient has opted out since, or a source was defined anew.
+    pub stale: bool,
+    /// Whether patients are linked over members in it.
+    pub linked: bool,
 }
 
 /// A subscription.

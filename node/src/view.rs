@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use cohortium_protocol::endpoint::Endpoint;
+use cohortium_protocol::endpoint::{Clocks, Endpoint};
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::state::State;
 use cohortium_protocol::state::charters::Version;
 use cohortium_protocol::state::share::Offer;
 use cohortium_protocol::state::subscription::{Fate, Phase, Side, Snapshot, Subscription};
+use cohortium_protocol::state::tables::Mapped;
 use cohortium_protocol::time::UnixMillis;
 
-use crate::control::{Joining, PartyView, PersonView, Proposal, ShareView, SnapshotView, SubscriptionView, View};
+use crate::control::{
+    Joining, MappingView, PartyView, PersonView, Proposal, ShareView, SnapshotView, SubscriptionView, View,
+};
 use crate::driver::clock;
 
 /// Everything the node knows of its consortia.
@@ -34,6 +37,11 @@ fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
         datasets: state.datasets.values().cloned().collect(),
         shares: state.offers.values().map(share).collect(),
         subscriptions: state.subscriptions.values().map(|found| subscription(found, clock::wall())).collect(),
+        mappings: state.mappings.values().map(mapping).collect(),
+        table_sets: state.tables.sets().iter().map(|set| set.consolidation.clone()).collect(),
+        tables: state.tables.current().map(|set| set.digest),
+        tables_fault: state.tables.fault().map(|fault| format!("{fault:?}")),
+        consolidating: endpoint.is_consolidating(consortium),
         linkage_epoch: state.linkage.held.keys().next_back().copied(),
     })
 }
@@ -80,6 +88,7 @@ fn persons(state: &State) -> Vec<PersonView> {
 fn parties(endpoint: &Endpoint, state: &State) -> BTreeMap<Name, PartyView> {
     let Some(head) = state.charters.head() else { return BTreeMap::new() };
     let connected = endpoint.connected_parties(state.consortium);
+    let clocks = endpoint.clocks(state.consortium);
     let roster = head.charter.roster.iter();
     let view = |name: &Name, party: &cohortium_protocol::record::charter::Party| PartyView {
         kind: party.kind,
@@ -87,8 +96,14 @@ fn parties(endpoint: &Endpoint, state: &State) -> BTreeMap<Name, PartyView> {
         fingerprint: party.root.fingerprint(),
         confirmed: state.confirmed.get(name) == Some(&party.root),
         connected: connected.contains(name),
+        clock_ahead_ms: clocks.get(name).map(ahead_ms),
     };
     roster.map(|(name, party)| (name.clone(), view(name, party))).collect()
+}
+
+fn ahead_ms(clocks: &Clocks) -> i64 {
+    let apart = i64::try_from(clocks.theirs.0.abs_diff(clocks.ours.0)).unwrap_or(i64::MAX);
+    if clocks.theirs < clocks.ours { -apart } else { apart }
 }
 
 fn share(offer: &Offer) -> ShareView {
@@ -98,6 +113,21 @@ fn share(offer: &Offer) -> ShareView {
         approved: offer.approved_now().is_some(),
         last: offer.snapshots.last().map(|stated| stated.id),
         snapshots: offer.snapshots.len() as u64,
+    }
+}
+
+fn mapping(known: &Mapped) -> MappingView {
+    MappingView {
+        name: known.mapping.name.clone(),
+        version: known.mapping.version,
+        digest: known.digest,
+        schema: known.mapping.schema,
+        tables: known.mapping.tables.iter().cloned().collect(),
+        runs: known.runs,
+        fault: known.fault.map(|fault| format!("{fault:?}")),
+        set: known.set.as_ref().map(|set| set.listing.digest),
+        stale: known.set.as_ref().is_some_and(|set| set.stale),
+        linked: known.set.as_ref().is_some_and(|set| set.linkage.is_some()),
     }
 }
 

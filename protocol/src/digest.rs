@@ -35,8 +35,23 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 
 /// SHA-256 of `bytes` for one purpose: `domain` and its length come first, so that no two purposes share a preimage.
 pub fn sha256_for(domain: &'static str, bytes: &[u8]) -> [u8; 32] {
+    sha256(&[&preamble(domain), bytes])
+}
+
+/// BLAKE3 of the parts, one after the other, for one purpose: [`sha256_for`] where there is much to hash.
+pub fn blake3_for<'a>(domain: &'static str, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&preamble(domain));
+    for part in parts {
+        hasher.update(part);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// What stands before everything that is hashed for one purpose: a constant, the domain's length, the domain.
+pub(crate) fn preamble(domain: &'static str) -> Vec<u8> {
     let length = u64::try_from(domain.len()).unwrap_or(u64::MAX).to_le_bytes();
-    sha256(&[b"cohortium/1 ", &length, domain.as_bytes(), bytes])
+    [b"cohortium/1 ", length.as_slice(), domain.as_bytes()].concat()
 }
 
 /// The digest of a whole blob that is at hand.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::is_nfc;
 
 use crate::hex::byte_string;
-use crate::limits::{NAME_CHARS_MAX, PATH_BYTES_MAX, TEXT_CHARS_MAX};
+use crate::limits::{MISSING_MARK_CHARS_MAX, NAME_CHARS_MAX, PATH_BYTES_MAX, TEXT_CHARS_MAX};
 
 byte_string! {
     /// A consortium: the document digest of its charter's version 1. In every signed payload, HELLO and log origin.
@@ -55,6 +55,11 @@ pub enum NameFault {
     Escapes,
     /// A text that is not in Unicode normalisation form C, so that it could look like another.
     NotNormal,
+    /// A literal that does not have its form.
+    Form {
+        /// The form, in words.
+        of: &'static str,
+    },
 }
 
 impl fmt::Display for NameFault {
@@ -66,6 +71,7 @@ impl fmt::Display for NameFault {
             Self::Character { at } => write!(f, "has a character that is not allowed at byte {at}"),
             Self::Escapes => write!(f, "is absolute or has an empty, '.' or '..' component"),
             Self::NotNormal => write!(f, "is not in Unicode normalisation form C"),
+            Self::Form { of } => write!(f, "is not {of}"),
         }
     }
 }
@@ -124,6 +130,8 @@ macro_rules! checked_text {
     };
 }
 
+pub(crate) use checked_text;
+
 checked_text! {
     /// The name of a party, person, share, dataset or account: 1 to 64 of `a-z 0-9 - _ .`, beginning with a letter or
     /// digit (spec NAME-1). ASCII lower case only, so that no two names look alike.
@@ -140,6 +148,12 @@ checked_text! {
 checked_text! {
     /// A column's name: as [`Text`], at most 128 characters.
     ColumnName, check_column
+}
+
+checked_text! {
+    /// What a source writes where it has no value, such as `?`, `NA` or nothing at all: at most 32 characters, no control
+    /// character (spec NAME-5).
+    MissingMark, check_mark
 }
 
 fn check_name(text: &str) -> Result<(), NameFault> {
@@ -159,6 +173,16 @@ fn check_text(text: &str) -> Result<(), NameFault> {
 fn check_column(text: &str) -> Result<(), NameFault> {
     bounded(text.chars().count(), 128)?;
     visible(text)
+}
+
+fn check_mark(text: &str) -> Result<(), NameFault> {
+    if text.chars().count() > MISSING_MARK_CHARS_MAX {
+        return Err(NameFault::TooLong { max: MISSING_MARK_CHARS_MAX });
+    }
+    match text.char_indices().find(|(_, c)| c.is_control()) {
+        Some((at, _)) => Err(NameFault::Character { at }),
+        None => Ok(()),
+    }
 }
 
 fn check_path(text: &str) -> Result<(), NameFault> {
@@ -246,6 +270,18 @@ mod tests {
         ];
         for text in wrong {
             assert!(text.parse::<RelPath>().is_err(), "{text:?}");
+        }
+    }
+
+    // NAME-5
+    #[test]
+    fn a_mark_of_what_is_missing_is_short_and_may_be_empty() {
+        for good in ["", "?", "\\N", " ", "nicht erhoben", "\u{2014}", &"x".repeat(32)] {
+            assert!(good.parse::<MissingMark>().is_ok(), "{good:?}");
+        }
+        assert_eq!("x".repeat(33).parse::<MissingMark>(), Err(NameFault::TooLong { max: 32 }));
+        for bad in ["a\n", "\t", "\u{85}"] {
+            assert!(matches!(bad.parse::<MissingMark>(), Err(NameFault::Character { .. })), "{bad:?}");
         }
     }
 

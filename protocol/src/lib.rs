@@ -22,6 +22,7 @@ pub mod digest;
 pub mod outboard;
 pub mod code;
 pub mod wire;
+pub mod table_version;
 pub mod key;
 pub mod record;
 pub mod rule;

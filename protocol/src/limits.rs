@@ -39,8 +39,22 @@ pub const LISTING_ENTRIES_MAX: usize = 200_000;
 pub const PARTIES_MAX: usize = 1_000;
 /// Signatures on one envelope.
 pub const SIGNATURES_MAX: usize = 1_000;
+/// Bytes of one mapping as a person writes it.
+pub const MAPPING_BYTES_MAX: usize = 256 * 1024;
+/// Sources of one mapping.
+pub const MAPPING_SOURCES_MAX: usize = 64;
+/// Tables of one mapping.
+pub const MAPPING_TABLES_MAX: usize = 64;
 /// Columns of one table.
 pub const COLUMNS_MAX: usize = 4_096;
+/// Tests of one row filter.
+pub const ROW_TESTS_MAX: usize = 64;
+/// Texts of one test of a row filter.
+pub const ROW_TEST_TEXTS_MAX: usize = 1_000;
+/// Decimal digits that a number can be rounded to, before or after the point.
+pub const ROUND_DIGITS_MAX: i8 = 12;
+/// The largest bound of a patient's shift, in days.
+pub const SHIFT_DAYS_MAX: u16 = 3_650;
 /// Entries of one extension map.
 pub const EXTENSIONS_MAX: usize = 32;
 /// Bytes of one extension.
@@ -49,6 +63,10 @@ pub const EXTENSION_BYTES_MAX: usize = 4 * 1024;
 pub const NAME_CHARS_MAX: usize = 64;
 /// A title, purpose or reason, written by a person.
 pub const TEXT_CHARS_MAX: usize = 2_000;
+/// Marks of missing values in one text table.
+pub const MISSING_MARKS_MAX: usize = 32;
+/// One of them.
+pub const MISSING_MARK_CHARS_MAX: usize = 32;
 /// A file's path inside a snapshot.
 pub const PATH_BYTES_MAX: usize = 1_024;
 /// How far two nodes' clocks may lie apart before a statement's time is refused.
@@ -61,6 +79,8 @@ pub const JOIN_TOKEN_VALIDITY_MAX: Seconds = Seconds(30 * 24 * 3600);
 pub const PEER_DOCUMENTS_AN_HOUR_MAX: usize = 10_000;
 /// Their bytes together.
 pub const PEER_DOCUMENT_BYTES_AN_HOUR_MAX: Bytes = Bytes(64 * 1024 * 1024);
+/// How long nothing is sent to a peer that has refused a document as busy.
+pub const BUSY_REST: Seconds = Seconds(300);
 /// Newer node records of one party in an hour that an operator takes in and relays to all.
 pub const PARTY_RECORDS_AN_HOUR_MAX: usize = 32;
 /// TLS handshake, from the first packet.

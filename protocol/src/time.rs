@@ -44,6 +44,11 @@ impl UnixMillis {
         Self(self.0.saturating_add(after.millis()))
     }
 
+    /// The year, in UTC.
+    pub const fn year(self) -> u64 {
+        civil_from_days(self.0.div_euclid(86_400_000)).0
+    }
+
     /// Whether two clocks that read `self` and `other` agree within `within`.
     pub const fn agrees(self, other: Self, within: Seconds) -> bool {
         self.0.abs_diff(other.0) <= within.millis()

@@ -79,6 +79,16 @@ class Byte:
         return reader.take(1)[0]
 
 
+class SignedByte:
+    """An 8-bit signed number: its byte in two's complement."""
+
+    def write(self, value):
+        return value.to_bytes(1, "little", signed=True)
+
+    def read(self, reader):
+        return int.from_bytes(reader.take(1), "little", signed=True)
+
+
 class Bool:
     """0 or 1."""
 
@@ -276,4 +286,5 @@ class Checked:
 
 
 U8, U16, U32, U64, U128 = Byte(), UInt(16), UInt(32), UInt(64), UInt(128)
+I8 = SignedByte()
 BOOL, STRING, BYTES = Bool(), String(), Bytes()

@@ -5,6 +5,7 @@ import unicodedata
 from codec import Checked, Refused, STRING
 
 NAME_MAX, TEXT_MAX, PATH_MAX, COLUMN_MAX = 64, 2000, 1024, 128
+MARK_MAX = 32
 INVISIBLE = [
     (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F),
     (0x2028, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0),
@@ -50,6 +51,14 @@ def check_column(text):
     _visible(text)
 
 
+def check_mark(text):
+    """NAME-5."""
+    if len(text) > MARK_MAX:
+        raise Refused("too-long")
+    if any(ord(c) < 0x20 or 0x7F <= ord(c) <= 0x9F for c in text):
+        raise Refused("character")
+
+
 def check_path(text):
     """NAME-3."""
     _bounded(len(text.encode()), PATH_MAX)
@@ -62,3 +71,4 @@ def check_path(text):
 
 NAME, TEXT = Checked(STRING, check_name), Checked(STRING, check_text)
 PATH, COLUMN = Checked(STRING, check_path), Checked(STRING, check_column)
+MARK = Checked(STRING, check_mark)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from cases import documents, encoding, identity, linkage, log, rules, snapshots  # noqa: E402
+from cases import consolidation, documents, encoding, identity, linkage, log, rules, snapshots  # noqa: E402
+from cases import documents, encoding, identity, linkage, log, rules, snapshots, treatments  # noqa: E402
 from cases.book import Book  # noqa: E402
 
 SPEC = Path(__file__).resolve().parent.parent
@@ -29,8 +30,13 @@ def build():
     documents.add_charters(book)
     documents.add_identity(book)
     documents.add_shares(book)
+    documents.add_mappings(book)
+    documents.add_sources(book)
     documents.add_listings(book)
     documents.add_messages(book)
+    consolidation.add_rows(book)
+    consolidation.add_parts(book)
+    consolidation.add_records(book)
     snapshots.add_shapes(book)
     snapshots.add_outboards(book)
     snapshots.add_pieces(book)
@@ -41,6 +47,9 @@ def build():
     linkage.add_wraps(book)
     linkage.add_ids(book)
     linkage.add_tokens(book)
+    treatments.add_values(book)
+    treatments.add_shifts(book)
+    treatments.add_tests(book)
     rules.add_succession(book)
     rules.add_chains(book)
     rules.add_widenings(book)

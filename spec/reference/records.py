@@ -1,23 +1,22 @@
 """Every signed document and what it is made of, as lists of fields in the order they are written."""
 
-from codec import (BYTES, U8, U16, U32, U64, U128, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, Struct, Tuple)
+import table
+from codec import (
+    BYTES, U8, U16, U32, U64, U128, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, String, Struct, Tuple)
 from dsse import ENVELOPE as SIGNED
 from dsse import KEY
-from ident import COLUMN, NAME, PATH, TEXT
+from ident import COLUMN, MARK, NAME, PATH, TEXT
+from terms import COLUMN_ENTRY, FORMAT, TABLE, check_table, require
 
 DIGEST, CONSORTIUM, SNAPSHOT, SEALING = Fixed(32), Fixed(32), Fixed(32), Fixed(32)
 SHARE_ID, DATASET_ID, SUBSCRIPTION, NONCE = Fixed(16), Fixed(16), Fixed(16), Fixed(16)
 MILLIS, SECONDS, SIZE = U64, U64, U64
 
 EXTENSIONS_MAX, EXTENSION_MAX, PARTIES_MAX, COLUMNS_MAX = 32, 4096, 1000, 4096
+MAPPING_MAX, MAPPING_SOURCES_MAX, MAPPING_TABLES_MAX = 256 * 1024, 64, 64
+MARKS_MAX = 32
 LISTING_ENTRIES_MAX, BLOB_MAX, K_FLOOR = 200_000, 1 << 40, 11
 NODE_RECORD_MILLIS_MAX = 30 * 24 * 3600 * 1000
-
-
-def require(condition, code):
-    """Refuses with this code unless the condition holds."""
-    if not condition:
-        raise Refused(code)
 
 
 def check_extensions(entries):
@@ -102,29 +101,17 @@ def check_schedule(s):
 SCHEDULE = Checked(
     Enum("manual", every=Struct(zone=TEXT, minutes=U16), daily=Struct(zone=TEXT, minute=U16, days=U8)), check_schedule)
 
-COLUMN_ENTRY = Struct(
-    name=COLUMN,
-    kind=Enum("text", "integer", "float", "boolean", "date", "timestamp", "other"),
-    role=Enum("direct_identifier", "quasi_identifier", "sensitive", "measure", "free_text"),
-    treatment=Enum("drop", "keep", "pseudonym"),
-)
-CONTENT = Enum(table=Struct(columns=Seq(COLUMN_ENTRY), linkage=Enum("none", "token")), unchecked_files=None)
+CONTENT = Enum(table=TABLE, unchecked_files=None)
 
 
 def check_share(s):
-    """SHARE-1, SHARE-2."""
+    """SHARE-1, SHARE-2, SHARE-11 to SHARE-15."""
     require(s["version"] > 0, "version")
     require(s["provider"] not in s["consumers"], "consumer-is-provider")
     if s["content"] == "unchecked-files":
         require(s["form"] == "snapshot", "files-in-place")
-        return
-    columns, seen = s["content"]["table"]["columns"], set()
-    for column in columns:
-        lawful = not (column["role"] == "direct-identifier" and column["treatment"] == "keep")
-        require(lawful, "identifier-leaves")
-        require(column["name"] not in seen, "column-twice")
-        seen.add(column["name"])
-    require(any(c["treatment"] != "drop" for c in columns) and len(columns) <= COLUMNS_MAX, "columns")
+    else:
+        check_table(s["content"]["table"], s["expires"])
 
 
 SHARE = Checked(Struct(
@@ -133,13 +120,31 @@ SHARE = Checked(Struct(
     expires=MILLIS, landed_rows=LANDED_ROWS, schedule=SCHEDULE, ext=EXT,
 ), check_share)
 
+
+def check_text_form(form):
+    """SRC-1."""
+    require(form["delimiter"] < 0x80 and chr(form["delimiter"]) not in '"\n\r', "delimiter")
+    require(len(form["missing"]) <= MARKS_MAX, "marks")
+    if form["heading"] != "line":
+        names = form["heading"]["names"]
+        require(1 <= len(names) <= COLUMNS_MAX, "names")
+        require(len(names) == len(set(names)), "name-twice")
+
+
+TEXT_FORM = Checked(Struct(
+    delimiter=U8, encoding=Enum("utf_8", "utf_16", "utf_16le", "utf_16be", "windows_1252"), missing=Set(MARK),
+    heading=Enum("line", names=Seq(COLUMN)),
+), check_text_form)
+
 DATASET = Struct(
     dataset=DATASET_ID, name=NAME,
-    source=Enum(csv=Struct(path=TEXT, delimiter=U8), parquet=Struct(path=TEXT), files=Struct(folder=TEXT)),
+    source=Enum(
+        csv=Struct(path=TEXT, form=TEXT_FORM), parquet=Struct(path=TEXT), files=Struct(folder=TEXT), ndjson=Struct(path=TEXT),
+        json=Struct(path=TEXT), arrow_ipc=Struct(path=TEXT), mapped=Struct(mapping=NAME, table=NAME)),
     key=Seq(COLUMN), patient=Option(COLUMN),
     linkage=Option(Struct(
         given=COLUMN, family=COLUMN, birth=COLUMN,
-        birth_format=Enum("iso", "day_month_year_dots", "month_day_year_slashes", "compact"))),
+        birth_format=FORMAT)),
 )
 
 INVITATION = Struct(
@@ -182,10 +187,11 @@ def check_listing(entries):
 
 LISTING = Checked(Seq(LISTING_ENTRY), check_listing)
 LINKAGE_KEY_ID, LINKAGE_CHECK = Fixed(16), Fixed(16)
+LINKAGE_STATEMENT = Struct(epoch=U32, key=LINKAGE_KEY_ID, normaliser=U16, check=LINKAGE_CHECK)
 MANIFEST = Struct(
     consortium=CONSORTIUM, provider=NAME, share=SHARE_ID, terms=DIGEST, sequence=U64, previous=Option(SNAPSHOT),
-    base=Enum("full", "delta"), taken=MILLIS, listing=BLOB_REF, bytes=SIZE, label=Enum("pseudonymised", "unchecked"),
-    linkage=Option(Struct(epoch=U32, key=LINKAGE_KEY_ID, normaliser=U16, check=LINKAGE_CHECK)), ext=EXT,
+    base=Enum("full", "delta"), taken=MILLIS, listing=BLOB_REF, bytes=SIZE, label=Enum("pseudonymised", "unchecked", "safe_harbor"),
+    columns=Seq(COLUMN_ENTRY), linkage=Option(LINKAGE_STATEMENT), ext=EXT,
 )
 RECEIPT = Struct(
     consortium=CONSORTIUM, subscription=SUBSCRIPTION, snapshot=SNAPSHOT, consumer=NAME,
@@ -197,6 +203,46 @@ LINKAGE_WRAP = Struct(
 )
 EXPORT_HEADING = Struct(
     consortium=CONSORTIUM, provider=NAME, consumer=NAME, subscription=SUBSCRIPTION, documents=DIGEST, at=MILLIS, ext=EXT)
+
+# --- mappings
+
+
+def check_mapping(m):
+    """MAP-1."""
+    require(m["version"] > 0, "version")
+    require(len(m["text"].encode()) <= MAPPING_MAX, "too-long")
+    counts = 1 <= len(m["sources"]) <= MAPPING_SOURCES_MAX and 1 <= len(m["tables"]) <= MAPPING_TABLES_MAX
+    require(counts and m["patients"] in m["sources"], "sources")
+
+
+MAPPING = Checked(Struct(
+    consortium=CONSORTIUM, party=NAME, name=NAME, version=U32, schema=DIGEST, text=String(), sources=Map(NAME, DATASET_ID),
+    patients=NAME, tables=Set(NAME), ext=EXT,
+), check_mapping)
+ORIGIN = Struct(mapping=DIGEST, schema=DIGEST, set=DIGEST, table=NAME, software=NAME)
+
+# --- consolidation
+
+PART_DIGEST, TABLE_VERSION = Fixed(32), Fixed(32)
+VOCABULARY = Struct(release=TEXT, digest=DIGEST)
+CONSOLIDATED_PART = Struct(
+    share=SHARE_ID, snapshot=SNAPSHOT, mapping=Option(DIGEST), vocabulary=Option(VOCABULARY), digest=PART_DIGEST,
+    blobs=Seq(BLOB_REF))
+
+
+def check_consolidation(c):
+    """CONS-4."""
+    require(c["sequence"] > 0 and (c["sequence"] == 1) == (c["previous"] is None), "link")
+    for name, of in sorted(c["tables"].items()):
+        require(len(of["parts"]) <= PARTIES_MAX, "parties")
+        parts = {member: part["digest"] for member, part in of["parts"].items()}
+        require(of["version"] == table.version_id(name, c["schema"], parts).hex(), "version")
+
+
+CONSOLIDATION = Checked(Struct(
+    consortium=CONSORTIUM, operator=NAME, sequence=U64, previous=Option(DIGEST), schema=DIGEST,
+    tables=Map(NAME, Struct(version=TABLE_VERSION, parts=Map(NAME, CONSOLIDATED_PART))), software=TEXT, at=MILLIS, ext=EXT,
+), check_consolidation)
 
 # --- orders and the journal
 
@@ -226,11 +272,17 @@ COMMAND = Enum(
     export=Struct(subscription=SUBSCRIPTION),
     import_=Struct(provider=NAME),
     profile=None,
+    define_mapping=MAPPING,
+    run_mapping=Struct(mapping=NAME),
+    read_mapped=Struct(mapping=NAME),
+    consolidate=None,
+    use_tables=Struct(consolidation=DIGEST),
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 
 RUN_FAULT = Enum(
-    "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost")
+    "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost",
+    "set_stale")
 ACT = Enum(
     began=Struct(party=NAME), order=SIGNED, person=SIGNED, charter=SIGNED, node_record=SIGNED,
     join_asked=Struct(secret=DIGEST, record=SIGNED), invitation=SIGNED, acceptance=SIGNED, standing=SIGNED,
@@ -245,6 +297,11 @@ ACT = Enum(
     erased=Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT),
     document_known=Struct(document=DIGEST),
     snapshot_unwanted=Struct(subscription=SUBSCRIPTION, snapshot=SNAPSHOT, code=ERROR_CODE),
+    mapped=Struct(mapping=DIGEST, set=BLOB_REF, linkage=Option(LINKAGE_STATEMENT)),
+    mapping_failed=Struct(mapping=DIGEST, fault=RUN_FAULT),
+    consolidated=Struct(consolidation=SIGNED, set=BLOB_REF),
+    consolidation_failed=Struct(fault=RUN_FAULT),
+    answer_refused=Struct(subscription=SUBSCRIPTION, invitation=DIGEST, code=ERROR_CODE),
 )
 JOURNAL_ENTRY = Struct(at=MILLIS, actor=Enum(person=NAME, node=None, peer=NAME), act=ACT)
 
@@ -254,9 +311,12 @@ PREFIX = "application/vnd.cohortium.v1."
 DOCUMENTS = {
     "charter": CHARTER, "node-record": NODE_RECORD, "person": PERSON, "share": SHARE, "invitation": INVITATION,
     "acceptance": ACCEPTANCE, "standing": STANDING, "revocation": REVOCATION, "manifest": MANIFEST, "receipt": RECEIPT,
-    "linkage-wrap": LINKAGE_WRAP, "order": ORDER, "export-heading": EXPORT_HEADING,
+    "linkage-wrap": LINKAGE_WRAP, "order": ORDER, "export-heading": EXPORT_HEADING, "mapping": MAPPING,
+    "consolidation": CONSOLIDATION,
 }
-RECORDS = DOCUMENTS | {"listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET}
+RECORDS = DOCUMENTS | {
+    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "text-form": TEXT_FORM,
+}
 
 
 def label(name):

@@ -1,13 +1,14 @@
 """Rules over records: which charter follows another, which manifest continues a chain, what lets more leave."""
 
+from decimal import Decimal
+
 import codec
 import dsse
 import records
 from codec import Refused
-from records import require
+from terms import require, verb
 
 LAXITY = {"erase": 0, "exclude": 1, "keep": 2}
-PLAINNESS = {"drop": 0, "pseudonym": 1, "keep": 2}
 
 
 def check_succession(consortium, last, last_digest, following):
@@ -80,6 +81,44 @@ def check_continues(head, manifest, identity):
         require(full, "chain-broken")
 
 
+def plainer(last, following):
+    """Whether what leaves under the one could not be made of what left under the other."""
+    if following == "drop" or last == "keep" or last == following:
+        return False
+    one, other = verb(last), verb(following)
+    if one == "month" and other in ("month", "year"):
+        return last["month"]["format"] != following[other]["format"]
+    if one == other == "year":
+        a, b = last["year"], following["year"]
+        return a["format"] != b["format"] or (b["floor"] or 0) < (a["floor"] or 0)
+    if one == other == "round":
+        return following["round"] > last["round"]
+    return True
+
+
+def implies(test, other):
+    """Whether every row that passes the first test of a filter passes the second."""
+    if test["column"] != other["column"]:
+        return False
+    a, b = test["passes"], other["passes"]
+    if b == "present":
+        return True
+    if a == "present" or verb(a) != verb(b):
+        return False
+    if verb(a) == "one-of":
+        return set(a["one-of"]) <= set(b["one-of"])
+    x, y = a[verb(a)], b[verb(b)]
+    if verb(x) != verb(y):
+        return False
+    if "number" in x:
+        low, high = Decimal(x["number"]), Decimal(y["number"])
+    elif x["day"]["format"] == y["day"]["format"]:
+        low, high = x["day"]["day"], y["day"]["day"]
+    else:
+        return False
+    return low >= high if verb(a) == "at-least" else low <= high
+
+
 def widens(last, following):
     """SHARE-3: whether more leaves under the following terms."""
     if any(last[name] != following[name] for name in ("dataset", "form", "purpose", "share", "provider")):
@@ -88,10 +127,17 @@ def widens(last, following):
     if isinstance(a, str) != isinstance(b, str):
         return True
     if not isinstance(a, str):
-        before = {column["name"]: PLAINNESS[column["treatment"]] for column in a["table"]["columns"]}
-        if any(PLAINNESS[column["treatment"]] > before.get(column["name"], 0) for column in b["table"]["columns"]):
+        last_table, next_table = a["table"], b["table"]
+        before = {column["name"]: column["treatment"] for column in last_table["columns"]}
+        if any(plainer(before.get(column["name"], "drop"), column["treatment"]) for column in next_table["columns"]):
             return True
-        if a["table"]["linkage"] == "none" and b["table"]["linkage"] == "token":
+        if last_table["linkage"] == "none" and next_table["linkage"] == "token":
+            return True
+        if not all(any(implies(after, test) for after in next_table["filter"]) for test in last_table["filter"]):
+            return True
+        if set(last_table["small_areas"]) - set(next_table["small_areas"]):
+            return True
+        if last_table["standard"] != "none" and next_table["standard"] == "none":
             return True
     more = set(following["consumers"]) - set(last["consumers"])
     laxer = LAXITY[following["landed_rows"]] > LAXITY[last["landed_rows"]]

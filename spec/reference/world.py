@@ -5,6 +5,7 @@ import dsse
 import ed25519
 import records
 import sealing
+import table
 
 
 def seed(number):
@@ -94,18 +95,40 @@ def person():
     }
 
 
-def column(name, kind, role, treatment):
-    return {"name": name, "kind": kind, "role": role, "treatment": treatment}
+def column(name, kind, role, treatment, **more):
+    entry = {"name": name, "kind": kind, "role": role, "class": None, "owner": None, "treatment": treatment, "reason": None}
+    return entry | more
+
+
+def table_terms(*columns, **more):
+    """Terms of these columns: all rows, no token, no standard."""
+    return {"columns": list(columns), "linkage": "none", "filter": [], "small_areas": [], "standard": "none"} | more
+
+
+def harbor_share():
+    """A share under Safe Harbor with one column of each kind that may leave."""
+    place, date, quasi = {"class": "place"}, {"class": "date"}, "quasi-identifier"
+    year = {"year": {"format": "iso", "floor": None}}
+    born = {"year": {"format": "day-month-year-dots", "floor": 1938}}
+    columns = (
+        column("mrn", "text", "direct-identifier", "drop", **{"class": "medical-record"}),
+        column("zip", "text", quasi, "zip3", **place), column("admitted", "text", quasi, year, **date),
+        column("dob", "text", quasi, born, owner="registry", **{"class": "birth-date"}),
+        column("age", "integer", quasi, "age90", **date), column("sodium", "float", "measure", {"round": 0}),
+        column("note", "text", "free-text", "drop"),
+        column("time_to_needle", "text", "measure", {"round": -1}, reason="Minutes, no time of day"))
+    terms = table_terms(*columns, small_areas=["036", "893"], standard="hipaa-safe-harbor")
+    return share() | {"share": "5c" * 16, "name": "harbor", "content": {"table": terms}, "expires": NOW + 90 * DAY}
 
 
 def share():
     return {
         "consortium": CONSORTIUM, "provider": "north", "share": "5a" * 16, "name": "stays", "version": 1, "dataset": "d5" * 16,
         "form": "snapshot",
-        "content": {"table": {"columns": [
-            column("eid", "integer", "direct-identifier", "pseudonym"), column("name", "text", "direct-identifier", "drop"),
-            column("age", "integer", "quasi-identifier", "keep"), column("length of stay", "float", "measure", "keep"),
-        ], "linkage": "token"}},
+        "content": {"table": table_terms(
+            column("eid", "text", "direct-identifier", "pseudonym"), column("name", "text", "direct-identifier", "drop"),
+            column("age", "integer", "quasi-identifier", "keep", owner="a.meyer", **{"class": "date"}),
+            column("length of stay", "float", "measure", {"round": 1}), linkage="token")},
         "purpose": "Length of stay", "consumers": ["operator", "south"], "expires": NOW + 90 * DAY, "landed_rows": "exclude",
         "schedule": {"daily": {"zone": "Europe/Berlin", "minute": 125, "days": 31}}, "ext": {},
     }
@@ -165,6 +188,7 @@ def manifest():
         "consortium": CONSORTIUM, "provider": "north", "share": "5a" * 16, "terms": digest("share", share()), "sequence": 1,
         "previous": None, "base": "full", "taken": NOW + DAY, "listing": ["11" * 32, 135], "bytes": (1 << 33) + 1000,
         "label": "pseudonymised",
+        "columns": [entry for entry in share()["content"]["table"]["columns"] if entry["treatment"] != "drop"],
         "linkage": {"epoch": 1, "key": "1d" * 16, "normaliser": 1, "check": "c4" * 16}, "ext": {},
     }
 
@@ -178,6 +202,27 @@ def receipt(outcome=None):
         "consortium": CONSORTIUM, "subscription": SUBSCRIPTION, "snapshot": digest("manifest", manifest()),
         "consumer": "operator", "outcome": outcome or {"landed": {"bytes": (1 << 33) + 1135}}, "at": NOW + DAY, "ext": {},
     }
+
+
+def part(member, number, mapping=None):
+    """What a member states in a table of persons."""
+    vocabulary = {"release": "v5.0 27-FEB-26", "digest": "0c" * 32} if mapping else None
+    rows = [table.row_digest([["integer", number + row]]) for row in range(3)]
+    return {"share": f"{number:02x}" * 16, "snapshot": f"{number:02x}" * 32, "mapping": mapping, "vocabulary": vocabulary,
+            "digest": table.part_digest("person", member, rows).hex(), "blobs": [["b2" * 32, 1000]]}
+
+
+def consolidation():
+    """One table of two members."""
+    parts, schema = {"north": part("north", 1, "0b" * 32), "south": part("south", 2)}, "5c" * 32
+    version = table.version_id("person", schema, {member: stated["digest"] for member, stated in parts.items()}).hex()
+    return {"consortium": CONSORTIUM, "operator": "operator", "sequence": 1, "previous": None, "schema": schema,
+            "tables": {"person": {"version": version, "parts": parts}}, "software": "cohortium 0.1.0", "at": NOW, "ext": {}}
+
+
+def consolidation_2():
+    """The one after it, without tables."""
+    return consolidation() | {"sequence": 2, "previous": digest("consolidation", consolidation()), "tables": {}, "at": NOW + DAY}
 
 
 def linkage_wrap():
@@ -197,11 +242,30 @@ def export_heading():
     }
 
 
+def text_form():
+    return {"delimiter": 59, "encoding": "utf-8", "missing": [], "heading": "line"}
+
+
 def dataset():
     return {
-        "dataset": "d5" * 16, "name": "stays", "source": {"csv": {"path": "/data/stays.csv", "delimiter": 59}},
+        "dataset": "d5" * 16, "name": "stays", "source": {"csv": {"path": "/data/stays.csv", "form": text_form()}},
         "key": ["eid", "vdate"], "patient": "eid",
         "linkage": {"given": "First", "family": "Last", "birth": "dob", "birth_format": "month-day-year-slashes"},
+    }
+
+
+def mapping():
+    return {
+        "consortium": CONSORTIUM, "party": "north", "name": "stays", "version": 1, "schema": "5c" * 32,
+        "text": 'mapping = "stays"\n', "sources": {"labs": "d6" * 16, "stays": "d5" * 16}, "patients": "stays",
+        "tables": ["measurement", "person"], "ext": {},
+    }
+
+
+def origin():
+    return {
+        "mapping": digest("mapping", mapping()), "schema": "5c" * 32, "set": "b5" * 32, "table": "person",
+        "software": "cohortium-0.1.0",
     }
 
 
@@ -241,6 +305,11 @@ def commands():
         {"export": {"subscription": SUBSCRIPTION}},
         {"import": {"provider": "south"}},
         "profile",
+        {"define-mapping": mapping()},
+        {"run-mapping": {"mapping": "stays"}},
+        {"read-mapped": {"mapping": "stays"}},
+        "consolidate",
+        {"use-tables": {"consolidation": "b5" * 32}},
     ]
 
 
@@ -271,4 +340,10 @@ def acts():
         (node, {"erased": {"subscription": SUBSCRIPTION, "snapshot": snapshot}}),
         (peer, {"document-known": {"document": "d2" * 32}}),
         (node, {"snapshot-unwanted": {"subscription": SUBSCRIPTION, "snapshot": snapshot, "code": "chain-broken"}}),
+        (node, {"mapped": {"mapping": digest("mapping", mapping()), "set": ["b5" * 32, 300], "linkage": None}}),
+        (node, {"mapping-failed": {"mapping": digest("mapping", mapping()), "fault": "set-stale"}}),
+        (node, {"consolidated": {"consolidation": signed("consolidation", consolidation(), OPERATOR[2]), "set": ["b6" * 32, 301]}}),
+        (node, {"consolidation-failed": {"fault": "limit"}}),
+        (peer, {"answer-refused": {
+            "subscription": SUBSCRIPTION, "invitation": digest("invitation", invitation()), "code": "expired"}}),
     ]

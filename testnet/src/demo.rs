@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::canary;
 use crate::cluster::{ClusterFault, Node, free_port, wait};
 use crate::hospital::{Plan, public};
+use crate::mapped;
 use crate::report::{Check, MemberLine, Summary};
 use crate::source::{self, Member, SourceFault, Table};
 
@@ -102,6 +103,8 @@ struct Network {
     operator: Node,
     members: Vec<(Member, Node)>,
     checks: Vec<Check>,
+    /// Rows in quarantine, a number a member.
+    quarantined: Vec<u64>,
 }
 
 /// Runs the demo; tells whether every check passed.
@@ -124,6 +127,7 @@ pub fn run(options: &Options) -> Result<bool, DemoFault> {
     network.share()?;
     network.land()?;
     network.change_a_day(options.seed)?;
+    network.consolidate()?;
     network.share_back()?;
     network.revoke()?;
     let summary = network.check()?;
@@ -156,8 +160,12 @@ impl Network {
                     Plan { seed: options.seed, sites: options.members, rows_per_site: options.rows, ..Plan::default() };
                 source::generated(&plan, &sources)?
             }
-            Data::Los => source::public_set(public::los(shared).map_err(DemoFault::Public)?, "stays", &sources)?,
-            Data::Heart => source::public_set(public::heart(shared).map_err(DemoFault::Public)?, "heart", &sources)?,
+            Data::Los => {
+                source::public_set(public::los(shared).map_err(DemoFault::Public)?, source::LENGTH_OF_STAY, &sources)?
+            }
+            Data::Heart => {
+                source::public_set(public::heart(shared).map_err(DemoFault::Public)?, source::HEART, &sources)?
+            }
         };
         let nodes = dir.join("nodes");
         fs::create_dir_all(&nodes)?;
@@ -166,7 +174,7 @@ impl Network {
             .into_iter()
             .map(|member| Node::new(&member.name, &nodes).map(|node| (member, node)))
             .collect::<Result<_, _>>()?;
-        Ok(Self { dir: dir.to_owned(), operator, members, checks: Vec::new() })
+        Ok(Self { dir: dir.to_owned(), operator, members, checks: Vec::new(), quarantined: Vec::new() })
     }
 
     /// A charter, tokens by mail, joins, and signatures to the threshold.
@@ -334,6 +342,41 @@ impl Network {
         Ok(snapshots.flatten().filter_map(|snapshot| snapshot["bytes"].as_u64()).sum())
     }
 
+    /// Every member maps its sources to the common schema and checks them; the mapped tables land and become one set.
+    fn consolidate(&mut self) -> Result<(), DemoFault> {
+        step("mapping", "every member's sources to one schema, each row and fact accounted for, quality checked");
+        let mut accounts = Vec::new();
+        for (member, node) in &self.members {
+            let account = mapped::map(member, node)?;
+            mapped::share(node, &account, OPERATOR)?;
+            accounts.push(account);
+        }
+        self.members
+            .iter()
+            .zip(&accounts)
+            .for_each(|((member, _), account)| println!("{}", account.line(&member.name)));
+        let balanced = accounts.iter().filter(|account| account.balances).count();
+        let seen = format!("{balanced} of {}", accounts.len());
+        self.note("every source row and every fact due is accounted for", seen, balanced == accounts.len());
+        step("consolidation", "the mapped tables land and become one set of versions");
+        for ((member, node), account) in self.members.iter().zip(&accounts) {
+            mapped::take(&self.operator, member, node, account)?;
+        }
+        let (mut emitted, mut landed) = (0, 0);
+        for ((member, _), account) in self.members.iter().zip(&accounts) {
+            emitted += account.emitted();
+            landed += mapped::landed(&self.operator, member, account)?;
+        }
+        self.note("every mapped fact landed", format!("{landed} of {emitted}"), landed == emitted && emitted > 0);
+        let made = self.operator.call(&["consolidate", "run"])?;
+        let again = self.operator.call(&["consolidate", "run"])?;
+        let tables = made["tables"].as_array().map_or(0, Vec::len);
+        let same = again["unchanged"] == true && made["unchanged"] == false;
+        self.note("the same snapshots twice make one consolidation", format!("{tables} tables"), same && tables > 0);
+        self.quarantined = accounts.iter().map(|account| account.quarantined).collect();
+        Ok(())
+    }
+
     /// The operator shares a code list with every member, through exactly the same code.
     fn share_back(&mut self) -> Result<(), DemoFault> {
         step("the other way", "the operator shares a code list with every member");
@@ -355,7 +398,7 @@ impl Network {
             "--days",
             "30",
             "--keep-role",
-            "code=measure,meaning=measure,unit=measure",
+            "code=quasi-identifier,meaning=quasi-identifier,unit=quasi-identifier",
         ])?;
         self.operator.call(&["share", "approve", "codes"])?;
         for (member, node) in &self.members {
@@ -414,7 +457,7 @@ impl Network {
     /// One line a member; landed rows are counted by the operator's worker in what has landed.
     fn count(&self) -> Result<Vec<MemberLine>, DemoFault> {
         let mut lines = Vec::new();
-        for (member, _) in &self.members {
+        for (number, (member, _)) in self.members.iter().enumerate() {
             let mut landed = 0;
             for table in &member.tables {
                 let name = format!("{}@{}", table.name, member.name);
@@ -424,7 +467,7 @@ impl Network {
                 name: member.name.clone(),
                 rows_source: member.tables.iter().map(|table| table.rows).sum(),
                 rows_landed: landed,
-                rows_quarantined: 0,
+                rows_quarantined: self.quarantined.get(number).copied().unwrap_or(0),
                 bytes_sent: 0,
             });
         }

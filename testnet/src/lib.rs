@@ -5,4 +5,5 @@ pub mod source;
 pub mod cluster;
 pub mod canary;
 pub mod report;
+mod mapped;
 pub mod demo;

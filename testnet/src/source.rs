@@ -5,6 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cohortium_protocol::record::schema::ColumnRole;
+use cohortium_protocol::record::suspicion::suspicion;
+
+use crate::hospital::mapping::{mapping_of, shipped};
 use crate::hospital::{self, Class, Column, Consortium, DateStyle, LinkageField, Plan, Site, public};
 
 /// One table of one member.
@@ -39,6 +43,8 @@ pub struct Member {
     pub folder: PathBuf,
     /// Its tables.
     pub tables: Vec<Table>,
+    /// How they become the common schema, as a mapping file whose datasets are the tables' names.
+    pub mapping: PathBuf,
     /// Values that must never leave it.
     pub canaries: Vec<String>,
     /// The generator, for a day of change.
@@ -102,8 +108,10 @@ fn generated_member(site: Site, dir: &Path) -> Result<Member, SourceFault> {
             name,
         });
     }
+    let mapping = write_mapping(&folder, &mapping_of(&site))?;
     let canaries = site.canaries().collect();
-    Ok(Member { name: site.name.clone(), title: site.title.clone(), folder, tables, canaries, site: Some(site) })
+    let (name, title) = (site.name.clone(), site.title.clone());
+    Ok(Member { name, title, folder, tables, mapping, canaries, site: Some(site) })
 }
 
 /// The patient table's own key names the patient.
@@ -128,19 +136,35 @@ fn linkage(columns: &[Column], style: DateStyle) -> Option<[String; 4]> {
     Some([of(LinkageField::Given)?, of(LinkageField::Family)?, of(LinkageField::BirthDate)?, format.to_owned()])
 }
 
+/// A public set: what its one table is called, and the mapping that all its facilities share.
+#[derive(Debug, Clone, Copy)]
+pub struct PublicSet {
+    /// The name of each member's dataset and share.
+    pub table: &'static str,
+    /// The mapping's text.
+    pub mapping: &'static str,
+}
+
+/// Microsoft length of stay.
+pub const LENGTH_OF_STAY: PublicSet = PublicSet { table: "stays", mapping: shipped::LENGTH_OF_STAY };
+/// UCI heart disease.
+pub const HEART: PublicSet = PublicSet { table: "heart", mapping: shipped::HEART };
+
 /// A public set of `data`, one member a facility.
 ///
 /// # Errors
 /// [`SourceFault`].
-pub fn public_set(sites: Vec<public::SiteFiles>, table: &str, dir: &Path) -> Result<Vec<Member>, SourceFault> {
-    sites.into_iter().map(|site| public_member(&site, table, dir)).collect()
+pub fn public_set(sites: Vec<public::SiteFiles>, set: PublicSet, dir: &Path) -> Result<Vec<Member>, SourceFault> {
+    sites.into_iter().map(|site| public_member(&site, set, dir)).collect()
 }
 
-fn public_member(site: &public::SiteFiles, table: &str, dir: &Path) -> Result<Member, SourceFault> {
+fn public_member(site: &public::SiteFiles, set: PublicSet, dir: &Path) -> Result<Member, SourceFault> {
+    let PublicSet { table, mapping } = set;
     let folder = dir.join(&site.name);
     let path = write(&folder, || fs::create_dir_all(&folder).and_then(|()| site.write_to(&folder)))?;
     let key = site.primary_key.clone();
     let policy = write_policy(&folder, table, &site.columns, key.as_deref())?;
+    let mapping = write_mapping(&folder, mapping)?;
     let table = Table {
         name: table.to_owned(),
         path,
@@ -152,7 +176,13 @@ fn public_member(site: &public::SiteFiles, table: &str, dir: &Path) -> Result<Me
         policy,
     };
     let (name, title) = (site.name.clone(), site.title.clone());
-    Ok(Member { name, title, folder, tables: vec![table], canaries: Vec::new(), site: None })
+    Ok(Member { name, title, folder, tables: vec![table], mapping, canaries: Vec::new(), site: None })
+}
+
+fn write_mapping(folder: &Path, text: &str) -> Result<PathBuf, SourceFault> {
+    let path = folder.join("mapping.toml");
+    write(&path, || fs::write(&path, text))?;
+    Ok(path)
 }
 
 /// Every column with its role and treatment, decided from what it is, never from what is in it.
@@ -166,12 +196,15 @@ fn write_policy(folder: &Path, table: &str, columns: &[Column], key: Option<&str
             Class::DirectIdentifier | Class::PrimaryKey | Class::PatientKey | Class::EncounterKey => {
                 ("direct-identifier", "pseudonym")
             }
-            Class::QuasiIdentifier => ("quasi-identifier", "keep"),
+            // What is measured is written with marks for what is missing and beyond a device's range, so it is not rounded.
+            Class::QuasiIdentifier | Class::Plain => ("quasi-identifier", "keep"),
             Class::FreeText => ("free-text", "drop"),
-            Class::Plain => ("measure", "keep"),
         };
         let name = serde_json::Value::from(column.name.as_str());
-        writeln!(text, "[columns.{name}]\nrole = \"{role}\"\ntreatment = \"{treatment}\"\n")
+        // A name like `test_name` speaks of a person; who made the table says that it is none.
+        let suspected = suspicion(&column.name).role == ColumnRole::DirectIdentifier && treatment == "keep";
+        let reason = if suspected { "reason = \"names a thing and no person\"\n" } else { "" };
+        writeln!(text, "[columns.{name}]\nrole = \"{role}\"\ntreatment = \"{treatment}\"\n{reason}")
             .expect("a String takes all");
     }
     let path = folder.join(format!("{table}.policy.toml"));
@@ -181,4 +214,45 @@ fn write_policy(folder: &Path, table: &str, columns: &[Column], key: Option<&str
 
 fn write<T>(path: &Path, act: impl FnOnce() -> io::Result<T>) -> Result<T, SourceFault> {
     act().map_err(|source| SourceFault::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The datasets that a member's mapping reads.
+    fn datasets(member: &Member) -> BTreeSet<String> {
+        let mapping: toml::Table = fs::read_to_string(&member.mapping).unwrap().parse().unwrap();
+        let sources = mapping["source"].as_table().unwrap().values();
+        sources.map(|source| source["dataset"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn tables(member: &Member) -> BTreeSet<String> {
+        member.tables.iter().map(|table| table.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_members_mapping_lies_beside_its_files_and_reads_all_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Plan { sites: 5, rows_per_site: 40, ..Plan::default() };
+        for member in generated(&plan, dir.path()).unwrap() {
+            assert_eq!(datasets(&member), tables(&member), "{}", member.name);
+        }
+        let site = public::SiteFiles {
+            name: "facility".to_owned(),
+            title: String::new(),
+            bytes: b"eid\n1\n".to_vec(),
+            file_name: "file.csv".to_owned(),
+            rows: 1,
+            columns: vec![Column::plain("eid")],
+            primary_key: None,
+        };
+        for set in [LENGTH_OF_STAY, HEART] {
+            for member in public_set(vec![site.clone()], set, dir.path()).unwrap() {
+                assert_eq!(datasets(&member), tables(&member), "{}", set.table);
+            }
+        }
+    }
 }

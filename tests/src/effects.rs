@@ -40,6 +40,13 @@ impl World {
             Effect::Close { conn, .. } => self.close(node, conn),
             Effect::OrderDone { ticket, result } => self.order_done(node, ticket, &result),
             Effect::Run { ticket, plan } => self.begin_run(node, ticket, plan),
+            // Nobody of this world maps or consolidates: rows of the simulator are of no common schema.
+            Effect::Map { ticket, .. } => {
+                self.later(node, 1, Input::Mapped { ticket, end: Err(RunFault::Unreadable) });
+            }
+            Effect::Consolidate { ticket, .. } => {
+                self.later(node, 1, Input::Consolidated { ticket, end: Err(RunFault::Unreadable) });
+            }
             Effect::OpenLanding { ticket, blob } => {
                 let state = self.nodes[node].disk.open_landing(blob);
                 let after = self.dice.between(1, 10);

@@ -12,7 +12,8 @@ use cohortium_protocol::record::order::{Command, OptOutChoice, Unchecked};
 use cohortium_protocol::record::revocation::Change;
 use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
-use cohortium_protocol::record::share::{Content, Form, Linkage, Share, ShareFields};
+use cohortium_protocol::record::share::{Content, Form, Linkage, Share, ShareFields, TableTerms};
+use cohortium_protocol::record::text_form::TextForm;
 use cohortium_protocol::state::subscription::{Side, Subscription};
 use cohortium_protocol::time::Seconds;
 
@@ -48,7 +49,7 @@ impl World {
         self.nodes[node].sources.insert(dataset, source);
         let name = format!("d{}", self.dice.below(1_000_000)).parse().expect("a letter and digits");
         let path = "/data/source".parse().expect("a plain path");
-        let place = if files { Place::Files { folder: path } } else { Place::Csv { path, delimiter: b',' } };
+        let place = if files { Place::Files { folder: path } } else { Place::Csv { path, form: TextForm::default() } };
         let column = |name: &str| name.parse().expect("a plain column name");
         let keyed = !files && self.dice.percent(75);
         let links = LinkageColumns {
@@ -124,7 +125,8 @@ impl World {
         let links = dataset.linkage.is_some() && charter_links && self.dice.percent(70);
         let linkage = if links { Linkage::Token } else { Linkage::None };
         let wide = self.dice.percent(50);
-        let content = if files { Content::UncheckedFiles } else { Content::Table { columns: columns(wide), linkage } };
+        let content =
+            if files { Content::UncheckedFiles } else { Content::Table(TableTerms::of(columns(wide), linkage)) };
         let rows = [LandedRows::Keep, LandedRows::Exclude, LandedRows::Erase];
         let short = self.dice.percent(12);
         let runs = Seconds(if short { self.dice.between(10, 90) } else { self.dice.between(3000, 90_000) });
@@ -293,11 +295,8 @@ impl World {
 }
 
 fn columns(wide: bool) -> Vec<Column> {
-    let column = |name: &str, role, treatment| Column {
-        name: name.parse().expect("a plain column name"),
-        kind: ColumnType::Text,
-        role,
-        treatment,
+    let column = |name: &str, role, treatment| {
+        Column::new(name.parse().expect("a plain column name"), ColumnType::Text, role, treatment)
     };
     let age = if wide { Treatment::Keep } else { Treatment::Drop };
     let eid = if wide { Treatment::Pseudonym } else { Treatment::Drop };
@@ -305,13 +304,13 @@ fn columns(wide: bool) -> Vec<Column> {
         column("eid", ColumnRole::DirectIdentifier, eid),
         column("name", ColumnRole::DirectIdentifier, Treatment::Drop),
         column("age", ColumnRole::QuasiIdentifier, age),
-        column("los", ColumnRole::Measure, Treatment::Keep),
+        column("los", ColumnRole::Measure, Treatment::Round(0)),
     ]
 }
 
 fn recolumned(content: &Content, wide: bool) -> Content {
     match content {
-        Content::Table { linkage, .. } => Content::Table { columns: columns(wide), linkage: *linkage },
+        Content::Table(table) => Content::Table(TableTerms::of(columns(wide), table.linkage)),
         Content::UncheckedFiles => Content::UncheckedFiles,
     }
 }

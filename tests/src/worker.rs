@@ -78,8 +78,8 @@ pub(crate) fn run(plan: &RunPlan, source: &Source, disk: &Disk, key: Option<&Sec
         |fault| Made { end: RunEnd::Failed(fault), blobs: Vec::new(), table: Table::new(), patients: BTreeSet::new() };
     match &plan.share.content {
         Content::UncheckedFiles => run_files(plan, source, disk),
-        Content::Table { .. } if plan.epoch.is_some() && key.is_none() => failed(RunFault::NoLinkageKey),
-        Content::Table { .. } => run_table(plan, source, disk, key, habits).unwrap_or_else(failed),
+        Content::Table(_) if plan.epoch.is_some() && key.is_none() => failed(RunFault::NoLinkageKey),
+        Content::Table(_) => run_table(plan, source, disk, key, habits).unwrap_or_else(failed),
     }
 }
 
@@ -116,7 +116,7 @@ fn finish(plan: &RunPlan, disk: &Disk, parts: Parts, table: Table, patients: BTr
     }
     let (listing, bytes) = blob_of(codec::encode(&content));
     blobs.push((listing, bytes));
-    let taken = Taken { base, listing, content, index, linkage };
+    let taken = Taken { base, listing, content, index, linkage, origin: None };
     Made { end: RunEnd::Taken(Box::new(taken)), blobs, table, patients }
 }
 
@@ -124,8 +124,8 @@ fn finish(plan: &RunPlan, disk: &Disk, parts: Parts, table: Table, patients: BTr
 fn rendered(share: &Share, place: u32, row: Row, key: Option<&Secret32>, habits: Habits) -> (String, String) {
     let id = hex::text(&keyed_id(&[9; 32], [place.to_le_bytes().as_slice()]));
     let mut cells = String::new();
-    let Content::Table { columns, .. } = &share.content else { return (id, cells) };
-    for column in columns {
+    let Content::Table(table) = &share.content else { return (id, cells) };
+    for column in &table.columns {
         let value = match column.name.as_str() {
             "eid" => format!("CANARY-E{}", row.patient),
             "name" => format!("CANARY-N{}", row.patient),
@@ -135,7 +135,14 @@ fn rendered(share: &Share, place: u32, row: Row, key: Option<&Secret32>, habits:
         let shown = match column.treatment {
             Treatment::Drop if habits.leaks_identifiers => Some(value),
             Treatment::Drop => None,
-            Treatment::Keep => Some(value),
+            // The simulator's measures are whole numbers, so that rounding changes nothing; it states no other treatment.
+            Treatment::Keep
+            | Treatment::Round(_)
+            | Treatment::Month { .. }
+            | Treatment::Year { .. }
+            | Treatment::Zip3
+            | Treatment::Age90
+            | Treatment::ShiftDates { .. } => Some(value),
             Treatment::Pseudonym => Some(hex::text(&keyed_id(&[8; 32], [value.as_bytes()]))),
         };
         cells.extend(shown.map(|shown| format!(" {}={shown}", column.name)));

@@ -1,5 +1,5 @@
 //! Replays every vector of `spec/vectors`, which an independent reference wrote, through `cohortium-protocol`
-//! and, for linkage tokens, `cohortium-engine`.
+//! and, for linkage tokens and treatments, `cohortium-engine`.
 //!
 //! What the reference accepts must be accepted with the same outcome, what it refuses must be refused with the same
 //! code. An operation or type that is not known here is a failure, so no vector is skipped.
@@ -24,8 +24,12 @@ mod identity;
 mod rules;
 #[path = "conformance/snapshot.rs"]
 mod snapshot;
+#[path = "conformance/table.rs"]
+mod table;
 #[path = "conformance/tokens.rs"]
 mod tokens;
+#[path = "conformance/treatments.rs"]
+mod treatments;
 #[path = "conformance/types.rs"]
 mod types;
 
@@ -33,8 +37,21 @@ mod types;
 type Outcome = Result<Value, String>;
 
 /// The areas of the specification that have vectors.
-const AREAS: [&str; 11] =
-    ["blob", "codec", "document", "frame", "key", "linkage", "log", "message", "name", "record", "rule"];
+const AREAS: [&str; 13] = [
+    "blob",
+    "codec",
+    "document",
+    "frame",
+    "key",
+    "linkage",
+    "log",
+    "message",
+    "name",
+    "record",
+    "rule",
+    "table",
+    "treatment",
+];
 
 fn spec() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec")
@@ -107,6 +124,9 @@ fn carry_out(operation: &str, input: &Value, expect: &Value) -> Outcome {
         "outboard-check" => snapshot::check_outboard(input),
         "verify-group" => snapshot::verify_group(input),
         "verify-range" => snapshot::verify_range(input),
+        "row-encoding" => table::row(input),
+        "part-digest" => table::part(input),
+        "table-version" => table::version(input),
         "leaf-entry" => ledger::entry(input),
         "tree-root" => ledger::root(input),
         "verify-inclusion" => ledger::inclusion(input),
@@ -120,6 +140,10 @@ fn carry_out(operation: &str, input: &Value, expect: &Value) -> Outcome {
         "linkage-sub-key" => tokens::key(input),
         "linkage-check" => tokens::check(input),
         "linkage-token" => tokens::token(input),
+        "treat" => treatments::treat(input),
+        "shift-days" => treatments::shift(input),
+        "row-test" => treatments::test(input),
+        "suspicion" => treatments::suspected(input),
         "charter-succession" => rules::succession(input),
         "may-flow" => rules::may_flow(input),
         "charter-check" => rules::charter_document(input),

@@ -216,6 +216,7 @@ fn the_registry_says_what_the_code_says() {
     let tree = Tree::read();
     no_complaint(&numbers::limit_complaints(&tree.text("protocol/src/limits.rs").unwrap(), &tree.registry()));
     no_complaint(&numbers::code_complaints(&tree.registry()));
+    no_complaint(&numbers::list_complaints(&tree.registry()));
     no_complaint(&numbers::label_complaints(&tree.rust_under("protocol/src/"), &tree.registry()));
 }
 
@@ -232,6 +233,11 @@ fn a_number_that_differs_is_found() {
             .is_empty()
     );
     let label = made_up("x.rs", "const LABEL: &'static str = \"application/vnd.cohortium.v1.a.v1\";\n");
+    let mut lists = Tree::read().registry();
+    for name in ["small_areas", "suspicion"] {
+        lists.remove(name);
+        assert!(!numbers::list_complaints(&lists).is_empty(), "{name}");
+    }
     assert_eq!(numbers::label_complaints(&[label], &registry("[[label]]\nlabel = \"b\"\n")).len(), 2);
 }
 

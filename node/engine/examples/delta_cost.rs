@@ -18,7 +18,8 @@ use cohortium_protocol::ident::DatasetId;
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::record::dataset::{Dataset, DateFormat, LinkageColumns, Source};
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
-use cohortium_protocol::record::share::Linkage;
+use cohortium_protocol::record::share::{Linkage, TableTerms};
+use cohortium_protocol::record::text_form::TextForm;
 
 const ROWS: u64 = 1_000_000;
 const COLUMNS: [&str; 18] = [
@@ -94,9 +95,9 @@ fn columns() -> Result<Vec<Column>, Box<dyn std::error::Error>> {
         let (role, treatment) = match *name {
             "eid" => (ColumnRole::DirectIdentifier, Treatment::Pseudonym),
             "first" | "last" => (ColumnRole::DirectIdentifier, Treatment::Drop),
-            _ => (ColumnRole::Measure, Treatment::Keep),
+            _ => (ColumnRole::QuasiIdentifier, Treatment::Keep),
         };
-        Ok(Column { name: name.parse()?, kind: ColumnType::Text, role, treatment })
+        Ok(Column::new(name.parse()?, ColumnType::Text, role, treatment))
     };
     COLUMNS.iter().map(column).collect()
 }
@@ -135,24 +136,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dataset = Dataset {
         dataset: DatasetId([1; 16]),
         name: "stays".parse()?,
-        source: Source::Csv { path: "memory".parse()?, delimiter: b',' },
+        source: Source::Csv { path: "memory".parse()?, form: TextForm::default() },
         key: vec!["eid".parse()?],
         patient: None,
         linkage: Some(linkage),
     };
-    let format = Format::Csv { delimiter: b',' };
+    let format = Format::Csv(TextForm::default());
     let mut bytes = vec![0; usize::try_from(new.len())?];
     new.read_at(0, &mut bytes)?;
     timed("BLAKE3 over the source's bytes, nothing read", || blob_digest(&bytes));
     for linkage in [Linkage::None, Linkage::Token] {
         println!("rows with tokens: {}", linkage == Linkage::Token);
         let (dataset, row_key, linkage_key) = (&dataset, &row_key, Some(&linkage_key));
-        let job = Job { columns: &columns, linkage, dataset, row_key, linkage_key, opt_outs: &opt_outs, limits };
+        let table = TableTerms::of(columns.clone(), linkage);
+        let job = Job { table: &table, dataset, row_key, linkage_key, opt_outs: &opt_outs, limits };
         let (full, _) = timed("  full snapshot", || run(&job, &old, None));
         let full = full?;
         for _ in 0..3 {
             let (scanned, base) =
-                timed("  reading the source and hashing each row", || scan(&new, format, row_key, &limits));
+                timed("  reading the source and hashing each row", || scan(&new, format.clone(), row_key, &limits));
             scanned?;
             let (delta, seconds) = timed("  delta of 1 %", || run(&job, &new, Some(&full.index)));
             let delta = delta?;

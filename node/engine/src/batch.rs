@@ -7,6 +7,10 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::record::schema::ColumnType;
+
+use crate::columnar::column_type;
+use crate::row_fault::{RowFault, SetAside};
 
 /// A column as the source has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +19,20 @@ pub struct SourceColumn {
     pub name: ColumnName,
     /// Its type; text in every text table.
     pub kind: DataType,
+    /// The text stands for objects or lists, as canonical JSON: it can be dropped or mapped, and never leaves as it is.
+    pub nested: bool,
+}
+
+impl SourceColumn {
+    /// A column whose values are what they look like.
+    pub const fn new(name: ColumnName, kind: DataType) -> Self {
+        Self { name, kind, nested: false }
+    }
+
+    /// The type of what leaves; `None` where it can only be dropped or mapped.
+    pub fn leaves_as(&self) -> Option<ColumnType> {
+        if self.nested { None } else { column_type(&self.kind) }
+    }
 }
 
 /// Why a source cannot be read. Places are for the provider's own eyes; no fault carries a cell.
@@ -27,30 +45,40 @@ pub enum SourceFault {
     },
     /// A folder of files is not a table.
     NotATable,
-    /// The delimiter is a quote, a line end or not ASCII.
-    Delimiter,
-    /// Not even a header line.
+    /// Nothing that says which columns there are: no header line, or no row of JSON.
     Empty,
-    /// A byte that is not UTF-8.
-    NotUtf8 {
-        /// Its line, from 1.
-        line: u64,
-        /// Its column, where the header could be read.
+    /// UTF-16 is to be read by its byte-order mark, and there is none.
+    NoByteOrderMark,
+    /// A row that cannot be read, or the header line.
+    Row {
+        /// The line it begins at, or where rows are not lines its number; from 1.
+        place: u64,
+        /// The column, where the fault is in one.
         column: Option<ColumnName>,
+        /// Why.
+        reason: RowFault,
     },
-    /// A record that does not have as many cells as the header.
-    Ragged {
-        /// The line it begins at, from 1.
-        line: u64,
-        /// Its cells, at least.
-        found: usize,
-        /// The header's cells.
-        expected: usize,
-    },
-    /// A quote that is never closed, or text behind a closing quote.
-    Quote {
+    /// A quote that is opened and never closed: no record behind it can be found.
+    QuoteOpen {
         /// The line its record begins at, from 1.
         line: u64,
+    },
+    /// Not a JSON array, or something behind its end.
+    NotAnArray {
+        /// The line, from 1.
+        line: u64,
+    },
+    /// The file ends within a JSON array.
+    Truncated {
+        /// Its last line, from 1.
+        line: u64,
+    },
+    /// A JSON field that was not there, or not of this type, when the file's columns were found: it has changed since.
+    FieldLater {
+        /// The line its object begins at, from 1.
+        place: u64,
+        /// The field, if its name can be one.
+        column: Option<ColumnName>,
     },
     /// A column's name is empty, over-long, or has control or invisible characters.
     HeaderName {
@@ -69,24 +97,20 @@ pub enum SourceFault {
         /// The limit.
         max: usize,
     },
-    /// A cell over the limit.
-    CellTooLong {
-        /// Line or row, from 1.
-        place: u64,
-        /// The column.
-        column: ColumnName,
-    },
-    /// A record over the limit.
-    LineTooLong {
-        /// The line it begins at, from 1.
-        line: u64,
-    },
     /// More rows than the limit.
     TooManyRows {
         /// The limit.
         max: u64,
     },
-    /// Bytes that are not a Parquet file, or use a compression this build does not have.
+    /// A part of a binary file that is read whole (footer, page, batch) is, or says it is, longer than the limit, also
+    /// when it is decompressed.
+    PartTooLong {
+        /// How many rows were read before.
+        rows: u64,
+        /// The limit, bytes.
+        max: usize,
+    },
+    /// Bytes that are no file of the format, or use a compression this build does not have.
     Damaged {
         /// How many rows were read before.
         rows: u64,
@@ -100,21 +124,25 @@ impl fmt::Display for SourceFault {
         match self {
             Self::Read { kind } => write!(f, "reading failed: {kind}"),
             Self::NotATable => f.write_str("a folder of files is not a table"),
-            Self::Delimiter => f.write_str("the delimiter is not one ASCII character other than a quote or line end"),
-            Self::Empty => f.write_str("the file is empty; not even a header line"),
-            Self::NotUtf8 { line, column: Some(column) } => write!(f, "line {line}, column {column}: not UTF-8"),
-            Self::NotUtf8 { line, column: None } => write!(f, "line {line}: not UTF-8"),
-            Self::Ragged { line, found, expected } => {
-                write!(f, "line {line}: {found} cells where the header has {expected}")
+            Self::Empty => f.write_str("the file is empty; nothing says which columns it has"),
+            Self::NoByteOrderMark => f.write_str("the file does not begin with a byte-order mark of UTF-16"),
+            Self::Row { place, column: Some(column), reason } => write!(f, "row at {place}, column {column}: {reason}"),
+            Self::Row { place, column: None, reason } => write!(f, "row at {place}: {reason}"),
+            Self::QuoteOpen { line } => write!(f, "line {line}: a quote is opened and never closed"),
+            Self::NotAnArray { line } => write!(f, "line {line}: not one JSON array"),
+            Self::Truncated { line } => write!(f, "line {line}: the file ends within a JSON array"),
+            Self::FieldLater { place, column: Some(column) } => {
+                write!(f, "row at {place}, field {column}: not there, or of another type, when the columns were found")
             }
-            Self::Quote { line } => write!(f, "line {line}: a quote is not closed, or text follows a closing quote"),
+            Self::FieldLater { place, column: None } => {
+                write!(f, "row at {place}: a field that was not there when the columns were found")
+            }
             Self::HeaderName { position } => write!(f, "column {position} has no usable name"),
             Self::HeaderTwice { first, second } => write!(f, "columns {first} and {second} have one name"),
             Self::TooManyColumns { max } => write!(f, "more than {max} columns"),
-            Self::CellTooLong { place, column } => write!(f, "row at {place}, column {column}: the cell is too long"),
-            Self::LineTooLong { line } => write!(f, "line {line}: the record is too long"),
             Self::TooManyRows { max } => write!(f, "more than {max} rows"),
-            Self::Damaged { rows } => write!(f, "not a readable Parquet file after {rows} rows"),
+            Self::PartTooLong { rows, max } => write!(f, "after {rows} rows: a part of the file is over {max} bytes"),
+            Self::Damaged { rows } => write!(f, "the file is damaged or not of this format, after {rows} rows"),
             Self::ReaderLost => f.write_str("the reader ended without an answer"),
         }
     }
@@ -127,18 +155,30 @@ impl From<&SourceFault> for RunFault {
         match fault {
             SourceFault::Read { .. } => Self::Unreadable,
             SourceFault::NotATable
-            | SourceFault::Delimiter
             | SourceFault::Empty
-            | SourceFault::NotUtf8 { .. }
-            | SourceFault::Ragged { .. }
-            | SourceFault::Quote { .. }
+            | SourceFault::NoByteOrderMark
+            | SourceFault::QuoteOpen { .. }
+            | SourceFault::NotAnArray { .. }
+            | SourceFault::Truncated { .. }
             | SourceFault::HeaderName { .. }
             | SourceFault::HeaderTwice { .. }
             | SourceFault::Damaged { .. } => Self::Malformed,
-            SourceFault::TooManyColumns { .. }
-            | SourceFault::CellTooLong { .. }
-            | SourceFault::LineTooLong { .. }
-            | SourceFault::TooManyRows { .. } => Self::Limit,
+            SourceFault::Row { reason, .. } => match reason {
+                RowFault::Ragged { .. }
+                | RowFault::Quote
+                | RowFault::Encoding
+                | RowFault::NotJson
+                | RowFault::NotAnObject
+                | RowFault::FieldTwice
+                | RowFault::FieldName => Self::Malformed,
+                RowFault::CellTooLong | RowFault::RecordTooLong | RowFault::TooManyFields | RowFault::TooDeep => {
+                    Self::Limit
+                }
+            },
+            SourceFault::TooManyColumns { .. } | SourceFault::PartTooLong { .. } | SourceFault::TooManyRows { .. } => {
+                Self::Limit
+            }
+            SourceFault::FieldLater { .. } => Self::Changed,
             SourceFault::ReaderLost => Self::WorkerLost,
         }
     }
@@ -149,10 +189,22 @@ impl From<&SourceFault> for RunFault {
 pub struct SourceBatch {
     /// One array for each of the source's columns, in its order; `None` where nobody asked for it.
     pub columns: Vec<Option<ArrayRef>>,
-    /// Each row's place for people, from 1: the line it begins at, or in Parquet the number of the row.
+    /// Each row's place for people, from 1: the line it begins at, or where rows are not lines the number of the row.
     pub places: Vec<u64>,
-    /// How many rows of the source come before.
+    /// How many rows of the source come before, those set aside included.
     pub first_row: u64,
+    /// The rows among these that could not be read, in their order: with `places` every row from `first_row` on. Empty
+    /// where such a row ends the run.
+    pub set_aside: Vec<SetAside>,
+}
+
+impl SourceBatch {
+    /// Each row's number among all rows of the source, from 1, those set aside included.
+    pub fn row_numbers(&self) -> Vec<u64> {
+        let all = self.first_row + 1..=self.first_row + (self.places.len() + self.set_aside.len()) as u64;
+        let mut aside = self.set_aside.iter().map(|row| row.row).peekable();
+        all.filter(|row| aside.next_if_eq(row).is_none()).collect()
+    }
 }
 
 /// The names of columns, each usable and none twice.

@@ -164,10 +164,12 @@ pub struct TakeReport {
     pub rows_source: Rows,
     /// Rows written: all that may leave, or the new and changed ones.
     pub rows_out: Rows,
-    /// Rows of the version as a whole, without those of patients who opted out.
+    /// Rows of the version as a whole: without filtered ones and those of patients who opted out.
     pub rows_version: Rows,
     /// Ids in the deletes file; there is one if this is above zero.
     pub deletes: Rows,
+    /// Rows that do not pass the share's filter.
+    pub filtered: Rows,
     /// Rows held back because their patient opted out.
     pub opted_out: Rows,
     /// Rows of the version that carry no token though the share has them: a name is missing or the day is none.
@@ -227,6 +229,7 @@ struct Run<'p, 's> {
     index: Option<RowIndex>,
     base: Base,
     content: ContentHash,
+    filtered: u64,
     opted_out: u64,
     without_token: u64,
     limits: Limits,
@@ -249,6 +252,7 @@ impl<'p, 's> Run<'p, 's> {
             index: policy.is_keyed().then(|| RowIndex::new(policy.version(), previous)),
             base,
             content: ContentHash::new(policy.version()),
+            filtered: 0,
             opted_out: 0,
             without_token: 0,
             limits: *limits,
@@ -258,7 +262,8 @@ impl<'p, 's> Run<'p, 's> {
     fn batch(&mut self, batch: &SourceBatch) -> Result<(), TakeFault> {
         let prepared = self.policy.prepare(batch)?;
         let staying = prepared.staying();
-        self.opted_out += (prepared.stays.len() - staying.len()) as u64;
+        self.filtered += prepared.filtered;
+        self.opted_out += prepared.opted_out;
         let rows = self.written(&prepared, staying)?;
         if !rows.is_empty() {
             self.writer.write(&self.policy.outgoing(&prepared, &rows)?)?;
@@ -312,8 +317,9 @@ impl<'p, 's> Run<'p, 's> {
             base: self.base,
             rows_source: Rows(rows_source),
             rows_out: Rows(rows_out),
-            rows_version: Rows(rows_source - self.opted_out),
+            rows_version: Rows(rows_source - self.filtered - self.opted_out),
             deletes: Rows(deletes),
+            filtered: Rows(self.filtered),
             opted_out: Rows(self.opted_out),
             without_token: Rows(self.without_token),
             unchanged: self.base == Base::Delta && rows_out == 0 && deletes == 0,

@@ -102,7 +102,12 @@ pub struct Sequential {
 impl Sequential {
     /// From the beginning.
     pub fn new(handle: &Handle) -> Self {
-        Self { handle: Arc::clone(handle), at: 0 }
+        Self::from(handle, 0)
+    }
+
+    /// From this byte on.
+    pub fn from(handle: &Handle, at: u64) -> Self {
+        Self { handle: Arc::clone(handle), at }
     }
 }
 
@@ -168,7 +173,8 @@ impl Chunks {
         Ok(bytes)
     }
 
-    fn range(&self, start: u64, length: usize) -> io::Result<Bytes> {
+    /// These bytes; `UnexpectedEof` where there are not so many, before anything is allocated.
+    pub(crate) fn range(&self, start: u64, length: usize) -> io::Result<Bytes> {
         let end = start.checked_add(length as u64).filter(|end| *end <= self.bytes);
         let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut whole = BytesMut::with_capacity(length);

@@ -20,6 +20,7 @@ use crate::delta::LeavingColumn;
 use crate::handle::Handle;
 use crate::index::Id;
 use crate::limits::Limits;
+use crate::plain::append_cell;
 use crate::policy::{ROW_COLUMN, TOKEN_COLUMN};
 use crate::sink::{RowsWriter, SinkFault};
 use crate::source::{Format, SourceReader, for_each_batch};
@@ -179,9 +180,9 @@ pub fn check(blob: &Handle, limits: &Limits) -> Result<LandedTable, LandFault> {
 /// [`LandFault`].
 pub fn count(chain: &LandedChain, limits: &Limits) -> Result<LandedCount, LandFault> {
     let mut rows = 0;
-    walk(chain, limits, Read::Ids, |_, current, _| {
-        rows += current.len() as u64;
-        Ok(())
+    walk(chain, 0, limits, Read::Ids, |current| {
+        rows += current.rows.len() as u64;
+        Ok::<(), LandFault>(())
     })?;
     Ok(LandedCount { rows: Rows(rows), deltas: chain.deltas.len() as u64 })
 }
@@ -193,11 +194,11 @@ pub fn count(chain: &LandedChain, limits: &Limits) -> Result<LandedCount, LandFa
 pub fn merge(chain: &LandedChain, sink: &mut (dyn Write + Send), limits: &Limits) -> Result<Rows, LandFault> {
     let (_, schema) = open(&chain.full.rows, limits, Read::All)?;
     let mut writer = RowsWriter::new(sink, schema, limits)?;
-    walk(chain, limits, Read::All, |batch, rows, row| {
+    walk(chain, 0, limits, Read::All, |Current { batch, rows, first_row: row, .. }| {
         let arrays = batch.columns().iter().map(|array| gather(array, rows)).collect::<Result<Vec<_>, _>>();
         let arrays = arrays.map_err(|NotHandled| LandFault::Value { row })?;
         let current = RecordBatch::try_new(batch.schema(), arrays).map_err(|_| LandFault::Value { row })?;
-        Ok(writer.write(&current)?)
+        Ok::<(), LandFault>(writer.write(&current)?)
     })?;
     Ok(Rows(writer.finish()?))
 }
@@ -215,7 +216,7 @@ pub fn to_csv(chain: &LandedChain, sink: &mut (dyn Write + Send), limits: &Limit
     let mut out = line;
     out.push_str("\r\n");
     let mut rows = 0;
-    walk(chain, limits, Read::All, |batch, current, row| {
+    walk(chain, 0, limits, Read::All, |Current { batch, rows: current, first_row: row, .. }| {
         let columns = batch.columns().iter().map(cells::text).collect::<Result<Vec<_>, _>>();
         let columns = columns.map_err(|NotHandled| LandFault::Value { row })?;
         for row in current.iter().map(|row| *row as usize) {
@@ -227,51 +228,54 @@ pub fn to_csv(chain: &LandedChain, sink: &mut (dyn Write + Send), limits: &Limit
         rows += current.len() as u64;
         sink.write_all(out.as_bytes()).map_err(SinkFault::from)?;
         out.clear();
-        Ok(())
+        Ok::<(), LandFault>(())
     })?;
     sink.write_all(out.as_bytes()).map_err(SinkFault::from)?;
     Ok(Rows(rows))
 }
 
-fn append_cell(out: &mut String, index: usize, cell: Option<&str>) {
-    if index > 0 {
-        out.push(',');
-    }
-    match cell {
-        None => {}
-        Some(cell) if cell.is_empty() || cell.contains(['"', ',', '\n', '\r']) => {
-            out.push('"');
-            out.push_str(&cell.replace('"', "\"\""));
-            out.push('"');
-        }
-        Some(cell) => out.push_str(cell),
-    }
-}
-
+/// What of a landed file is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Read {
+pub(crate) enum Read {
     All,
     Ids,
 }
 
-/// Hands every batch to `see` with the rows of it that are part of the current version and the place of its first row
-/// in its file, newest snapshot first.
+/// A batch of a landed file, and what of it is part of the current version.
+pub(crate) struct Current<'a> {
+    /// Its snapshot, in the chain's order, from 0.
+    pub(crate) part: usize,
+    pub(crate) batch: &'a RecordBatch,
+    /// The rows of the batch that no newer snapshot writes or deletes.
+    pub(crate) rows: &'a [u32],
+    /// The batch's first row in its file, from 1.
+    pub(crate) first_row: u64,
+}
+
+/// The columns of a chain: those of its full snapshot.
+pub(crate) fn schema(chain: &LandedChain, limits: &Limits) -> Result<SchemaRef, LandFault> {
+    open(&chain.full.rows, limits, Read::All).map(|(_, schema)| schema)
+}
+
+/// Hands over every batch of the snapshots from number `from` on, newest first. Returns the ids that snapshots after the
+/// full one wrote or deleted: above `from` 0 all that has been touched since the snapshot before.
 ///
 /// An id that a newer snapshot writes or deletes is passed over. Within one delta a row wins over a delete.
-fn walk(
+pub(crate) fn walk<E: From<LandFault> + From<SourceFault>>(
     chain: &LandedChain,
+    from: usize,
     limits: &Limits,
     read: Read,
-    mut see: impl FnMut(&RecordBatch, &[u32], u64) -> Result<(), LandFault>,
-) -> Result<(), LandFault> {
-    let (_, expected) = open(&chain.full.rows, limits, Read::All)?;
+    mut see: impl FnMut(Current<'_>) -> Result<(), E>,
+) -> Result<HashSet<Id>, E> {
+    let expected = schema(chain, limits)?;
     let mut newer = Newer { ids: HashSet::new(), max: limits.rows_max };
     let parts: Vec<&LandedPart> = std::iter::once(&chain.full).chain(&chain.deltas).collect();
-    for (number, part) in parts.into_iter().enumerate().rev() {
+    for (number, part) in parts.into_iter().enumerate().skip(from).rev() {
         let (reader, schema) = open(&part.rows, limits, read)?;
         let (_, found) = open(&part.rows, limits, Read::All)?;
         if found != expected {
-            return Err(LandFault::ColumnsDiffer { part: number });
+            return Err(LandFault::ColumnsDiffer { part: number }.into());
         }
         let mut here = Here::new(limits);
         for_each_batch(reader, limits.rows_max, |batch| {
@@ -279,23 +283,16 @@ fn walk(
             here.take_in(&plain, batch.first_row)?;
             let ids = row_ids(&plain);
             let rows = (0_u32..).zip(ids).filter(|(_, id)| !newer.ids.contains(id)).map(|(row, _)| row);
-            see(&plain, &rows.collect::<Vec<_>>(), batch.first_row + 1)
+            let rows: Vec<u32> = rows.collect();
+            see(Current { part: number, batch: &plain, rows: &rows, first_row: batch.first_row + 1 })
         })?;
         let here = here.settle()?;
-        if number == 0 {
-            break;
+        if number > 0 {
+            newer.ids.extend(here.into_iter().map(|(id, _)| id));
+            newer.take_in_deletes(part.deletes.as_ref(), limits)?;
         }
-        newer.ids.extend(here.into_iter().map(|(id, _)| id));
-        if let Some(deletes) = &part.deletes {
-            let (reader, schema) = open(deletes, limits, Read::Ids)?;
-            for_each_batch(reader, limits.rows_max, |batch| {
-                newer.ids.extend(row_ids(&plain_batch(&batch, &schema)?));
-                Ok::<(), LandFault>(())
-            })?;
-        }
-        newer.check()?;
     }
-    Ok(())
+    Ok(newer.ids)
 }
 
 /// Row ids that newer snapshots wrote or deleted. The hasher is a keyed one: a peer chooses the ids.
@@ -305,7 +302,14 @@ struct Newer {
 }
 
 impl Newer {
-    fn check(&self) -> Result<(), LandFault> {
+    fn take_in_deletes(&mut self, deletes: Option<&Handle>, limits: &Limits) -> Result<(), LandFault> {
+        if let Some(deletes) = deletes {
+            let (reader, schema) = open(deletes, limits, Read::Ids)?;
+            for_each_batch(reader, limits.rows_max, |batch| {
+                self.ids.extend(row_ids(&plain_batch(&batch, &schema)?));
+                Ok::<(), LandFault>(())
+            })?;
+        }
         within(self.ids.len(), self.max)
     }
 }
@@ -338,7 +342,8 @@ fn within(ids: usize, max: u64) -> Result<(), LandFault> {
     if ids as u64 <= max { Ok(()) } else { Err(LandFault::TooManyRows { max }) }
 }
 
-fn row_ids(batch: &RecordBatch) -> impl Iterator<Item = Id> {
+/// The ids of a landed or consolidated batch, whose first column they are.
+pub(crate) fn row_ids(batch: &RecordBatch) -> impl Iterator<Item = Id> {
     let ids = batch.column(0).as_fixed_size_binary();
     (0..ids.len()).map(|row| ids.value(row).try_into().expect("open refuses every other width"))
 }

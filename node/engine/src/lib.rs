@@ -7,18 +7,26 @@
 pub mod limits;
 pub mod handle;
 mod packed;
+pub mod row_fault;
 pub mod batch;
-mod csv;
 mod columnar;
 pub mod source;
 mod cells;
 pub mod linkage;
+mod calendar;
+mod decimal;
+pub mod treatment;
+mod treated;
+mod filter;
 pub mod policy;
-mod prepared;
+pub mod prepared;
 mod sink;
 mod index;
 pub mod delta;
+pub mod plain;
 pub mod land;
+pub mod consolidate;
+pub mod mapping;
 pub mod preview;
 pub mod profile;
 

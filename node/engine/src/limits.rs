@@ -12,16 +12,27 @@ pub struct Limits {
     pub rows_streamed_max: u64,
     /// Bytes of one cell. 16 MiB.
     pub cell_bytes_max: usize,
-    /// Bytes of one record of a text table, its line ends included. 64 MiB.
+    /// Bytes of one record of a text table, or of one JSON object; line ends included. 64 MiB.
     pub line_bytes_max: usize,
     /// Columns of one table. 4,096.
     pub columns_max: usize,
+    /// JSON objects and lists within each other. 64.
+    pub json_depth_max: usize,
+    /// Bytes of a part of a binary file that is read whole, as stored and decompressed: a Parquet page, an Arrow batch
+    /// with its dictionaries. 256 MiB.
+    pub part_bytes_max: usize,
+    /// Bytes of a Parquet or Arrow footer, or the heading of one Arrow batch. 16 MiB.
+    pub footer_bytes_max: usize,
     /// Rows of one batch between two threads. 8,192.
     pub batch_rows: usize,
     /// Bytes of text after which a batch is closed. 8 MiB.
     pub batch_bytes: usize,
     /// Bytes of encoded rows after which a Parquet row group is written out. 64 MiB.
     pub row_group_bytes: usize,
+    /// Bytes of rows that are held in memory to be sorted, their sort keys included. 2 GiB.
+    pub sorted_bytes_max: usize,
+    /// Rows after which the next file of a consolidated part begins, at the next patient. 1,048,576.
+    pub part_file_rows: u64,
 }
 
 impl Default for Limits {
@@ -32,9 +43,14 @@ impl Default for Limits {
             cell_bytes_max: 16 << 20,
             line_bytes_max: 64 << 20,
             columns_max: COLUMNS_MAX,
+            json_depth_max: 64,
+            part_bytes_max: 256 << 20,
+            footer_bytes_max: 16 << 20,
             batch_rows: 8_192,
             batch_bytes: 8 << 20,
             row_group_bytes: 64 << 20,
+            sorted_bytes_max: 2 << 30,
+            part_file_rows: 1 << 20,
         }
     }
 }

@@ -198,7 +198,7 @@ pub fn day(raw: &str, format: DateFormat) -> Option<String> {
 }
 
 /// The number that the eight digits write.
-fn day_number(raw: &str, format: DateFormat) -> Option<u32> {
+pub(crate) fn day_number(raw: &str, format: DateFormat) -> Option<u32> {
     if let (DateFormat::Iso, &[a, b, c, d, b'-', e, f, b'-', g, h]) = (format, raw.as_bytes()) {
         return digits_day([a, b, c, d, e, f, g, h]);
     }

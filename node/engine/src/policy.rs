@@ -13,14 +13,19 @@ use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::record::dataset::{Dataset, DateFormat};
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::schema::{Column, ColumnType, Treatment};
-use cohortium_protocol::record::share::Linkage;
+use cohortium_protocol::record::literal::ZipArea;
+use cohortium_protocol::record::schema::{Column, Treatment};
+use cohortium_protocol::record::share::{Linkage, TableTerms};
+use cohortium_protocol::wire::codec::encode;
 
 use crate::batch::SourceColumn;
 use crate::cells::hex;
-use crate::columnar::{column_type, plain_type};
+use crate::columnar::plain_type;
+use crate::filter::Tested;
 use crate::limits::Limits;
 use crate::linkage::{NORMALISER, TokenMaker, check_value};
+use crate::treated::is_treatable;
+use crate::treatment::{Refusal, Writing};
 
 /// The column of row ids, 16 bytes each, first in whatever leaves.
 pub const ROW_COLUMN: &str = "cohortium_row";
@@ -31,10 +36,8 @@ pub const TOKEN_COLUMN: &str = "cohortium_token";
 #[expect(missing_debug_implementations, reason = "it holds secrets")]
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
-    /// The share's columns.
-    pub columns: &'a [Column],
-    /// Whether rows carry tokens.
-    pub linkage: Linkage,
+    /// The share's columns, filter and standard, and whether rows carry tokens.
+    pub table: &'a TableTerms,
     /// Where the rows come from.
     pub dataset: &'a Dataset,
     /// The provider's key of row ids, pseudonyms and opt-outs.
@@ -58,8 +61,31 @@ pub fn opt_out_id(row_key: &Secret32, patient: &str) -> [u8; 16] {
 }
 
 /// A value's pseudonym: 32 hexadecimal digits, the same for the same value in every column and table of one provider.
+/// Blanks around a value are no part of it.
 pub fn pseudonym(row_key: &Secret32, value: &str) -> String {
-    hex(&keyed_id(row_key.as_bytes(), [b"pseudonym".as_slice(), value.as_bytes()]))
+    hex(&keyed_id(row_key.as_bytes(), [b"pseudonym".as_slice(), value.trim().as_bytes()]))
+}
+
+/// What becomes of a row that cannot leave as its share says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tolerance {
+    /// The run ends there: a snapshot is whole or is none.
+    Refuse,
+    /// The row is set aside, with its place and a code, and the others leave.
+    SetAside,
+}
+
+/// A row that was set aside. For the provider's own eyes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// Line or row, from 1.
+    pub place: u64,
+    /// How many rows of the source come before it.
+    pub row: u64,
+    /// The column.
+    pub column: ColumnName,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 /// Why a policy cannot be applied. Column names and places are for the provider's own eyes.
@@ -74,7 +100,7 @@ pub enum PolicyFault {
         /// Of another type than listed.
         retyped: Vec<ColumnName>,
     },
-    /// A direct identifier would leave as it is (law 1).
+    /// It would leave as its role does not allow (law 1).
     Unlawful(ColumnName),
     /// The name is one that Cohortium gives to its own columns.
     Reserved(ColumnName),
@@ -82,19 +108,16 @@ pub enum PolicyFault {
     Unsupported(ColumnName),
     /// The dataset's key, patient or linkage column is not among the share's.
     NotListed(ColumnName),
-    /// There are opt-outs, and the dataset does not say which column names the patient.
+    /// Values of its type cannot be treated as the share says.
+    Untreatable(ColumnName),
+    /// There are opt-outs or shifted dates, and the dataset does not say which column names the patient.
     NoPatientColumn,
     /// Rows should carry tokens, and the dataset does not say what they are made of.
     NoLinkageColumns,
     /// Rows should carry tokens, and no linkage key is held.
     NoLinkageKey,
-    /// A row without a value in a key column.
-    KeyMissing {
-        /// Line or row, from 1.
-        place: u64,
-        /// The column.
-        column: ColumnName,
-    },
+    /// A row that cannot leave as the share says.
+    Refused(RefusedRow),
     /// A value that its declared type cannot hold, in one of the rows from here on.
     Value {
         /// Line or row of the batch's first row, from 1.
@@ -117,14 +140,19 @@ impl fmt::Display for PolicyFault {
                 }
                 Ok(())
             }
-            Self::Unlawful(name) => write!(f, "column {name} is a direct identifier and would leave as it is"),
+            Self::Unlawful(name) => write!(f, "column {name} would leave as its role does not allow"),
             Self::Reserved(name) => write!(f, "column {name} has a name that is reserved"),
             Self::Unsupported(name) => write!(f, "column {name} has a type that cannot leave"),
             Self::NotListed(name) => write!(f, "column {name} is needed and not among the share's columns"),
-            Self::NoPatientColumn => f.write_str("there are opt-outs and the dataset names no patient column"),
+            Self::Untreatable(name) => write!(f, "column {name} has a type that cannot be treated so"),
+            Self::NoPatientColumn => {
+                f.write_str("there are opt-outs or shifted dates and the dataset names no patient column")
+            }
             Self::NoLinkageColumns => f.write_str("rows carry tokens and the dataset names no linkage columns"),
             Self::NoLinkageKey => f.write_str("rows carry tokens and no linkage key is held"),
-            Self::KeyMissing { place, column } => write!(f, "row at {place}: no value in the key column {column}"),
+            Self::Refused(RefusedRow { place, column, refusal, .. }) => {
+                write!(f, "row at {place}, column {column}: {refusal}")
+            }
             Self::Value { place, column } => write!(f, "rows from {place} on, column {column}: a value does not fit"),
         }
     }
@@ -139,11 +167,12 @@ impl From<&PolicyFault> for RunFault {
             | PolicyFault::Unlawful(_)
             | PolicyFault::Reserved(_)
             | PolicyFault::Unsupported(_)
+            | PolicyFault::Untreatable(_)
             | PolicyFault::NotListed(_)
             | PolicyFault::NoPatientColumn
             | PolicyFault::NoLinkageColumns => Self::ColumnsDiffer,
             PolicyFault::NoLinkageKey => Self::NoLinkageKey,
-            PolicyFault::KeyMissing { .. } | PolicyFault::Value { .. } => Self::Malformed,
+            PolicyFault::Refused(_) | PolicyFault::Value { .. } => Self::Malformed,
         }
     }
 }
@@ -153,11 +182,15 @@ impl From<&PolicyFault> for RunFault {
 pub struct Policy<'a> {
     pub(crate) row_key: &'a Secret32,
     pub(crate) opt_outs: &'a BTreeSet<[u8; 16]>,
+    pub(crate) small_areas: &'a BTreeSet<ZipArea>,
+    pub(crate) tolerance: Tolerance,
     pub(crate) names: Vec<ColumnName>,
     needed: Vec<bool>,
+    pub(crate) filter: Vec<Tested<'a>>,
     pub(crate) leaving: Vec<Leaving>,
     pub(crate) key: Vec<usize>,
     pub(crate) patient: Option<usize>,
+    pub(crate) shift: Option<Shift>,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) schema: SchemaRef,
     version: [u8; 16],
@@ -166,7 +199,20 @@ pub struct Policy<'a> {
 /// A column that leaves, and where it stands in the source.
 pub(crate) struct Leaving {
     pub(crate) source: usize,
-    pub(crate) pseudonym: bool,
+    pub(crate) treatment: Treatment,
+}
+
+impl Leaving {
+    pub(crate) fn is_pseudonym(&self) -> bool {
+        self.treatment == Treatment::Pseudonym
+    }
+}
+
+/// By what and how far dates move.
+#[derive(Clone, Copy)]
+pub(crate) struct Shift {
+    pub(crate) patient: usize,
+    pub(crate) days_max: u16,
 }
 
 /// What tokens are made of, and how.
@@ -183,38 +229,74 @@ impl<'a> Policy<'a> {
     /// # Errors
     /// [`PolicyFault`]; no row has been looked at.
     pub fn new(job: &Job<'a>, source: &[SourceColumn]) -> Result<Self, PolicyFault> {
-        check_columns(job.columns, source)?;
+        check_columns(&job.table.columns, source)?;
         let place = |name: &ColumnName| {
             source.iter().position(|column| &column.name == name).ok_or_else(|| PolicyFault::NotListed(name.clone()))
         };
-        let leaving = job.columns.iter().filter(|column| column.treatment != Treatment::Drop);
+        let leaving = job.table.leaving();
         let leaving: Vec<Leaving> = leaving
-            .map(|column| {
-                Ok(Leaving { source: place(&column.name)?, pseudonym: column.treatment == Treatment::Pseudonym })
-            })
+            .map(|column| Ok(Leaving { source: place(&column.name)?, treatment: column.treatment }))
             .collect::<Result<_, PolicyFault>>()?;
-        let key = job.dataset.key.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+        let writing = |at: usize| {
+            if plain_type(&source[at].kind) == DataType::Utf8 { Writing::Source } else { Writing::Own }
+        };
+        let filter = job.table.filter.iter().map(|test| {
+            let source = place(&test.column)?;
+            Ok(Tested { source, writing: writing(source), passes: &test.passes })
+        });
+        let filter = filter.collect::<Result<Vec<_>, PolicyFault>>()?;
+        let key = if job.table.keyed() { job.dataset.key.as_slice() } else { &[] };
+        let key = key.iter().map(place).collect::<Result<Vec<_>, _>>()?;
         let patient = job.dataset.patient.as_ref().map(place).transpose()?;
+        let shift = shift_of(&leaving, patient)?;
         if patient.is_none() && !job.opt_outs.is_empty() {
             return Err(PolicyFault::NoPatientColumn);
         }
         let patient = patient.filter(|_| !job.opt_outs.is_empty());
-        let tokens = match job.linkage {
+        let tokens = match job.table.linkage {
             Linkage::None => None,
             Linkage::Token => Some(Tokens::new(job, source, place)?),
         };
-        let mut needed = vec![false; source.len()];
-        let made_of = tokens.iter().flat_map(|tokens| [tokens.given, tokens.family, tokens.birth]);
-        for column in
-            leaving.iter().map(|column| column.source).chain(key.iter().copied()).chain(patient).chain(made_of)
-        {
-            needed[column] = true;
-        }
         let schema = outgoing_schema(&leaving, source, tokens.is_some());
-        let version = policy_version(job, &leaving, &schema);
+        let by_patient = job.dataset.patient.as_ref().filter(|_| shift.is_some());
+        let version = policy_version(job, &leaving, &schema, by_patient);
         let names = source.iter().map(|column| column.name.clone()).collect();
-        let (row_key, opt_outs) = (job.row_key, job.opt_outs);
-        Ok(Self { row_key, opt_outs, names, needed, leaving, key, patient, tokens, schema, version })
+        let (row_key, opt_outs, small_areas) = (job.row_key, job.opt_outs, &job.table.small_areas);
+        let (tolerance, needed) = (Tolerance::Refuse, vec![false; source.len()]);
+        let policy = Self {
+            row_key,
+            opt_outs,
+            small_areas,
+            tolerance,
+            names,
+            needed,
+            filter,
+            leaving,
+            key,
+            patient,
+            shift,
+            tokens,
+            schema,
+            version,
+        };
+        Ok(policy.with_needed())
+    }
+
+    fn with_needed(mut self) -> Self {
+        let made_of = self.tokens.iter().flat_map(|tokens| [tokens.given, tokens.family, tokens.birth]);
+        let leaving = self.leaving.iter().map(|column| column.source);
+        let tested = self.filter.iter().map(|test| test.source);
+        let patients = self.patient.into_iter().chain(self.shift.map(|shift| shift.patient));
+        for column in leaving.chain(tested).chain(self.key.iter().copied()).chain(patients).chain(made_of) {
+            self.needed[column] = true;
+        }
+        self
+    }
+
+    /// The same policy, with another answer to rows that cannot leave as it says.
+    #[must_use]
+    pub fn tolerating(self, tolerance: Tolerance) -> Self {
+        Self { tolerance, ..self }
     }
 
     /// Which of the source's columns must be read, in its order. The others never reach this file.
@@ -262,8 +344,24 @@ impl Tokens {
     }
 }
 
+fn shift_of(leaving: &[Leaving], patient: Option<usize>) -> Result<Option<Shift>, PolicyFault> {
+    let bound = leaving.iter().find_map(|column| match column.treatment {
+        Treatment::ShiftDates { days_max, .. } => Some(days_max),
+        Treatment::Drop
+        | Treatment::Keep
+        | Treatment::Pseudonym
+        | Treatment::Month { .. }
+        | Treatment::Year { .. }
+        | Treatment::Zip3
+        | Treatment::Age90
+        | Treatment::Round(_) => None,
+    });
+    let Some(days_max) = bound else { return Ok(None) };
+    Ok(Some(Shift { patient: patient.ok_or(PolicyFault::NoPatientColumn)?, days_max }))
+}
+
 fn check_columns(listed: &[Column], source: &[SourceColumn]) -> Result<(), PolicyFault> {
-    if let Some(column) = listed.iter().find(|column| !column.is_lawful()) {
+    if let Some(column) = listed.iter().find(|column| column.check().is_err()) {
         return Err(PolicyFault::Unlawful(column.name.clone()));
     }
     if let Some(column) = listed.iter().find(|column| matches!(column.name.as_str(), ROW_COLUMN | TOKEN_COLUMN)) {
@@ -277,11 +375,13 @@ fn check_columns(listed: &[Column], source: &[SourceColumn]) -> Result<(), Polic
         additional.clear();
     }
     let mut retyped = Vec::new();
-    for column in listed.iter().filter(|column| column.treatment != Treatment::Drop) {
+    for column in listed.iter().filter(|column| column.leaves()) {
         let Some(found) = found(&column.name) else { continue };
-        let kind = column_type(&found.kind).ok_or_else(|| PolicyFault::Unsupported(column.name.clone()))?;
-        let leaves_as = if column.treatment == Treatment::Pseudonym { ColumnType::Text } else { kind };
-        if leaves_as != column.kind {
+        let kind = found.leaves_as().ok_or_else(|| PolicyFault::Unsupported(column.name.clone()))?;
+        if !is_treatable(column.treatment, &plain_type(&found.kind)) {
+            return Err(PolicyFault::Untreatable(column.name.clone()));
+        }
+        if column.treatment.leaves_as(kind) != Some(column.kind) {
             retyped.push(column.name.clone());
         }
     }
@@ -299,24 +399,30 @@ fn outgoing_schema(leaving: &[Leaving], source: &[SourceColumn], tokens: bool) -
     }
     fields.extend(leaving.iter().map(|column| {
         let found = &source[column.source];
-        let kind = if column.pseudonym { DataType::Utf8 } else { plain_type(&found.kind) };
+        let kind = match column.treatment {
+            Treatment::Pseudonym | Treatment::Month { .. } | Treatment::Year { .. } | Treatment::Zip3 => DataType::Utf8,
+            Treatment::Drop
+            | Treatment::Keep
+            | Treatment::Age90
+            | Treatment::ShiftDates { .. }
+            | Treatment::Round(_) => plain_type(&found.kind),
+        };
         Field::new(found.name.as_str(), kind, true)
     }));
     Arc::new(Schema::new(fields))
 }
 
-fn policy_version(job: &Job<'_>, leaving: &[Leaving], schema: &Schema) -> [u8; 16] {
-    let own = schema.fields().len() - leaving.len();
-    let treatments = std::iter::repeat_n(false, own).chain(leaving.iter().map(|column| column.pseudonym));
-    let column = |(field, pseudonym): (&Arc<Field>, bool)| {
-        format!("{} {} {}", field.name(), field.data_type(), if pseudonym { "pseudonym" } else { "as it is" })
-    };
-    let columns: Vec<String> = schema.fields().iter().zip(treatments).map(column).collect();
+fn policy_version(job: &Job<'_>, leaving: &[Leaving], schema: &Schema, shifted_by: Option<&ColumnName>) -> [u8; 16] {
+    let fields = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()).into_bytes());
+    let treatments = leaving.iter().map(|column| encode(&column.treatment));
+    let terms = [encode(&job.table.small_areas), encode(&job.table.standard), encode(&shifted_by)];
+    let parts: Vec<Vec<u8>> = fields.chain(treatments).chain(terms).collect();
     let keys = job.dataset.key.iter().map(|name| name.as_str().as_bytes());
-    let token = job.linkage_key.filter(|_| job.linkage == Linkage::Token).map(|key| check_value(key, NORMALISER));
+    let token = job.linkage_key.filter(|_| job.table.linkage == Linkage::Token);
+    let token = token.map(|key| check_value(key, NORMALISER));
     let key_count = (job.dataset.key.len() as u64).to_le_bytes();
-    let head = [b"policy 2".as_slice(), &key_count];
+    let head = [b"policy 3".as_slice(), &key_count];
     let token = token.as_ref().map_or(b"".as_slice(), |check| check.as_bytes().as_slice());
-    let parts = head.into_iter().chain(keys).chain(iter::once(token)).chain(columns.iter().map(String::as_bytes));
+    let parts = head.into_iter().chain(keys).chain(iter::once(token)).chain(parts.iter().map(Vec::as_slice));
     keyed_id(job.row_key.as_bytes(), parts)
 }

@@ -6,13 +6,16 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
+use cohortium_protocol::record::schema::Treatment;
 
 use crate::batch::SourceBatch;
 use crate::cells::{Cells, NotHandled, all_rows, gather, id_array, text};
 use crate::columnar::plain_array;
 use crate::index::{Id, RowHash};
 use crate::packed::Labelled;
-use crate::policy::{Policy, PolicyFault, Tokens, opt_out_id, place_id, pseudonym};
+use crate::policy::{Leaving, Policy, PolicyFault, RefusedRow, Tokens, Tolerance, opt_out_id, place_id, pseudonym};
+use crate::treated::{Treated, Treating};
+use crate::treatment::{Refusal, shift_days};
 
 /// Digits of a pseudonym.
 const PSEUDONYM_BYTES: usize = 32;
@@ -25,6 +28,12 @@ pub(crate) struct Prepared {
     pub(crate) ids: Vec<Id>,
     pub(crate) stays: Vec<bool>,
     pub(crate) places: Vec<u64>,
+    /// Rows that do not pass the share's filter.
+    pub(crate) filtered: u64,
+    /// Rows of patients who opted out.
+    pub(crate) opted_out: u64,
+    /// Rows that were set aside, in the order in which that was found.
+    pub(crate) refused: Vec<RefusedRow>,
 }
 
 /// What the tokens of a batch are made of.
@@ -56,20 +65,146 @@ pub(crate) struct Hashes {
     pub(crate) without_token: u64,
 }
 
+/// Which rows of a batch are still to leave, while it is found out.
+struct Sieve {
+    stays: Vec<bool>,
+    refused: Vec<RefusedRow>,
+}
+
+/// A batch as it leaves, and what of it does not.
+#[expect(missing_debug_implementations, reason = "it holds rows")]
+pub struct Applied {
+    /// The rows that leave, in the policy's schema.
+    pub rows: RecordBatch,
+    /// Each one's place, as in the source batch.
+    pub places: Vec<u64>,
+    /// Rows that do not pass the filter.
+    pub filtered: u64,
+    /// Rows of patients who opted out.
+    pub opted_out: u64,
+    /// Rows that were set aside; none unless the policy tolerates them.
+    pub refused: Vec<RefusedRow>,
+}
+
 impl Policy<'_> {
-    /// Looks at every row of a batch, without copying what only stays as it is.
+    /// Applies the policy to a batch, without deltas: for a preview, and for who maps rows on.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]; a row that cannot leave as the share says is one unless the policy tolerates it.
+    pub fn apply(&self, batch: &SourceBatch) -> Result<Applied, PolicyFault> {
+        let prepared = self.prepare(batch)?;
+        let staying = prepared.staying();
+        let rows = self.outgoing(&prepared, &staying)?;
+        let places = staying.iter().map(|row| prepared.places[*row as usize]).collect();
+        let Prepared { filtered, opted_out, refused, .. } = prepared;
+        Ok(Applied { rows, places, filtered, opted_out, refused })
+    }
+
+    /// Looks at every row of a batch, without copying what only stays as it is. What does not pass the filter is looked at
+    /// no further.
     pub(crate) fn prepare(&self, batch: &SourceBatch) -> Result<Prepared, PolicyFault> {
-        let columns = self.leaving.iter().map(|column| {
-            if column.pseudonym {
-                Ok(Arc::new(self.text(batch, column.source)?) as ArrayRef)
-            } else {
-                self.plain(batch, column.source)
-            }
-        });
+        let mut sieve = Sieve { stays: vec![true; batch.places.len()], refused: Vec::new() };
+        let filtered = self.filter(batch, &mut sieve)?;
+        let opted_out = self.opt_out(batch, &mut sieve)?;
+        let shifts = self.shifts(batch)?;
+        let columns = self.leaving.iter().map(|column| self.treated(batch, column, &shifts, &mut sieve));
         let columns = columns.collect::<Result<_, PolicyFault>>()?;
         let people = self.tokens.as_ref().map(|tokens| self.people(tokens, batch)).transpose()?;
-        let (stays, ids) = (self.stays(batch)?, self.ids(batch)?);
-        Ok(Prepared { columns, people, ids, stays, places: batch.places.clone() })
+        let ids = self.ids(batch, &mut sieve)?;
+        let Sieve { stays, refused } = sieve;
+        Ok(Prepared { columns, people, ids, stays, places: batch.places.clone(), filtered, opted_out, refused })
+    }
+
+    /// Ends the run at this row, or sets it aside.
+    fn refuse(
+        &self,
+        batch: &SourceBatch,
+        sieve: &mut Sieve,
+        (row, column): (usize, usize),
+        refusal: Refusal,
+    ) -> Result<(), PolicyFault> {
+        let column = self.names[column].clone();
+        let refused = RefusedRow { place: batch.places[row], row: batch.first_row + row as u64, column, refusal };
+        sieve.stays[row] = false;
+        match self.tolerance {
+            Tolerance::Refuse => Err(PolicyFault::Refused(refused)),
+            Tolerance::SetAside => {
+                sieve.refused.push(refused);
+                Ok(())
+            }
+        }
+    }
+
+    fn filter(&self, batch: &SourceBatch, sieve: &mut Sieve) -> Result<u64, PolicyFault> {
+        let mut filtered = 0;
+        for test in &self.filter {
+            let cells = self.text(batch, test.source)?;
+            for row in 0..batch.places.len() {
+                match if sieve.stays[row] { test.pass(&cells, row) } else { Ok(true) } {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        sieve.stays[row] = false;
+                        filtered += 1;
+                    }
+                    Err(refusal) => self.refuse(batch, sieve, (row, test.source), refusal)?,
+                }
+            }
+        }
+        Ok(filtered)
+    }
+
+    /// Takes out the rows of patients who opted out. A patient's value counts as written and without surrounding blanks.
+    fn opt_out(&self, batch: &SourceBatch, sieve: &mut Sieve) -> Result<u64, PolicyFault> {
+        let Some(patient) = self.patient else { return Ok(0) };
+        let patients = self.text(batch, patient)?;
+        let out = |value: &str| self.opt_outs.contains(&opt_out_id(self.row_key, value));
+        let opted_out = |value: &str| out(value) || (value.trim().len() < value.len() && out(value.trim()));
+        let mut count = 0;
+        for (stays, patient) in sieve.stays.iter_mut().zip(&patients) {
+            if *stays && patient.is_some_and(opted_out) {
+                *stays = false;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// By how many days each row's dates move; `None`: it names no patient.
+    fn shifts(&self, batch: &SourceBatch) -> Result<Vec<Option<i64>>, PolicyFault> {
+        let Some(shift) = self.shift else { return Ok(Vec::new()) };
+        let patients = self.text(batch, shift.patient)?;
+        let named = |patient: &&str| !patient.trim().is_empty();
+        let days = |patient| shift_days(self.row_key, patient, shift.days_max);
+        Ok(patients.iter().map(|patient| patient.filter(named).map(days)).collect())
+    }
+
+    /// What a leaving column is made of: of a pseudonym its value's text, else the cells as they leave.
+    fn treated(
+        &self,
+        batch: &SourceBatch,
+        column: &Leaving,
+        shifts: &[Option<i64>],
+        sieve: &mut Sieve,
+    ) -> Result<ArrayRef, PolicyFault> {
+        let Leaving { source, treatment } = *column;
+        match treatment {
+            Treatment::Drop | Treatment::Keep => return self.plain(batch, source),
+            Treatment::Pseudonym => return Ok(Arc::new(self.text(batch, source)?)),
+            Treatment::Month { .. }
+            | Treatment::Year { .. }
+            | Treatment::Zip3
+            | Treatment::Age90
+            | Treatment::ShiftDates { .. }
+            | Treatment::Round(_) => {}
+        }
+        let treating = Treating { treatment, small_areas: self.small_areas, shifts, stays: &sieve.stays };
+        let treated = treating.column(&self.plain(batch, source)?);
+        let Treated { array, refused } =
+            treated.map_err(|NotHandled| self.value_fault(batch.places.first().copied(), source))?;
+        for (row, refusal) in refused {
+            self.refuse(batch, sieve, (row, source), refusal)?;
+        }
+        Ok(array)
     }
 
     /// Hashes these rows.
@@ -77,7 +212,7 @@ impl Policy<'_> {
         let mut cells = Vec::with_capacity(self.leaving.len());
         for ((array, column), at) in prepared.columns.iter().zip(&self.leaving).zip(0..) {
             // A pseudonym of a key column is the same wherever the id is the same.
-            if !(column.pseudonym && self.key.contains(&column.source)) {
+            if !(column.is_pseudonym() && self.key.contains(&column.source)) {
                 cells.push(Cells::new(array).map_err(|NotHandled| self.leaving_fault(prepared, at))?);
             }
         }
@@ -110,7 +245,7 @@ impl Policy<'_> {
         }
         for ((array, column), at) in prepared.columns.iter().zip(&self.leaving).zip(0..) {
             let gathered = gather(array, rows).map_err(|NotHandled| self.leaving_fault(prepared, at))?;
-            arrays.push(if column.pseudonym { self.pseudonyms(&gathered) } else { gathered });
+            arrays.push(if column.is_pseudonym() { self.pseudonyms(&gathered) } else { gathered });
         }
         RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|_| self.leaving_fault(prepared, 0))
     }
@@ -121,7 +256,7 @@ impl Policy<'_> {
         for value in values {
             match value {
                 None => built.append_null(),
-                Some("") => built.append_value(""),
+                Some(value) if value.trim().is_empty() => built.append_value(""),
                 Some(value) => built.append_value(pseudonym(self.row_key, value)),
             }
         }
@@ -148,25 +283,18 @@ impl Policy<'_> {
         PolicyFault::Value { place: place.unwrap_or(0), column: self.names[column].clone() }
     }
 
-    /// For each row whether it may leave. A patient's value counts as written and without surrounding blanks.
-    fn stays(&self, batch: &SourceBatch) -> Result<Vec<bool>, PolicyFault> {
-        let Some(patient) = self.patient else { return Ok(vec![true; batch.places.len()]) };
-        let patients = self.text(batch, patient)?;
-        let out = |value: &str| self.opt_outs.contains(&opt_out_id(self.row_key, value));
-        let opted_out = |value: &str| out(value) || (value.trim().len() < value.len() && out(value.trim()));
-        Ok(patients.iter().map(|patient| !patient.is_some_and(opted_out)).collect())
-    }
-
-    fn ids(&self, batch: &SourceBatch) -> Result<Vec<Id>, PolicyFault> {
+    fn ids(&self, batch: &SourceBatch, sieve: &mut Sieve) -> Result<Vec<Id>, PolicyFault> {
         let rows = batch.places.len();
         if self.key.is_empty() {
-            return Ok((batch.first_row..).take(rows).map(|place| place_id(self.row_key, place)).collect());
+            return Ok(batch.row_numbers().into_iter().map(|number| place_id(self.row_key, number - 1)).collect());
         }
         let mut columns = Vec::with_capacity(self.key.len());
         for key in &self.key {
             let cells = self.text(batch, *key)?;
-            if let Some((place, _)) = batch.places.iter().zip(0..).find(|(_, row)| cells.is_null(*row)) {
-                return Err(PolicyFault::KeyMissing { place: *place, column: self.names[*key].clone() });
+            for row in 0..rows {
+                if sieve.stays[row] && cells.is_null(row) {
+                    self.refuse(batch, sieve, (row, *key), Refusal::NoKey)?;
+                }
             }
             columns.push(cells);
         }

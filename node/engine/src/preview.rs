@@ -21,8 +21,8 @@ pub struct Preview {
     pub rows: Vec<Vec<Option<String>>>,
     /// The columns that stay behind.
     pub dropped: Vec<ColumnName>,
-    /// The columns whose values are replaced by keyed ids.
-    pub pseudonyms: Vec<ColumnName>,
+    /// The columns that leave as something else, each with what is done to it.
+    pub treated: Vec<(ColumnName, Treatment)>,
 }
 
 /// The first `rows_max` rows that would leave, through the same policy as a snapshot.
@@ -40,10 +40,8 @@ pub fn preview(job: &Job<'_>, source: &Handle, rows_max: usize) -> Result<Previe
     let mut rows = Vec::new();
     while rows.len() < rows_max {
         let Some(batch) = reader.next_batch()? else { break };
-        let prepared = policy.prepare(&batch)?;
-        let mut staying = prepared.staying();
-        staying.truncate(rows_max - rows.len());
-        let leaving = policy.outgoing(&prepared, &staying)?;
+        let leaving = policy.apply(&batch)?.rows;
+        let leaving = leaving.slice(0, leaving.num_rows().min(rows_max - rows.len()));
         let mut columns = Vec::with_capacity(leaving.num_columns());
         for (array, field) in leaving.columns().iter().zip(policy.schema().fields()) {
             let place = batch.places.first().copied().unwrap_or(0);
@@ -51,16 +49,16 @@ pub fn preview(job: &Job<'_>, source: &Handle, rows_max: usize) -> Result<Previe
             columns.push(text(array).map_err(|NotHandled| PolicyFault::Value { place, column: column() })?);
         }
         let cell = |column: &StringArray, row| column.is_valid(row).then(|| column.value(row).to_owned());
-        rows.extend((0..staying.len()).map(|row| columns.iter().map(|column| cell(column, row)).collect::<Vec<_>>()));
+        rows.extend(
+            (0..leaving.num_rows()).map(|row| columns.iter().map(|column| cell(column, row)).collect::<Vec<_>>()),
+        );
     }
-    let named = |treatment| {
-        let columns = job.columns.iter().filter(move |column| column.treatment == treatment);
-        columns.map(|column| column.name.clone()).collect()
-    };
+    let stays_behind = job.table.columns.iter().filter(|column| !column.leaves());
+    let treated = job.table.leaving().filter(|column| column.treatment != Treatment::Keep);
     Ok(Preview {
         header: policy.schema().fields().iter().map(|field| field.name().clone()).collect(),
         rows,
-        dropped: named(Treatment::Drop),
-        pseudonyms: named(Treatment::Pseudonym),
+        dropped: stays_behind.map(|column| column.name.clone()).collect(),
+        treated: treated.map(|column| (column.name.clone(), column.treatment)).collect(),
     })
 }

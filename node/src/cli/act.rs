@@ -96,6 +96,17 @@ pub(crate) fn tell(act: &Act) -> Told {
             Told::new("snapshot-unwanted", format!("{} {}", short(subscription), short(snapshot)))
                 .ended(code.to_string())
         }
+        Act::Mapped { mapping, set, .. } => {
+            Told::new("mapped", format!("{} {}", short(mapping), short(&set.digest))).of(set.bytes.0)
+        }
+        Act::MappingFailed { mapping, fault } => Told::new("mapping-failed", short(mapping)).ended(word(fault)),
+        Act::Consolidated { consolidation, .. } => {
+            Told::new("consolidated", read(consolidation, |all| format!("number {}", all.sequence)))
+        }
+        Act::ConsolidationFailed { fault } => Told::new("consolidation-failed", "").ended(word(fault)),
+        Act::AnswerRefused { subscription, code, .. } => {
+            Told::new("answer-refused", short(subscription)).ended(code.to_string())
+        }
         Act::Erased { subscription, snapshot } => {
             Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
         }
@@ -116,6 +127,7 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         Act::Manifest(signed) => Some(signed.to_bytes()),
         Act::Receipt(signed) => Some(signed.to_bytes()),
         Act::LinkageWrap(signed) => Some(signed.to_bytes()),
+        Act::Consolidated { consolidation, .. } => Some(consolidation.to_bytes()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -125,6 +137,10 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::DocumentRefused { .. }
         | Act::DocumentKnown { .. }
         | Act::SnapshotUnwanted { .. }
+        | Act::Mapped { .. }
+        | Act::MappingFailed { .. }
+        | Act::ConsolidationFailed { .. }
+        | Act::AnswerRefused { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -192,5 +208,10 @@ const fn command_word(command: &Command) -> &'static str {
         Command::Export { .. } => "export",
         Command::Import { .. } => "import",
         Command::Profile => "profile",
+        Command::DefineMapping(_) => "define-mapping",
+        Command::RunMapping { .. } => "run-mapping",
+        Command::ReadMapped { .. } => "read-mapped",
+        Command::Consolidate => "consolidate",
+        Command::UseTables { .. } => "use-tables",
     }
 }

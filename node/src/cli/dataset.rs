@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use cohortium_protocol::ident::{ColumnName, DatasetId, Name, Text};
+use cohortium_protocol::ident::{ColumnName, DatasetId, MissingMark, Name, Text};
 use cohortium_protocol::record::dataset::{Dataset, DateFormat, LinkageColumns, Source};
 use cohortium_protocol::record::order::Command;
 use cohortium_protocol::record::schema::Column;
+use cohortium_protocol::record::text_form::{Heading, TextEncoding, TextForm, TextFormFields};
 use cohortium_store::seal;
 use serde_json::json;
 
@@ -31,19 +32,27 @@ pub(crate) enum Verb {
 
 /// A source.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("source").required(true).args(["csv", "parquet", "files"]))]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["csv", "parquet", "ndjson", "json_array", "arrow", "files"]))]
 pub(crate) struct Add {
     /// The dataset's name
     name: Name,
-    /// A text table with one header line
+    /// A text table
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// The character between two cells
-    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter, requires = "csv")]
-    delimiter: u8,
+    #[command(flatten)]
+    form: Form,
     /// A Parquet file
     #[arg(long, value_name = "FILE")]
     parquet: Option<PathBuf>,
+    /// One JSON object a line
+    #[arg(long, value_name = "FILE")]
+    ndjson: Option<PathBuf>,
+    /// One JSON array of objects
+    #[arg(long, value_name = "FILE")]
+    json_array: Option<PathBuf>,
+    /// An Arrow IPC file or stream
+    #[arg(long, value_name = "FILE")]
+    arrow: Option<PathBuf>,
     /// A folder of files that nobody looks into
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
@@ -67,6 +76,32 @@ pub(crate) struct Add {
     birth_format: DateFormat,
 }
 
+/// How a text table is written.
+#[derive(Debug, clap::Args)]
+struct Form {
+    /// The character between two cells; write tab for a tab
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter, requires = "csv")]
+    delimiter: u8,
+    /// utf-8, utf-16 (by its byte-order mark), utf-16le, utf-16be or windows-1252 (Latin-1 is part of it)
+    #[arg(long, default_value = "utf-8", value_parser = from_word::<TextEncoding>, requires = "csv")]
+    encoding: TextEncoding,
+    /// What stands where there is no value, such as ? or NA or nothing; once for each
+    #[arg(long, value_name = "TEXT", requires = "csv")]
+    missing: Vec<MissingMark>,
+    /// The columns' names, where the first line is a row already
+    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',', requires = "csv")]
+    columns: Vec<ColumnName>,
+}
+
+impl Form {
+    fn checked(&self) -> Result<TextForm, CliFault> {
+        let heading = if self.columns.is_empty() { Heading::Line } else { Heading::Names(self.columns.clone()) };
+        let missing = self.missing.iter().cloned().collect();
+        let fields = TextFormFields { delimiter: self.delimiter, encoding: self.encoding, missing, heading };
+        TextForm::try_from(fields).map_err(|fault| CliFault::usage(fault.to_string()))
+    }
+}
+
 fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [one] if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => Ok(*one),
@@ -87,6 +122,7 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
 }
 
 fn define(cx: &Cx, add: Add) -> Result<Shown, CliFault> {
+    let source = source(&add)?;
     let view = cx.view()?;
     let known = view.datasets.iter().find(|dataset| dataset.name == add.name).map(|dataset| dataset.dataset);
     let linkage = add.link_given.zip(add.link_family).zip(add.link_birth);
@@ -94,7 +130,7 @@ fn define(cx: &Cx, add: Add) -> Result<Shown, CliFault> {
     let dataset = Dataset {
         dataset: known.unwrap_or_else(|| DatasetId(seal::random())),
         name: add.name,
-        source: source(add.csv.as_deref(), add.delimiter, add.parquet.as_deref(), add.files.as_deref())?,
+        source,
         key: add.key,
         patient: add.patient,
         linkage: linkage.map(|((given, family), birth)| LinkageColumns { given, family, birth, birth_format }),
@@ -104,12 +140,18 @@ fn define(cx: &Cx, add: Add) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"dataset": id, "name": name}), format!("Dataset {name} ({})\n", short(&id))))
 }
 
-fn source(csv: Option<&Path>, delimiter: u8, parquet: Option<&Path>, files: Option<&Path>) -> Result<Source, CliFault> {
-    match (csv, parquet, files) {
-        (Some(path), None, None) => Ok(Source::Csv { path: absolute(path)?, delimiter }),
-        (None, Some(path), None) => Ok(Source::Parquet { path: absolute(path)? }),
-        (None, None, Some(path)) => Ok(Source::Files { folder: absolute(path)? }),
-        _ => Err(CliFault::usage("give one of --csv, --parquet and --files")),
+fn source(add: &Add) -> Result<Source, CliFault> {
+    if let Some(path) = &add.csv {
+        let path = absolute(path)?;
+        return Ok(Source::Csv { path, form: add.form.checked()? });
+    }
+    match (&add.parquet, &add.ndjson, &add.json_array, &add.arrow, &add.files) {
+        (Some(path), None, None, None, None) => Ok(Source::Parquet { path: absolute(path)? }),
+        (None, Some(path), None, None, None) => Ok(Source::Ndjson { path: absolute(path)? }),
+        (None, None, Some(path), None, None) => Ok(Source::Json { path: absolute(path)? }),
+        (None, None, None, Some(path), None) => Ok(Source::ArrowIpc { path: absolute(path)? }),
+        (None, None, None, None, Some(path)) => Ok(Source::Files { folder: absolute(path)? }),
+        _ => Err(CliFault::usage("give one of --csv, --parquet, --ndjson, --json-array, --arrow and --files")),
     }
 }
 
@@ -131,9 +173,10 @@ pub(crate) fn profile(cx: &Cx, view: &View, source: &Source) -> Result<Vec<Colum
 }
 
 fn profiled(columns: &[Column]) -> Shown {
-    let mut table = Table::new(["COLUMN", "TYPE", "ROLE"]);
+    let mut table = Table::new(["COLUMN", "TYPE", "ROLE", "CLASS"]);
     for column in columns {
-        table.row([column.name.to_string(), word(&column.kind), word(&column.role)]);
+        let class = column.class.map_or_else(|| "-".to_owned(), |class| word(&class));
+        table.row([column.name.to_string(), word(&column.kind), word(&column.role), class]);
     }
     Shown::new(json!(columns), table.or("A folder of files has no columns.\n"))
 }
@@ -141,24 +184,32 @@ fn profiled(columns: &[Column]) -> Shown {
 fn list(view: &View) -> Shown {
     let mut table = Table::new(["DATASET", "ID", "KIND", "PATH", "KEY", "PATIENT", "LINKS BY"]);
     for each in &view.datasets {
-        let kind = match &each.source {
-            Source::Csv { .. } => "csv",
-            Source::Parquet { .. } => "parquet",
-            Source::Files { .. } => "files",
-        };
         let key: Vec<String> = each.key.iter().map(ToString::to_string).collect();
         let links = each.linkage.as_ref().map(|by| format!("{}, {}, {}", by.given, by.family, by.birth));
         table.row([
             each.name.to_string(),
             short(&each.dataset),
-            kind.to_owned(),
-            each.source.path().to_string(),
+            each.source.kind().to_owned(),
+            place_of(&each.source),
             key.join(", "),
             each.patient.as_ref().map(ToString::to_string).unwrap_or_default(),
             links.unwrap_or_default(),
         ]);
     }
     Shown::new(json!(view.datasets), table.or("No datasets yet.\n"))
+}
+
+/// Where a source is: a path, or a table of a mapping.
+fn place_of(source: &Source) -> String {
+    match source {
+        Source::Mapped { mapping, table } => format!("{mapping}/{table}"),
+        Source::Csv { .. }
+        | Source::Parquet { .. }
+        | Source::Ndjson { .. }
+        | Source::Json { .. }
+        | Source::ArrowIpc { .. }
+        | Source::Files { .. } => source.path().map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -177,12 +228,53 @@ mod tests {
         }
     }
 
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        add: Add,
+    }
+
+    fn parsed(args: &[&str]) -> Result<Source, String> {
+        let line = <Line as clap::Parser>::try_parse_from([&["add", "x"], args].concat());
+        source(&line.map_err(|fault| fault.to_string())?.add).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn each_format_has_its_flag_and_a_text_table_says_how_it_is_written() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        for (flag, kind) in [
+            ("--csv", "csv"),
+            ("--parquet", "parquet"),
+            ("--ndjson", "ndjson"),
+            ("--json-array", "json"),
+            ("--arrow", "arrow-ipc"),
+        ] {
+            assert_eq!(parsed(&[flag, path]).unwrap().kind(), kind);
+        }
+        let form = ["--delimiter", "tab", "--encoding", "windows-1252", "--missing", "?", "--missing", ""];
+        let told = parsed(&[&["--csv", path], &form[..], &["--columns", "age,sex"]].concat()).unwrap();
+        let Source::Csv { form, .. } = told else { unreachable!("it was a text table") };
+        assert_eq!((form.delimiter, form.encoding), (b'\t', TextEncoding::Windows1252));
+        assert_eq!(form.missing.iter().map(MissingMark::as_str).collect::<Vec<_>>(), ["", "?"]);
+        assert_eq!(form.heading, Heading::Names(vec!["age".parse().unwrap(), "sex".parse().unwrap()]));
+        for wrong in [
+            &["--csv", path, "--parquet", path][..],
+            &["--ndjson", path, "--missing", "?"],
+            &["--csv", path, "--encoding", "ebcdic"],
+            &["--csv", path, "--columns", "age,age"],
+            &[],
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
     #[test]
     fn datasets_are_listed_in_both_forms() {
         let shown = list(&world::member());
         let golden = concat!(
             r#"[{"dataset":"07070707070707070707070707070707","key":["eid"],"linkage":null,"name":"los","patient":"eid","#,
-            r#""source":{"csv":{"delimiter":44,"path":"/data/los.csv"}}}]"#
+            r#""source":{"csv":{"form":{"delimiter":44,"encoding":"utf-8","heading":"line","missing":[]},"path":"/data/los.csv"}}}]"#
         );
         assert_eq!(shown.json.to_string(), golden);
         let text = "DATASET  ID        KIND  PATH           KEY  PATIENT  LINKS BY\n\

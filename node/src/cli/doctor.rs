@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cohortium_protocol::code::ErrorCode;
+use cohortium_protocol::ident::Name;
 use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::journal_entry::Act;
 use cohortium_store::keystore::Keystore;
@@ -23,6 +24,8 @@ use crate::home::{self, Home, MembershipFile};
 /// Less free disk than this is a fault, less than the second a warning.
 const DISK_FAULT: Bytes = Bytes(1 << 30);
 const DISK_WARN: Bytes = Bytes(10 << 30);
+/// Clocks further apart than this are named: a connection is refused from ten minutes on.
+const CLOCK_WARN: Duration = Duration::from_mins(1);
 /// Refusals for a wrong clock are looked for in so many of the newest entries.
 const ENTRIES_LOOKED_AT: u64 = 1000;
 
@@ -189,13 +192,16 @@ fn daemon(cx: &Cx, found: &mut Vec<Finding>) {
         let detail = if connected.is_empty() { "nobody is connected".to_owned() } else { connected.join(", ") };
         let state = if connected.is_empty() { State::Warning } else { State::Ok };
         found.push(finding(&format!("peers in {}", short(&view.consortium)), state, detail));
-        found.push(clock(cx, view, connected.len()));
+        found.push(clock(cx, view));
     }
 }
 
 /// A connection stands only between clocks that agree within ten minutes; one that was refused for it is in the journal.
-fn clock(cx: &Cx, view: &View, connected: usize) -> Finding {
+fn clock(cx: &Cx, view: &View) -> Finding {
     let check = format!("clock in {}", short(&view.consortium));
+    let apart: Vec<(&Name, i64)> =
+        view.parties.iter().filter_map(|(name, party)| Some((name, party.clock_ahead_ms?))).collect();
+    let connected = apart.len();
     let from = view.journal_entries.saturating_sub(ENTRIES_LOOKED_AT);
     let newest = entries(cx, view, from, ENTRIES_LOOKED_AT).unwrap_or_default();
     let skewed = |act: &Act| matches!(act, Act::PeerRefused { code: ErrorCode::ClockSkew, .. });
@@ -208,9 +214,24 @@ fn clock(cx: &Cx, view: &View, connected: usize) -> Finding {
         Some((_, entry)) => {
             finding(&check, State::Warning, format!("one peer's clock differed by over 10 minutes at {}", entry.at))
         }
-        None if connected > 0 => finding(&check, State::Ok, "agrees with every connected peer within 10 minutes"),
-        None => finding(&check, State::Warning, "nobody to compare it with"),
+        None => compared(&check, &apart),
     }
+}
+
+/// This node's clock beside those of connected peers: the one that is furthest away.
+fn compared(check: &str, apart: &[(&Name, i64)]) -> Finding {
+    let Some((peer, ahead)) = apart.iter().max_by_key(|(_, ahead)| ahead.unsigned_abs()) else {
+        return finding(check, State::Warning, "nobody to compare it with");
+    };
+    let state = if ahead.unsigned_abs() > CLOCK_WARN.as_millis().try_into().unwrap_or(u64::MAX) {
+        State::Warning
+    } else {
+        State::Ok
+    };
+    let [whole, part] = [ahead.unsigned_abs() / 1000, ahead.unsigned_abs() % 1000 / 100];
+    let side = if *ahead < 0 { "behind" } else { "ahead of" };
+    let of = apart.len();
+    finding(check, state, format!("the clock of {peer} is {whole}.{part} s {side} this one, the most of {of} compared"))
 }
 
 /// Whole handshakes with the operator by each route, under a key made for this one probe.
@@ -272,6 +293,21 @@ mod tests {
         assert_eq!(kind(&[away, wrong]), Some(ErrorKind::VerifyFailed));
         let golden = r#"{"checks":[{"check":"home","detail":"","state":"ok"}],"healthy":true}"#;
         assert_eq!(report(&[ok]).json.to_string(), golden);
+    }
+
+    #[test]
+    fn the_clock_that_is_furthest_away_is_named_and_a_minute_is_a_warning() {
+        let names: [Name; 2] = ["north".parse().unwrap(), "south".parse().unwrap()];
+        let of = |ahead: &[i64]| compared("clock", &names.iter().zip(ahead.iter().copied()).collect::<Vec<_>>());
+        for (ahead, state, said) in [
+            (&[60_000, 0][..], State::Ok, "north is 60.0 s ahead of"),
+            (&[5, -60_001], State::Warning, "south is 60.0 s behind"),
+            (&[-250], State::Ok, "north is 0.2 s behind"),
+            (&[], State::Warning, "nobody to compare it with"),
+        ] {
+            let found = of(ahead);
+            assert!(found.state == state && found.detail.contains(said), "{found:?}");
+        }
     }
 
     #[test]

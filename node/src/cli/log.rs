@@ -18,6 +18,7 @@ use cohortium_protocol::log::tile::{TILE_WIDTH, Tile, TileFolder, TileKind, Tile
 use serde_json::json;
 
 use crate::cli::call::Cx;
+use crate::cli::evidence;
 use crate::cli::exit::CliFault;
 use crate::cli::print::{Shown, Table};
 use crate::config::secret;
@@ -55,6 +56,11 @@ pub(crate) enum Verb {
     },
     /// The key by which others check this node's log
     Key,
+    /// Checkpoints by which a peer has shown two logs as one
+    Evidence {
+        /// One piece, with both checkpoints; without it, the list of all
+        name: Option<String>,
+    },
 }
 
 /// Whose signatures count.
@@ -95,6 +101,7 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
         Verb::Prove { entry, since, output } => prove(cx, entry, since, &output),
         Verb::CheckProof { file, keys } => check_proof(cx, &file, &keys),
         Verb::Key => key(cx),
+        Verb::Evidence { name } => evidence::run(cx, name.as_deref()),
     }
 }
 

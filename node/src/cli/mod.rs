@@ -7,6 +7,7 @@ mod call;
 mod find;
 mod when;
 mod policy;
+mod columns;
 mod init;
 mod found;
 mod consortium;
@@ -15,7 +16,11 @@ mod charter;
 mod person;
 mod linkage;
 mod dataset;
+mod account;
+mod consolidate;
+mod mapped;
 mod share;
+mod mapping;
 mod shared;
 mod subscription;
 mod optout;
@@ -24,6 +29,7 @@ mod act;
 mod history;
 mod doctor;
 mod verify;
+mod evidence;
 mod log;
 mod show;
 
@@ -86,6 +92,12 @@ enum Noun {
     /// Sources of this node
     #[command(subcommand)]
     Dataset(dataset::Verb),
+    /// How this node's sources become tables of the common schema
+    #[command(subcommand)]
+    Mapping(mapping::Verb),
+    /// Landed tables of all members as versions of one set
+    #[command(subcommand)]
+    Consolidate(consolidate::Verb),
     /// What this node offers to others
     #[command(subcommand)]
     Share(share::Verb),
@@ -166,6 +178,8 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Person(verb) => person::run(&cx, verb),
         Noun::Linkage(verb) => linkage::run(&cx, verb),
         Noun::Dataset(verb) => dataset::run(&cx, verb),
+        Noun::Mapping(verb) => mapping::run(&cx, verb),
+        Noun::Consolidate(verb) => consolidate::run(&cx, verb),
         Noun::Share(verb) => share::run(&cx, verb),
         Noun::Subscription(verb) => subscription::run(&cx, verb),
         Noun::Optout(verb) => optout::run(&cx, verb),

@@ -10,7 +10,6 @@ use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::order::{Command, Unchecked};
 use cohortium_protocol::record::schedule::Schedule;
-use cohortium_protocol::record::schema::Treatment;
 use cohortium_protocol::record::share::{Content, Form, Linkage, Share, ShareFields};
 use cohortium_protocol::time::UnixMillis;
 use cohortium_store::seal;
@@ -19,9 +18,10 @@ use serde_json::json;
 use crate::cli::call::{Cx, now};
 use crate::cli::dataset::profile;
 use crate::cli::exit::CliFault;
+use crate::cli::mapped::mapped_content;
 use crate::cli::policy::ColumnFlags;
 use crate::cli::print::{Shown, Table, from_word, short, word, yes};
-use crate::cli::{find, shared, when};
+use crate::cli::{columns, find, shared, when};
 use crate::control::{Reply, Request, ShareView, View};
 
 /// The verbs.
@@ -188,31 +188,69 @@ fn define(cx: &Cx, terms: Define) -> Result<Shown, CliFault> {
             return Err(CliFault::usage("a folder of files has no columns: no column flag and no --link"));
         }
         Source::Files { .. } => Content::UncheckedFiles,
-        source @ (Source::Csv { .. } | Source::Parquet { .. }) => {
-            let columns = terms.columns.apply(profile(cx, &view, source)?)?;
-            Content::Table { columns, linkage: if terms.link { Linkage::Token } else { Linkage::None } }
+        Source::Mapped { .. } if terms.columns.any() || terms.link => {
+            return Err(CliFault::usage(
+                "the columns of a mapped table are the common schema's: no column flag, no --link",
+            ));
+        }
+        Source::Mapped { mapping, table } => mapped_content(&view, mapping, table)?,
+        source @ (Source::Csv { .. }
+        | Source::Parquet { .. }
+        | Source::Ndjson { .. }
+        | Source::Json { .. }
+        | Source::ArrowIpc { .. }) => {
+            let linkage = if terms.link { Linkage::Token } else { Linkage::None };
+            Content::Table(terms.columns.apply(profile(cx, &view, source)?, linkage, end(&terms))?)
         }
     };
-    let share = share(&view, terms, dataset.dataset, content, cx.config()?.privacy.share_days_max)?;
+    let terms = Terms {
+        name: terms.name,
+        to: terms.to,
+        purpose: terms.purpose,
+        expires: terms.expires,
+        days: terms.days,
+        form: terms.in_place,
+        schedule: terms.schedule,
+        on_revocation: terms.on_revocation,
+    };
+    let share = self::terms(&view, terms, dataset.dataset, content, cx.config()?.privacy.share_days_max)?;
     let shown = defined(&share);
     cx.give(&view, Command::DefineShare(share))?;
     Ok(shown)
 }
 
-fn share(
+/// What a person says of a share besides its columns.
+pub(crate) struct Terms {
+    pub(crate) name: Name,
+    pub(crate) to: Vec<Name>,
+    pub(crate) purpose: Text,
+    pub(crate) expires: Option<UnixMillis>,
+    pub(crate) days: Option<u32>,
+    pub(crate) form: Option<Form>,
+    pub(crate) schedule: Schedule,
+    pub(crate) on_revocation: Option<LandedRows>,
+}
+
+/// When no byte leaves any more.
+fn end(terms: &Define) -> UnixMillis {
+    terms.expires.unwrap_or_else(|| now().plus(when::days(terms.days.unwrap_or(0))))
+}
+
+/// The share that these terms are, within the charter's and the node's bounds.
+pub(crate) fn terms(
     view: &View,
-    terms: Define,
+    terms: Terms,
     dataset: cohortium_protocol::ident::DatasetId,
     content: Content,
     node_days: u32,
 ) -> Result<Share, CliFault> {
     let charter = view.charter.as_ref().ok_or_else(|| CliFault::refused("no charter is in force here yet"))?;
     let known = view.shares.iter().map(|each| &each.share).find(|share| share.name == terms.name);
+    let expires = terms.expires.unwrap_or_else(|| now().plus(when::days(terms.days.unwrap_or(0))));
     let consumers: BTreeSet<Name> = terms.to.into_iter().collect();
     if let Some(stranger) = consumers.iter().find(|name| !charter.roster.contains_key(*name)) {
         return Err(CliFault::not_found(format!("{stranger} is no party; `cohortium consortium parties` lists them")));
     }
-    let expires = terms.expires.unwrap_or_else(|| now().plus(when::days(terms.days.unwrap_or(0))));
     let longest = charter.terms.share_validity_max.min(when::days(node_days));
     if expires <= now() || expires > now().plus(longest) {
         let days = longest.0 / (24 * 3600);
@@ -227,7 +265,7 @@ fn share(
         name: terms.name,
         version: known.map_or(1, |share| share.version.saturating_add(1)),
         dataset,
-        form: terms.in_place.unwrap_or(Form::Snapshot),
+        form: terms.form.unwrap_or(Form::Snapshot),
         content,
         purpose: terms.purpose,
         consumers,
@@ -241,18 +279,12 @@ fn share(
 
 fn defined(share: &Share) -> Shown {
     let terms = Signed::unsigned(share).digest();
-    let mut table = Table::new(["COLUMN", "TYPE", "ROLE", "TREATMENT"]);
-    if let Content::Table { columns, .. } = &share.content {
-        for each in columns {
-            table.row([each.name.to_string(), word(&each.kind), word(&each.role), word(&each.treatment)]);
-        }
-    }
     let text = format!(
         "Share {} version {} ({}), to be previewed and approved\n{}",
         share.name,
         share.version,
         short(&share.share),
-        table.or("Files that nobody looks into.\n")
+        columns::shown(&share.content)
     );
     Shown::new(json!({"share": share, "terms": terms}), text)
 }
@@ -286,15 +318,16 @@ fn previewed(
     let stay = if dropped.is_empty() { "none".to_owned() } else { dropped.join(", ") };
     let share = &found.share;
     let text = format!(
-        "{}\nrecipients       {}\npurpose          {}\nuntil            {}\ncolumns that stay  {}\n",
+        "{}\n{}\nrecipients       {}\npurpose          {}\nuntil            {}\ncolumns that stay  {}\n",
         table.to_text(),
+        columns::shown(&share.content),
         names.join(", "),
         share.purpose,
         share.expires,
         crate::cli::print::visible(&stay),
     );
     let json = json!({
-        "header": header, "rows": rows, "dropped": dropped, "recipients": recipients,
+        "header": header, "rows": rows, "dropped": dropped, "content": share.content, "recipients": recipients,
         "purpose": share.purpose, "expires": share.expires.to_string(), "terms": found.terms,
     });
     Shown::new(json, text)
@@ -335,10 +368,7 @@ fn list(view: &View) -> Shown {
     for each in &view.shares {
         let share = &each.share;
         let columns = match &share.content {
-            Content::Table { columns, .. } => {
-                let leave = columns.iter().filter(|column| column.treatment != Treatment::Drop).count();
-                format!("{leave} of {}", columns.len())
-            }
+            Content::Table(table) => format!("{} of {}", table.leaving().count(), table.columns.len()),
             Content::UncheckedFiles => "unchecked files".to_owned(),
         };
         let to: Vec<String> = share.consumers.iter().map(ToString::to_string).collect();
@@ -360,50 +390,44 @@ fn list(view: &View) -> Shown {
 
 #[cfg(test)]
 mod tests {
-    use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType};
+    use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
+    use cohortium_protocol::record::share::TableTerms;
 
     use super::*;
     use crate::cli::tests::world;
     use crate::control::ErrorKind;
 
-    fn terms(name: &str, days: u32, to: &str) -> Define {
-        Define {
+    fn said(name: &str, days: u32, to: &str) -> Terms {
+        Terms {
             name: name.parse().unwrap(),
-            dataset: "los".to_owned(),
             to: vec![to.parse().unwrap()],
             purpose: "research".parse().unwrap(),
             expires: None,
             days: Some(days),
-            columns: ColumnFlags::default(),
-            link: false,
-            in_place: None,
+            form: None,
             schedule: Schedule::MANUAL,
             on_revocation: None,
         }
     }
 
     fn content() -> Content {
-        let column = Column {
-            name: "sodium".parse().unwrap(),
-            kind: ColumnType::Text,
-            role: ColumnRole::Measure,
-            treatment: Treatment::Keep,
-        };
-        Content::Table { columns: vec![column], linkage: Linkage::None }
+        let name = "sodium".parse().unwrap();
+        let column = Column::new(name, ColumnType::Text, ColumnRole::Measure, Treatment::Round(0));
+        Content::Table(TableTerms::of(vec![column], Linkage::None))
     }
 
-    fn made(terms: Define, node_days: u32) -> Result<Share, ErrorKind> {
+    fn made(said: Terms, node_days: u32) -> Result<Share, ErrorKind> {
         let view = world::member();
         let dataset = view.datasets[0].dataset;
-        share(&view, terms, dataset, content(), node_days).map_err(|fault| fault.kind)
+        terms(&view, said, dataset, content(), node_days).map_err(|fault| fault.kind)
     }
 
     #[test]
     fn the_second_definition_of_a_name_is_the_next_version_of_the_same_share() {
         let known = &world::member().shares[0].share;
-        let next = made(terms("los", 10, "op"), 366).unwrap();
+        let next = made(said("los", 10, "op"), 366).unwrap();
         assert_eq!((next.share, next.version), (known.share, known.version + 1));
-        let other = made(terms("other", 10, "op"), 366).unwrap();
+        let other = made(said("other", 10, "op"), 366).unwrap();
         assert_eq!(other.version, 1);
         assert_ne!(other.share, known.share);
         assert_eq!(other.landed_rows, LandedRows::Exclude, "the charter's answer");
@@ -411,12 +435,12 @@ mod tests {
 
     #[test]
     fn a_share_ends_within_the_shorter_of_charter_and_node() {
-        assert!(made(terms("a", 100, "op"), 366).is_ok());
-        assert_eq!(made(terms("a", 101, "op"), 366), Err(ErrorKind::Refused), "the charter says 100 days");
-        assert_eq!(made(terms("a", 51, "op"), 50), Err(ErrorKind::Refused), "node.toml says 50 days");
-        assert_eq!(made(terms("a", 0, "op"), 366), Err(ErrorKind::Refused));
-        assert_eq!(made(terms("a", 10, "stranger"), 366), Err(ErrorKind::NotFound));
-        assert_eq!(made(terms("a", 10, "north"), 366), Err(ErrorKind::Usage), "the provider itself");
+        assert!(made(said("a", 100, "op"), 366).is_ok());
+        assert_eq!(made(said("a", 101, "op"), 366), Err(ErrorKind::Refused), "the charter says 100 days");
+        assert_eq!(made(said("a", 51, "op"), 50), Err(ErrorKind::Refused), "node.toml says 50 days");
+        assert_eq!(made(said("a", 0, "op"), 366), Err(ErrorKind::Refused));
+        assert_eq!(made(said("a", 10, "stranger"), 366), Err(ErrorKind::NotFound));
+        assert_eq!(made(said("a", 10, "north"), 366), Err(ErrorKind::Usage), "the provider itself");
     }
 
     #[test]
@@ -427,6 +451,11 @@ mod tests {
         let shown = previewed(found, &header, &rows, &["eid".to_owned()], &["op".parse().unwrap()]);
         assert!(shown.text.starts_with("sodium        x\n\\u{1b}[1m140  -\n"), "{}", shown.text);
         assert!(shown.text.contains("columns that stay  eid"));
+        assert!(
+            shown.text.contains("sodium  text  measure            -      -      rounded to 0 digits"),
+            "{}",
+            shown.text
+        );
         assert_eq!(shown.json["rows"][0][1], serde_json::Value::Null);
     }
 

@@ -6,11 +6,10 @@ use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::quantity::Bytes;
 use cohortium_protocol::record::acceptance::{Answer, StandingState};
 use cohortium_protocol::record::order::Command;
-use cohortium_protocol::record::schema::Treatment;
-use cohortium_protocol::record::share::Content;
 use serde_json::json;
 
 use crate::cli::call::Cx;
+use crate::cli::columns;
 use crate::cli::exit::CliFault;
 use crate::cli::find::{self, other_side};
 use crate::cli::print::{Shown, Table, short, word};
@@ -121,16 +120,7 @@ fn shown(view: &View, found: &SubscriptionView) -> Shown {
     facts.row(["taken".to_owned(), when::shown_schedule(&share.schedule)]);
     facts.row(["answer by".to_owned(), found.invitation.answer_by.to_string()]);
     facts.row(["terms".to_owned(), Signed::unsigned(share).digest().to_string()]);
-    let columns = match &share.content {
-        Content::UncheckedFiles => "Files that nobody looked into.\n".to_owned(),
-        Content::Table { columns, linkage } => {
-            let mut table = Table::new(["COLUMN", "TYPE", "ROLE", "TREATMENT"]);
-            for each in columns.iter().filter(|column| column.treatment != Treatment::Drop) {
-                table.row([each.name.to_string(), word(&each.kind), word(&each.role), word(&each.treatment)]);
-            }
-            format!("{}linkage token: {}\n", table.to_text(), word(linkage))
-        }
-    };
+    let columns = columns::leaving(&share.content);
     let mut snapshots = Table::new(["NUMBER", "SNAPSHOT", "BASE", "BYTES", "STATE"]);
     for each in &found.snapshots {
         let state =

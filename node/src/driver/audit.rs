@@ -155,7 +155,7 @@ impl Audit {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use cohortium_protocol::record::journal_entry::{Act, Actor, JournalEntry};
     use cohortium_protocol::time::UnixMillis;
     use cohortium_protocol::wire::codec;
@@ -176,6 +176,12 @@ mod tests {
     fn entry(at: u64) -> Vec<u8> {
         let act = Act::Began { party: "north".parse().unwrap() };
         codec::encode(&JournalEntry { at: UnixMillis(at), actor: Actor::Node, act })
+    }
+
+    /// A log of an empty journal, with both of them in `dir`.
+    pub(crate) fn audit(dir: &Path) -> Audit {
+        let (book, _) = Book::open(&dir.join("journal"), &DataKey::random()).unwrap();
+        Audit::open(&dir.join("log"), whose(), &book).unwrap()
     }
 
     // LOG-2

@@ -30,6 +30,7 @@ use crate::driver::linkage::{self, Received, Which};
 use crate::driver::listings::listing;
 use crate::driver::queue::Queue;
 use crate::driver::sweeps::Sweeps;
+use crate::driver::told::Told;
 use crate::driver::wires::{self, ReplyTo, Wire};
 use crate::driver::witness::{self, Cosignature, Witnessed};
 use crate::worker::pool::Pool;
@@ -64,6 +65,7 @@ pub(crate) struct Hands {
     places: Mutex<BTreeMap<ConsortiumId, Place>>,
     followers: Mutex<Vec<AbortHandle>>,
     pub(crate) sweeps: Sweeps,
+    pub(crate) told: Told,
 }
 
 impl Hands {
@@ -81,6 +83,7 @@ impl Hands {
             places: Mutex::default(),
             followers: Mutex::default(),
             sweeps: Sweeps::default(),
+            told: Told::default(),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use cohortium_protocol::endpoint::io::{Input, LandedVersion, RunPlan, Ticket};
+use cohortium_protocol::endpoint::io::{ConsolidationPlan, Input, LandedVersion, MapPlan, RunPlan, Ticket};
 
 use crate::driver::hands::Hands;
-use crate::driver::{landed, run, sweep};
+use crate::driver::{consolidation, landed, mapping, run, sweep};
 
 impl Hands {
     pub(crate) fn run(self: &Arc<Self>, ticket: Ticket, plan: Box<RunPlan>) {
@@ -15,6 +15,26 @@ impl Hands {
             let making = Arc::clone(&hands.making).read_owned().await;
             let end = run::run(&hands, *plan).await;
             hands.queue.input(Input::RunEnded { ticket, end }).await;
+            drop(making);
+        });
+    }
+
+    pub(crate) fn map(self: &Arc<Self>, ticket: Ticket, plan: Box<MapPlan>) {
+        let hands = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let making = Arc::clone(&hands.making).read_owned().await;
+            let end = mapping::run(&hands, *plan).await;
+            hands.queue.input(Input::Mapped { ticket, end }).await;
+            drop(making);
+        });
+    }
+
+    pub(crate) fn consolidate(self: &Arc<Self>, ticket: Ticket, plan: Box<ConsolidationPlan>) {
+        let hands = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let making = Arc::clone(&hands.making).read_owned().await;
+            let end = consolidation::run(&hands, *plan).await.map(Box::new);
+            hands.queue.input(Input::Consolidated { ticket, end }).await;
             drop(making);
         });
     }

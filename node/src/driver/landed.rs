@@ -17,6 +17,7 @@ use tokio::task::spawn_blocking;
 use crate::driver::fresh::{Fresh, create};
 use crate::driver::hands::Hands;
 use crate::driver::listings::{listing, rows_stated};
+use crate::driver::meter::Meter;
 use crate::worker::job::{Job, Key32, Part, Report, ReportFault, SealedFile, Shape};
 use crate::worker::pass::FILES_MAX;
 
@@ -72,8 +73,19 @@ async fn open(hands: &Arc<Hands>, listings: Vec<BlobRef>) -> Result<Kind, Report
     listings.and_then(kind_of).ok_or(ReportFault::of(RunFault::Malformed))
 }
 
+/// The listings of a landed table, the full one first.
+pub(crate) async fn listings(hands: &Arc<Hands>, listings: Vec<BlobRef>) -> Result<Vec<Listing>, ReportFault> {
+    match open(hands, listings).await? {
+        Kind::Table(listings) => Ok(listings),
+        Kind::Files(_) => Err(ReportFault::of(RunFault::Malformed)),
+    }
+}
+
 /// The chain with its open files.
-async fn chain(hands: &Arc<Hands>, listings: Vec<Listing>) -> Result<(Vec<Part>, Vec<OwnedFd>), ReportFault> {
+pub(crate) async fn chain(
+    hands: &Arc<Hands>,
+    listings: Vec<Listing>,
+) -> Result<(Vec<Part>, Vec<OwnedFd>), ReportFault> {
     let blobs = hands.blobs.clone();
     let opened = spawn_blocking(move || {
         let (mut parts, mut files) = (Vec::new(), Vec::new());
@@ -161,10 +173,15 @@ impl From<io::Error> for CheckoutFault {
 }
 
 /// Writes a version to a new file or folder, which appears whole or not at all.
-pub(crate) async fn checkout(hands: &Arc<Hands>, listings: Vec<BlobRef>, path: PathBuf) -> Result<Rows, CheckoutFault> {
+pub(crate) async fn checkout(
+    hands: &Arc<Hands>,
+    listings: Vec<BlobRef>,
+    path: PathBuf,
+    meter: &Meter,
+) -> Result<Rows, CheckoutFault> {
     let (fresh, rows) = match open(hands, listings).await? {
-        Kind::Table(listings) => checkout_table(hands, listings, &path).await?,
-        Kind::Files(listing) => checkout_files(hands, listing, path).await?,
+        Kind::Table(listings) => checkout_table(hands, listings, &path, meter).await?,
+        Kind::Files(listing) => checkout_files(hands, listing, path, meter.clone()).await?,
     };
     fresh.place()?;
     Ok(rows)
@@ -174,6 +191,7 @@ async fn checkout_table(
     hands: &Arc<Hands>,
     listings: Vec<Listing>,
     path: &Path,
+    meter: &Meter,
 ) -> Result<(Fresh, Rows), CheckoutFault> {
     let shape = match path.extension().and_then(|ending| ending.to_str()) {
         Some("parquet") => Shape::Parquet,
@@ -182,17 +200,24 @@ async fn checkout_table(
     };
     let (chain, mut files) = chain(hands, listings).await?;
     let (fresh, file) = Fresh::file(path)?;
-    files.push(file.into());
-    let rows = rows_of(hands.pool.run(Job::Merge { chain, shape }, files).await)?;
+    files.push(file.try_clone()?.into());
+    let merged = hands.pool.run(Job::Merge { chain, shape }, files);
+    let rows = rows_of(meter.follow(&file, merged).await)?;
     Ok((fresh, rows))
 }
 
-async fn checkout_files(hands: &Arc<Hands>, listing: Listing, path: PathBuf) -> Result<(Fresh, Rows), CheckoutFault> {
+async fn checkout_files(
+    hands: &Arc<Hands>,
+    listing: Listing,
+    path: PathBuf,
+    meter: Meter,
+) -> Result<(Fresh, Rows), CheckoutFault> {
+    meter.expect(listing.entries().iter().map(|entry| entry.blob.bytes.0).sum());
     let blobs = hands.blobs.clone();
     let copied = spawn_blocking(move || {
         let fresh = Fresh::folder(&path)?;
         for entry in listing.entries() {
-            copy_out(&blobs, entry, fresh.temp())?;
+            copy_out(&blobs, entry, fresh.temp(), &meter)?;
         }
         Ok((fresh, Rows(0)))
     });
@@ -201,7 +226,7 @@ async fn checkout_files(hands: &Arc<Hands>, listing: Listing, path: PathBuf) -> 
 
 /// The path was checked to lie below its folder when the listing was decoded; the folder is new, so nothing is in it but
 /// what was put there.
-fn copy_out(blobs: &BlobStore, entry: &ListingEntry, folder: &Path) -> Result<(), CheckoutFault> {
+fn copy_out(blobs: &BlobStore, entry: &ListingEntry, folder: &Path, meter: &Meter) -> Result<(), CheckoutFault> {
     let path = folder.join(entry.path.as_str());
     if let Some(parent) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
@@ -217,6 +242,7 @@ fn copy_out(blobs: &BlobStore, entry: &ListingEntry, folder: &Path) -> Result<()
         }
         file.write_all(&piece[..read])?;
         at += read as u64;
+        meter.add(read as u64);
     }
     file.sync_all()?;
     Ok(())

@@ -93,6 +93,11 @@ pub(crate) fn log(notice: &Notice) {
         Notice::Stated(share, snapshot) => tracing::info!(event = "stated", %share, %snapshot),
         Notice::RunFailed(share, fault) => tracing::warn!(event = "run-failed", %share, ?fault),
         Notice::Unchanged(share) => tracing::info!(event = "unchanged", %share),
+        Notice::Mapped(mapping) => tracing::info!(event = "mapped", %mapping),
+        Notice::MappingFailed(mapping, fault) => tracing::warn!(event = "mapping-failed", %mapping, ?fault),
+        Notice::Consolidated(consolidation) => tracing::info!(event = "consolidated", %consolidation),
+        Notice::ConsolidatedAlready => tracing::info!(event = "consolidated-already"),
+        Notice::ConsolidationFailed(fault) => tracing::warn!(event = "consolidation-failed", ?fault),
         // How many rows landed is for the person who asks, not for a log file (law 8).
         Notice::Landed(subscription, snapshot, _) => tracing::info!(event = "landed", %subscription, %snapshot),
         Notice::LandingRefused(subscription, snapshot, code) => {

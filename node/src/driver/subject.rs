@@ -71,6 +71,7 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         Act::Manifest(signed) => Some(signed.digest()),
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::Consolidated { consolidation, .. } => Some(consolidation.digest()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -80,6 +81,10 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::DocumentRefused { .. }
         | Act::DocumentKnown { .. }
         | Act::SnapshotUnwanted { .. }
+        | Act::Mapped { .. }
+        | Act::MappingFailed { .. }
+        | Act::ConsolidationFailed { .. }
+        | Act::AnswerRefused { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -109,10 +114,17 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         Act::SnapshotTaken { share, snapshot, .. } => [(*share).into(), (*snapshot).into()].into(),
         Act::SnapshotFailed { share, .. } => [(*share).into()].into(),
         Act::Served { subscription, .. } => [(*subscription).into()].into(),
+        Act::AnswerRefused { subscription, invitation, .. } => [(*subscription).into(), (*invitation).into()].into(),
         Act::Erased { subscription, snapshot } | Act::SnapshotUnwanted { subscription, snapshot, .. } => {
             [(*subscription).into(), (*snapshot).into()].into()
         }
-        Act::Began { .. }
+        Act::Mapped { mapping, set, .. } => [(*mapping).into(), Subject::Digest(set.digest.0)].into(),
+        Act::MappingFailed { mapping, .. } => [(*mapping).into()].into(),
+        Act::Consolidated { consolidation, set } => {
+            [consolidation.digest().into(), Subject::Digest(set.digest.0)].into()
+        }
+        Act::ConsolidationFailed { .. }
+        | Act::Began { .. }
         | Act::Person(_)
         | Act::NodeRecord(_)
         | Act::JoinAsked { .. }
@@ -144,6 +156,11 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::ReadLanded { subscription }
         | Command::Export { subscription } => [(*subscription).into()].into(),
         Command::OptOut { dataset, .. } => [(*dataset).into()].into(),
+        Command::DefineMapping(mapping) => {
+            let digest: Subject = Signed::unsigned(&**mapping).digest().into();
+            mapping.sources.values().map(|dataset| (*dataset).into()).chain([digest]).collect()
+        }
+        Command::UseTables { consolidation } => [(*consolidation).into()].into(),
         Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }
         | Command::ConfirmRoot { .. }
@@ -151,6 +168,9 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::WrapLinkageKey { .. }
         | Command::Import { .. }
         | Command::Profile
+        | Command::RunMapping { .. }
+        | Command::ReadMapped { .. }
+        | Command::Consolidate
         | Command::Stop
         | Command::Start => BTreeSet::new(),
     }

@@ -9,7 +9,8 @@ use cohortium_protocol::endpoint::io::{Input, Ticket};
 use cohortium_protocol::ident::Name;
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::limits::LOG_NOTE_BYTES_MAX;
-use cohortium_protocol::log::checkpoint::{LogKeys, Strangers};
+use cohortium_protocol::log::checkpoint::{Checkpoint, LogKeys, Strangers};
+use cohortium_protocol::log::note::Note;
 
 use crate::driver::audit::Audit;
 use crate::home::{HomeFault, make_folder, read_private, replace_private};
@@ -20,6 +21,10 @@ const ENDING: &str = ".checkpoint";
 const COSIGNERS: &str = "cosigners";
 /// Bytes of that file.
 const COSIGNERS_BYTES_MAX: u64 = 16 << 20;
+/// The folder of evidence, and the two checkpoints of each piece of it.
+const EVIDENCE: &str = "evidence";
+const LAST: &str = "last";
+const NOW: &str = "now";
 
 /// The heads and evidence of one consortium. Not sealed: a checkpoint is made to be shown.
 #[derive(Clone)]
@@ -65,9 +70,16 @@ impl Witnessed {
         kept.map_err(|fault| fault.to_string())
     }
 
-    /// Keeps a peer's checkpoint in place of the one before. Durable when it returns. Blocks.
+    /// Keeps a peer's checkpoint in place of the one before, unless that one is of a larger log. Durable when it returns.
+    /// Blocks.
     pub(crate) fn keep(&self, ticket: Ticket, peer: &Name, checkpoint: &str) -> Input {
         let file = self.0.join(format!("{peer}{ENDING}"));
+        let before =
+            read_private(&file, LOG_NOTE_BYTES_MAX as u64).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        if before.and_then(|before| size_of(&before)) > size_of(checkpoint) {
+            tracing::error!(event = "witnessed-not-kept", %peer, fault = "a checkpoint of a larger log is kept already");
+            return Input::Witnessed { ticket, durable: false };
+        }
         let kept = make_folder(&self.0).and_then(|()| replace_private(&file, checkpoint.as_bytes()));
         if let Err(fault) = &kept {
             tracing::error!(event = "witnessed-not-kept", %peer, %fault);
@@ -87,18 +99,24 @@ impl Witnessed {
         // One piece for each head that was cosigned: a peer cannot fill the disk with heads that it makes up.
         let digest = sha256(&[last.as_bytes()]);
         let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        let all = self.0.join("evidence");
+        let all = self.0.join(EVIDENCE);
         let folder = all.join(format!("{peer}-{number:016x}"));
-        if folder.join("now").exists() {
+        if folder.join(NOW).exists() {
             return Ok(folder);
         }
         for made in [&self.0, &all, &folder] {
             make_folder(made)?;
         }
-        replace_private(&folder.join("last"), last.as_bytes())?;
-        replace_private(&folder.join("now"), now.as_bytes())?;
+        replace_private(&folder.join(LAST), last.as_bytes())?;
+        replace_private(&folder.join(NOW), now.as_bytes())?;
         Ok(folder)
     }
+}
+
+/// The size that a checkpoint states, where it can be read.
+fn size_of(checkpoint: &str) -> Option<u64> {
+    let note = Note::parse(checkpoint).ok()?;
+    Some(Checkpoint::parse(note.text()).ok()?.head.size)
 }
 
 /// The proof that this node's log only grew since its checkpoint of size `from`. Blocks.
@@ -125,12 +143,14 @@ pub(crate) struct Cosignature {
 /// Adds a cosignature to the checkpoint it is of. Blocks.
 pub(crate) fn add(witnessed: &Witnessed, audit: &Audit, cosignature: &Cosignature) {
     let Cosignature { size, name, key, checkpoint } = cosignature;
+    // Held from here on: who cosigns is read and written again as a whole, and two peers may cosign at once.
+    let mut log = audit.lock();
     // First, so that no checkpoint ever has a signature of somebody unknown.
     if let Err(fault) = witnessed.know(name, *key) {
         tracing::error!(event = "cosignature-not-kept", by = name, size, %fault);
         return;
     }
-    match audit.lock().add_cosignature(*size, checkpoint, name, *key) {
+    match log.add_cosignature(*size, checkpoint, name, *key) {
         Ok(()) => tracing::info!(event = "log-cosigned", by = name, size),
         Err(fault) => tracing::error!(event = "cosignature-not-kept", by = name, size, %fault),
     }
@@ -161,6 +181,49 @@ pub(crate) fn own_log_keys(consortium: &Path, origin: &str, own: PublicKey) -> R
     Ok(keys)
 }
 
+/// Two checkpoints of a peer that are not of one log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// The name of its folder: the peer, and a number for the head that was cosigned.
+    pub(crate) name: String,
+    /// Where it lies.
+    pub(crate) folder: PathBuf,
+    /// The checkpoint that this node cosigned last.
+    pub(crate) last: String,
+    /// The one it was shown then.
+    pub(crate) now: String,
+}
+
+/// All evidence of one consortium, by name. Blocks.
+///
+/// # Errors
+/// What cannot be read, in words.
+pub(crate) fn evidence(consortium: &Path) -> Result<Vec<Evidence>, String> {
+    let all = folder(consortium).join(EVIDENCE);
+    let unread = |fault: io::Error| format!("{fault} while reading {}", all.display());
+    let entries = match fs::read_dir(&all) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(unread)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unread)?;
+        let (name, folder) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+        let read = |file: &str| {
+            let path = folder.join(file);
+            let bytes = read_private(&path, LOG_NOTE_BYTES_MAX as u64).map_err(|fault| fault.to_string())?;
+            String::from_utf8(bytes).map_err(|_| format!("{} is damaged", path.display()))
+        };
+        // The second one is written last: without it the piece was not finished.
+        if folder.join(NOW).exists() {
+            let (last, now) = (read(LAST)?, read(NOW)?);
+            found.push(Evidence { name, folder, last, now });
+        }
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
 /// The folder of one consortium's heads and evidence.
 pub(crate) fn folder(consortium: &Path) -> PathBuf {
     consortium.join("witnessed")
@@ -168,7 +231,12 @@ pub(crate) fn folder(consortium: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use cohortium_protocol::key::pair::KeyPair;
+    use cohortium_protocol::log::checkpoint::signed;
+    use cohortium_protocol::log::tree::{TreeHash, TreeHead};
+
     use super::*;
+    use crate::driver::audit::tests::audit;
 
     // LOG-18
     #[test]
@@ -183,12 +251,50 @@ mod tests {
                 assert!(matches!(told, Input::Witnessed { durable: true, .. }));
             }
         }
+        assert_eq!(evidence(dir.path()), Ok(Vec::new()));
         kept.keep_evidence(&names[0], "one", "other");
+        kept.keep_evidence(&names[0], "one", "a third");
+        let pieces = evidence(dir.path()).unwrap();
+        let [piece] = pieces.as_slice() else { unreachable!("one for each head: {pieces:?}") };
+        assert!(piece.name.starts_with("north-") && piece.folder.ends_with(&piece.name));
+        assert_eq!((piece.last.as_str(), piece.now.as_str()), ("one", "other"));
         let mut heads = kept.read().unwrap();
         heads.sort();
         assert_eq!(heads, names.clone().map(|name| (name, "second\n".to_owned())));
         // What cannot be read is no reason to cosign anything.
         fs::write(dir.path().join("witnessed/north.checkpoint"), [0xff, 0xfe]).unwrap();
         assert!(kept.read().unwrap_err().contains("north.checkpoint"));
+    }
+
+    // LOG-18
+    #[test]
+    fn a_kept_head_is_never_written_over_by_that_of_a_smaller_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Witnessed::new(folder(dir.path()));
+        let (north, pair): (Name, _) = ("north".parse().unwrap(), KeyPair::from_seed(&[1; 32]));
+        let of = |size| signed("log", TreeHead { size, root: TreeHash([2; 32]) }, &pair).unwrap();
+        for (size, durable, stands) in [(5, true, 5), (9, true, 9), (5, false, 9), (9, true, 9), (10, true, 10)] {
+            let told = kept.keep(Ticket(1), &north, &of(size));
+            assert!(matches!(told, Input::Witnessed { durable: told, .. } if told == durable), "{size}");
+            assert_eq!(kept.read().unwrap(), [(north.clone(), of(stands))]);
+        }
+    }
+
+    // LOG-12
+    #[test]
+    fn peers_that_cosign_at_the_same_time_are_all_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let (kept, audit) = (Witnessed::new(folder(dir.path())), audit(&dir.path().join("of")));
+        std::thread::scope(|scope| {
+            for seed in 1..=16 {
+                let (kept, audit) = (&kept, &audit);
+                scope.spawn(move || {
+                    let key = KeyPair::from_seed(&[seed; 32]).public();
+                    let checkpoint = String::new();
+                    add(kept, audit, &Cosignature { size: 0, name: format!("log/{seed}"), key, checkpoint });
+                });
+            }
+        });
+        assert_eq!(cosigners(&folder(dir.path())).unwrap().lines().count(), 16);
     }
 }

@@ -1,5 +1,6 @@
 //! Taking in a folder: its documents as requests of its provider, its blobs through the same landing as from the network.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use cohortium_protocol::code::{ErrorCode, MessageType};
 use cohortium_protocol::endpoint::io::{ConnId, Message, Protocol, Side};
 use cohortium_protocol::ident::{ConsortiumId, Name, SubscriptionId};
-use cohortium_protocol::limits::CONTROL_FRAME_BYTES_MAX;
+use cohortium_protocol::limits::{CONTROL_FRAME_BYTES_MAX, RANGE_BYTES};
 use cohortium_protocol::message::document::Numbered;
 use cohortium_protocol::message::hello::Refused;
 use cohortium_protocol::record::export_heading::ExportHeading;
@@ -21,6 +22,7 @@ use crate::control::{ErrorKind, Reply};
 use crate::driver::carried::Folder;
 use crate::driver::clock;
 use crate::driver::hands::Hands;
+use crate::driver::meter::Meter;
 use crate::driver::queue::{Event, NewWire};
 use crate::driver::wires::{ReplyTo, Wire};
 use crate::offline::folder::{self, Known, read_papers};
@@ -39,11 +41,13 @@ pub(crate) struct Import {
     pub(crate) consortium: ConsortiumId,
     pub(crate) provider: Name,
     pub(crate) folder: PathBuf,
+    /// Told how far it is: first the look at the whole folder, then its landing.
+    pub(crate) meter: Meter,
 }
 
 /// Takes the folder in. Ends when every snapshot in it has landed or was refused.
 pub(crate) async fn run(hands: &Arc<Hands>, import: Import) -> Answered {
-    let Import { consortium, provider, folder: path } = import;
+    let Import { consortium, provider, folder: path, meter } = import;
     let place = hands.place(&consortium).ok_or_else(no_consortium)?;
     if provider == place.party {
         return Err(error(ErrorKind::Refused, "the folder was exported by this node itself"));
@@ -54,14 +58,12 @@ pub(crate) async fn run(hands: &Arc<Hands>, import: Import) -> Answered {
     let known = known(hands, consortium, provider).await?;
     // Before anything of it reaches the endpoint: a document that is taken uses up its place for good.
     let heading = folder::check(&papers, &known).map_err(|unfit| error(unfit.kind(), unfit))?;
-    let documents = papers.documents;
-    let folder = Arc::new(Folder::new(&path));
-    let read = spawn_blocking(move || check_blobs(&path)).await.map_err(|_| broken())?;
-    read.map_err(|fault| error(ErrorKind::VerifyFailed, fault))?;
+    let (documents, folder) = (Arc::new(papers.documents), Arc::new(Folder::new(&path)));
+    check_whole(hands, &heading, (path, &documents), &meter).await?;
     let conn = connect(hands, &heading, &folder).await?;
     let taken = async {
         let refused = hand_in(hands, conn, &documents).await?;
-        until_landed(hands, &heading, &folder).await?;
+        until_landed(hands, &heading, &folder, &meter).await?;
         match refused {
             None => Ok(Reply::Done),
             Some(code) => Err(error(ErrorKind::Refused, format_args!("a document in the folder was refused: {code}"))),
@@ -84,6 +86,26 @@ async fn known(hands: &Arc<Hands>, consortium: ConsortiumId, provider: Name) -> 
     });
     let known = look.await.ok_or_else(stopping)?;
     known.ok_or_else(|| error(ErrorKind::NotFound, "the provider is no party in the charter that binds this node"))
+}
+
+/// Checks what lies in the folder against what its documents name.
+async fn check_whole(
+    hands: &Arc<Hands>,
+    heading: &ExportHeading,
+    (path, documents): (PathBuf, &Arc<Vec<Numbered>>),
+    meter: &Meter,
+) -> Result<(), Reply> {
+    let (consortium, subscription) = (heading.consortium, heading.subscription);
+    let settled = hands.queue.look(move |endpoint| {
+        let found = endpoint.state(consortium)?.subscriptions.get(&subscription)?;
+        let settled = found.snapshots.iter().filter(|snapshot| snapshot.fate != Fate::Stated);
+        Some(settled.map(|snapshot| snapshot.id).collect::<BTreeSet<_>>())
+    });
+    let settled = settled.await.ok_or_else(stopping)?.unwrap_or_default();
+    let (documents, store, meter) = (Arc::clone(documents), hands.blobs.clone(), meter.clone());
+    let look = move || check_blobs(&path, (&documents, subscription), (&settled, &store), &meter);
+    let read = spawn_blocking(look);
+    read.await.map_err(|_| broken())?.map_err(|fault| error(ErrorKind::VerifyFailed, fault))
 }
 
 async fn connect(hands: &Arc<Hands>, heading: &ExportHeading, folder: &Arc<Folder>) -> Result<ConnId, Reply> {
@@ -136,8 +158,14 @@ fn code_of(answer: &Message) -> Option<ErrorCode> {
 }
 
 /// Waits until no snapshot of the subscription is on its way any more.
-async fn until_landed(hands: &Arc<Hands>, heading: &ExportHeading, folder: &Arc<Folder>) -> Result<(), Reply> {
+async fn until_landed(
+    hands: &Arc<Hands>,
+    heading: &ExportHeading,
+    folder: &Arc<Folder>,
+    meter: &Meter,
+) -> Result<(), Reply> {
     let (consortium, subscription) = (heading.consortium, heading.subscription);
+    let (mut total, begun) = (0, hands.landings.written());
     let mut still_since = Instant::now();
     let mut before = None;
     loop {
@@ -159,7 +187,13 @@ async fn until_landed(hands: &Arc<Hands>, heading: &ExportHeading, folder: &Arc<
                 Err(error(ErrorKind::VerifyFailed, "a snapshot in the folder was refused"))
             };
         }
+        if now.bytes > total {
+            total = now.bytes;
+            meter.expect(total);
+        }
         let moved = (now, hands.landings.written());
+        // A range that is the last of its blob is shorter, and landings of others are counted too.
+        meter.set(moved.1.saturating_sub(begun).saturating_mul(RANGE_BYTES).min(total));
         if before != Some(moved) {
             (before, still_since) = (Some(moved), Instant::now());
         }
@@ -175,6 +209,8 @@ async fn until_landed(hands: &Arc<Hands>, heading: &ExportHeading, folder: &Arc<
 struct Progress {
     accepted: bool,
     on_their_way: usize,
+    /// Of those on their way.
+    bytes: u64,
     refused: usize,
 }
 
@@ -186,6 +222,12 @@ impl Progress {
     ) -> Option<Self> {
         let found = endpoint.state(consortium)?.subscriptions.get(&subscription)?;
         let count = |fate: Fate| found.snapshots.iter().filter(|snapshot| snapshot.fate == fate).count();
-        Some(Self { accepted: found.terms.is_some(), on_their_way: count(Fate::Stated), refused: count(Fate::Refused) })
+        let bytes = found.snapshots.iter().filter(|snapshot| snapshot.fate == Fate::Stated);
+        Some(Self {
+            accepted: found.terms.is_some(),
+            on_their_way: count(Fate::Stated),
+            bytes: bytes.map(|snapshot| snapshot.manifest.bytes.0).sum(),
+            refused: count(Fate::Refused),
+        })
     }
 }

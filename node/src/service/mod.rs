@@ -1,6 +1,9 @@
 //! The daemon's services: one task each, all of them talking to the core through its queue.
 
 pub(crate) mod answer;
+pub(crate) mod asked;
+mod mapped;
+pub(crate) mod progress;
 pub(crate) mod net;
 pub(crate) mod schedule;
 pub(crate) mod control;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cohortium_engine::policy::opt_out_id;
-use cohortium_protocol::endpoint::io::OrderFault;
 use cohortium_protocol::ident::{ConsortiumId, DatasetId, ShareId};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::dataset::Source;
@@ -17,14 +16,17 @@ use tokio::task::spawn_blocking;
 
 use crate::control::{ErrorKind, Reply, Request};
 use crate::driver::hands::Hands;
+use crate::driver::meter::Meter;
 use crate::driver::queue::Queue;
 use crate::driver::run::{self, What};
-use crate::driver::{entry, files, landed};
+use crate::driver::{entry, files, landed, sets};
 use crate::home::Home;
 use crate::offline::{export, import};
 use crate::service::answer::{Answered, Out, broken, error, no_consortium, stopping};
+use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
 use crate::service::net::Dialler;
-use crate::service::{history, verify};
+use crate::service::progress::told;
+use crate::service::{history, mapped, verify};
 use crate::view;
 use crate::worker::job::{Job, Report, ReportFault};
 
@@ -51,7 +53,7 @@ impl Office {
             Request::View => self.queue.look(view::views).await.map(Reply::View).ok_or_else(stopping),
             Request::Order(order) => self.order(order).await.map(|()| Reply::Done),
             Request::Preview { order, rows } => self.preview(order, rows).await,
-            Request::Checkout { order, path } => self.checkout(order, &path).await,
+            Request::Checkout { order, path } => self.checkout(order, &path, out).await,
             Request::Count { order } => self.count(order).await,
             Request::Profile { order, source } => self.profile(order, source).await,
             Request::OptOutEntry { consortium, dataset, patient } => {
@@ -64,8 +66,11 @@ impl Office {
                 let (limit, about) = (history::HISTORY_ENTRIES_MAX, Some(id));
                 history::run(&self.hands, history::Wanted { consortium, from: 0, limit, about }).await
             }
+            Request::MappingFault { mapping } => Ok(Reply::Told { message: self.hands.told.last(&mapping) }),
+            Request::MappingReport { order } => mapped::report(&self.queue, &self.hands, order).await,
+            Request::Quarantine { order, path } => mapped::quarantine(&self.queue, &self.hands, order, &path).await,
             Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,
-            Request::Import { order, folder } => self.import(order, PathBuf::from(folder)).await,
+            Request::Import { order, folder } => self.import(order, PathBuf::from(folder), out).await,
             Request::Enter { consortium } => self.enter(consortium).await,
             Request::Verify => verify::run(&self.hands, &self.home, out).await,
             Request::Shutdown => Ok(Reply::Done),
@@ -74,8 +79,7 @@ impl Office {
     }
 
     async fn order(&self, order: Box<Signed<Order>>) -> Result<(), Reply> {
-        let result = self.queue.order(order).await.ok_or_else(stopping)?;
-        result.map_err(|fault| error(kind_of(&fault), fault))
+        carry_out(&self.queue, order).await
     }
 
     async fn preview(&self, order: Box<Signed<Order>>, rows: u32) -> Answered {
@@ -90,7 +94,14 @@ impl Office {
         }
         let hands = Arc::clone(&self.hands);
         let opened = spawn_blocking(move || {
-            let (source, _) = open(&found.dataset.source)?;
+            let (sealed, source) = match (&found.set, &found.dataset.source) {
+                (Some(set), Source::Mapped { table, .. }) => {
+                    let opened = sets::open_table(&hands, *set, table);
+                    let (sealed, file) = opened.map_err(|fault| refused(&ReportFault::of(fault)))?;
+                    (Some(sealed), file)
+                }
+                (_, source) => (None, open(source)?.0.into()),
+            };
             let what = What {
                 consortium,
                 share: &found.share,
@@ -99,11 +110,11 @@ impl Office {
                 epoch: found.epoch,
             };
             let terms = run::terms(&hands, &what).map_err(|fault| refused(&ReportFault::of(fault)))?;
-            Ok::<_, Reply>((source, terms))
+            Ok::<_, Reply>((sealed, source, terms))
         });
-        let (source, terms) = opened.await.unwrap_or_else(|_| Err(broken()))?;
-        let job = Job::Preview { terms: Box::new(terms), rows };
-        match self.hands.pool.run(job, vec![source.into()]).await {
+        let (sealed, source, terms) = opened.await.unwrap_or_else(|_| Err(broken()))?;
+        let job = Job::Preview { terms: Box::new(terms), source: sealed, rows };
+        match self.hands.pool.run(job, vec![source]).await {
             Ok(Report::Previewed(seen)) => {
                 let dropped = seen.dropped.into_iter().map(String::from).collect();
                 Ok(Reply::Rows { header: seen.header, rows: seen.rows, dropped, recipients })
@@ -118,7 +129,19 @@ impl Office {
             let (dataset, share) = endpoint.preview(consortium, share)?;
             let state = endpoint.state(consortium)?;
             let binding = state.charters.binding(&state.party);
+            let set = match &dataset.source {
+                Source::Mapped { mapping, .. } => {
+                    state.mappings.get(mapping).and_then(|known| Some(known.set.as_ref()?.listing))
+                }
+                Source::Csv { .. }
+                | Source::Parquet { .. }
+                | Source::Ndjson { .. }
+                | Source::Json { .. }
+                | Source::ArrowIpc { .. }
+                | Source::Files { .. } => None,
+            };
             Some(Previewed {
+                set,
                 dataset: dataset.clone(),
                 share: share.clone(),
                 opted_out: endpoint.opted_out(consortium, dataset.dataset),
@@ -139,10 +162,11 @@ impl Office {
         Ok(version.listings)
     }
 
-    async fn checkout(&self, order: Box<Signed<Order>>, path: &str) -> Answered {
+    async fn checkout(&self, order: Box<Signed<Order>>, path: &str, out: &mut Out) -> Answered {
         let path = absolute(path)?;
         let listings = self.landed(order).await?;
-        match landed::checkout(&self.hands, listings, path).await {
+        let meter = Meter::default();
+        match told(out, &meter, landed::checkout(&self.hands, listings, path, &meter)).await {
             Ok(_) => Ok(Reply::Done),
             Err(fault @ (landed::CheckoutFault::Ending | landed::CheckoutFault::Io(_))) => {
                 Err(error(ErrorKind::Usage, fault))
@@ -167,11 +191,13 @@ impl Office {
         export::run(&self.hands, export::Export { consortium, subscription, folder }, out).await
     }
 
-    async fn import(&self, order: Box<Signed<Order>>, folder: PathBuf) -> Answered {
+    async fn import(&self, order: Box<Signed<Order>>, folder: PathBuf, out: &mut Out) -> Answered {
         let (consortium, command) = claimed(&order)?;
         let Command::Import { provider } = command else { return Err(other_command()) };
         self.order(order).await?;
-        import::run(&self.hands, import::Import { consortium, provider, folder }).await
+        let meter = Meter::default();
+        let import = import::Import { consortium, provider, folder, meter: meter.clone() };
+        told(out, &meter, import::run(&self.hands, import)).await
     }
 
     async fn profile(&self, order: Box<Signed<Order>>, source: Source) -> Answered {
@@ -228,66 +254,20 @@ struct Previewed {
     share: cohortium_protocol::record::share::Share,
     opted_out: Vec<OptOutEntry>,
     epoch: Option<u32>,
-}
-
-fn claimed(order: &Signed<Order>) -> Result<(ConsortiumId, Command), Reply> {
-    let order = order.claimed().map_err(|fault| error(ErrorKind::Usage, fault))?;
-    Ok((order.consortium, order.command))
-}
-
-fn other_command() -> Reply {
-    error(ErrorKind::Usage, "the order is for something else than the request")
-}
-
-/// Which exit code an order's refusal ends with.
-const fn kind_of(fault: &OrderFault) -> ErrorKind {
-    match fault {
-        OrderFault::NotFound { .. } => ErrorKind::NotFound,
-        OrderFault::Unavailable => ErrorKind::Local,
-        OrderFault::NotEnrolled
-        | OrderFault::RoleMissing { .. }
-        | OrderFault::NotForNow
-        | OrderFault::CharterNotInForce
-        | OrderFault::OutOfOrder { .. }
-        | OrderFault::NotApproved
-        | OrderFault::Stopped
-        | OrderFault::Document => ErrorKind::Refused,
-    }
-}
-
-/// A worker's fault for the person who asked: columns and places, never cells.
-fn refused(fault: &ReportFault) -> Reply {
-    use cohortium_protocol::record::journal_entry::RunFault;
-    let kind = match fault.fault {
-        RunFault::WorkerLost | RunFault::Limit => ErrorKind::Local,
-        RunFault::Unreadable => ErrorKind::NotFound,
-        RunFault::Changed
-        | RunFault::Malformed
-        | RunFault::ColumnsDiffer
-        | RunFault::KeyTwice
-        | RunFault::NoLinkageKey => ErrorKind::Refused,
-    };
-    match &fault.detail {
-        Some(detail) => error(kind, detail),
-        None => error(kind, format_args!("the worker could not do it: {:?}", fault.fault)),
-    }
+    set: Option<BlobRef>,
 }
 
 fn open(source: &Source) -> Result<(std::fs::File, files::FileStamp), Reply> {
-    let path = source.path().as_str();
+    let path = source.path().ok_or_else(|| error(ErrorKind::Usage, "a mapped table has no file to look at"))?.as_str();
     files::open_plain(Path::new(path)).map_err(|errno| {
         let why = std::io::Error::from(errno);
         error(ErrorKind::NotFound, format_args!("{path:?} is no plain file that this node can read: {why}"))
     })
 }
 
-pub(crate) fn absolute(path: &str) -> Result<PathBuf, Reply> {
-    let path = PathBuf::from(path);
-    if path.is_absolute() { Ok(path) } else { Err(error(ErrorKind::Usage, "the path is not absolute")) }
-}
-
 async fn preview_files(source: &Source, rows: u32, recipients: Vec<cohortium_protocol::ident::Name>) -> Answered {
-    let (folder, rows) = (PathBuf::from(source.path().as_str()), usize::try_from(rows).unwrap_or(usize::MAX));
+    let path = source.path().ok_or_else(broken)?;
+    let (folder, rows) = (PathBuf::from(path.as_str()), usize::try_from(rows).unwrap_or(usize::MAX));
     let looked = spawn_blocking(move || files::look(&folder, rows)).await.map_err(|_| broken())?;
     let names = looked.map_err(|fault| error(ErrorKind::Refused, fault))?;
     let rows = names.into_iter().map(|path| vec![Some(path)]).collect();
@@ -298,5 +278,6 @@ async fn preview_files(source: &Source, rows: u32, recipients: Vec<cohortium_pro
 fn proposed(column: cohortium_engine::profile::ProfiledColumn) -> Column {
     let stays = matches!(column.role, ColumnRole::DirectIdentifier | ColumnRole::FreeText) || column.kind.is_none();
     let treatment = if stays { Treatment::Drop } else { Treatment::Keep };
-    Column { name: column.name, kind: column.kind.unwrap_or(ColumnType::Other), role: column.role, treatment }
+    let kind = column.kind.unwrap_or(ColumnType::Other);
+    Column { class: column.class, ..Column::new(column.name, kind, column.role, treatment) }
 }

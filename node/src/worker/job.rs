@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use cohortium_engine::consolidate::part::PartReport;
+use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::TakeReport;
 use cohortium_engine::profile::ProfiledColumn;
 use cohortium_protocol::digest::BlobDigest;
-use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::ident::{ColumnName, Name, SnapshotId};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::order::OptOutEntry;
-use cohortium_protocol::record::schema::Column;
-use cohortium_protocol::record::share::Linkage;
+use cohortium_protocol::record::share::TableTerms;
 use cohortium_protocol::wire::codec::Blob;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -41,12 +42,29 @@ pub(crate) struct SealedFile {
 /// What a run applies.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Terms {
-    pub(crate) columns: Vec<Column>,
-    pub(crate) linkage: Linkage,
+    pub(crate) table: TableTerms,
     pub(crate) dataset: Dataset,
     pub(crate) row_key: Key32,
     pub(crate) linkage_key: Option<Key32>,
     pub(crate) opt_outs: BTreeSet<OptOutEntry>,
+}
+
+/// What a mapping run applies.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MapOrder {
+    pub(crate) text: String,
+    /// Each source by its name in the mapping: the dataset, and who has opted out.
+    pub(crate) sources: Vec<(String, Dataset, BTreeSet<OptOutEntry>)>,
+    pub(crate) row_key: Key32,
+    pub(crate) linkage_key: Option<Key32>,
+}
+
+/// A mapped table as the worker wrote it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MappedTable {
+    pub(crate) name: String,
+    pub(crate) rows: Rows,
+    pub(crate) made: Made,
 }
 
 /// One landed snapshot of a table: a file of rows and perhaps one of deletes, and how many the provider says are in them.
@@ -68,10 +86,20 @@ pub(crate) enum Shape {
 /// One job. The files come in the order in which they are named here.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Files: source, the row index before if any, rows, deletes, row index.
-    Take { terms: Box<Terms>, previous: Option<SealedFile>, rows: SealedFile, deletes: SealedFile, index: SealedFile },
-    /// File: source.
-    Preview { terms: Box<Terms>, rows: u32 },
+    /// Files: source, the row index before if any, rows, deletes, row index. The source is sealed where it is a blob of
+    /// this node's own.
+    Take {
+        terms: Box<Terms>,
+        source: Option<SealedFile>,
+        previous: Option<SealedFile>,
+        rows: SealedFile,
+        deletes: SealedFile,
+        index: SealedFile,
+    },
+    /// Files: the sources, the tables, the quarantine.
+    Map { order: Box<MapOrder>, tables: Vec<(String, SealedFile)>, quarantine: SealedFile },
+    /// File: source, sealed where it is a blob of this node's own.
+    Preview { terms: Box<Terms>, source: Option<SealedFile>, rows: u32 },
     /// File: source.
     Profile { source: Source },
     /// Reads the last part to its end and counts the chain. Files: rows and deletes of each part, the full one first.
@@ -80,6 +108,18 @@ pub(crate) enum Job {
     Count { chain: Vec<Part> },
     /// Writes the chain as one table. Files as with `Check`, then the plain file to write.
     Merge { chain: Vec<Part>, shape: Shape },
+    /// Makes one member's part of a table version. Files: rows and deletes of each part of the chain, the files of the part
+    /// before, those to write.
+    Gather {
+        shape: Box<TableShape>,
+        member: Name,
+        snapshots: Vec<SnapshotId>,
+        chain: Vec<Part>,
+        previous: Option<(Vec<SealedFile>, u64)>,
+        into: Vec<SealedFile>,
+    },
+    /// Writes a Parquet blob of our own for a person. Files: the blob, then the plain file to write.
+    Write { table: SealedFile, shape: Shape },
     /// Misbehaves, so that tests can see what becomes of it. Not reachable from any request.
     Probe(Probe),
 }
@@ -123,6 +163,18 @@ pub(crate) struct Made {
     pub(crate) outboard: Blob,
 }
 
+/// What a mapping run made.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MappedTables {
+    pub(crate) tables: Vec<MappedTable>,
+    pub(crate) quarantine: Made,
+    pub(crate) quarantined: Rows,
+    /// The account and the quality report, as JSON.
+    pub(crate) report: Blob,
+    /// Whether person ids of linked patients were made with the linkage key.
+    pub(crate) linked: bool,
+}
+
 /// The first rows of a share as they would leave: for one person's screen.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Previewed {
@@ -135,6 +187,8 @@ pub(crate) struct Previewed {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Report {
     Taken { report: Box<TakeReport>, rows: Made, deletes: Option<Made>, index: Option<Made> },
+    Mapped(Box<MappedTables>),
+    Gathered { report: Box<PartReport>, files: Vec<Made> },
     Previewed(Previewed),
     Profiled(Vec<ProfiledColumn>),
     Rows(Rows),

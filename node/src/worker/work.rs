@@ -1,24 +1,34 @@
 //! One job, done by the engine. Everything here runs under the worker's limits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
+use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
+use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::{Sinks, take};
 use cohortium_engine::handle::{Handle, RandomRead};
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
+use cohortium_engine::mapping::{MapJob, MapReport, MapSinks, MapSource, Mapping, map};
+use cohortium_engine::plain;
 use cohortium_engine::policy;
 use cohortium_engine::preview::preview;
 use cohortium_engine::profile::profile;
 use cohortium_engine::source::Format;
+use cohortium_protocol::ident::{Name, SnapshotId};
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::wire::codec::Blob;
+use cohortium_schema::gate::{Checks, Report as Quality, Thresholds};
+use cohortium_schema::omop;
 
-use crate::worker::job::{Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
+use crate::worker::job::{
+    Job, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms,
+};
 use crate::worker::sealed;
 
 /// The files of a job, taken in order.
@@ -33,6 +43,13 @@ impl Files {
         Ok(Arc::new(self.next()?))
     }
 
+    fn either(&mut self, sealed: Option<&SealedFile>) -> Result<Handle, ReportFault> {
+        match sealed {
+            Some(sealed) => self.sealed(sealed),
+            None => self.plain(),
+        }
+    }
+
     fn sealed(&mut self, file: &SealedFile) -> Result<Handle, ReportFault> {
         sealed::open(self.next()?, file).map_err(|_| ReportFault::of(RunFault::Unreadable))
     }
@@ -41,10 +58,11 @@ impl Files {
 pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
     let mut files = Files(files.into_iter());
     match job {
-        Job::Take { terms, previous, rows, deletes, index } => {
-            taken(&terms, previous.as_ref(), [&rows, &deletes, &index], &mut files)
+        Job::Take { terms, source, previous, rows, deletes, index } => {
+            taken(&terms, [source.as_ref(), previous.as_ref()], [&rows, &deletes, &index], &mut files)
         }
-        Job::Preview { terms, rows } => previewed(&terms, rows, &mut files),
+        Job::Map { order, tables, quarantine } => mapped(&order, &tables, &quarantine, &mut files),
+        Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
         Job::Profile { source } => profiled(&source, &mut files),
         Job::Check { chain } => checked(&chain, &mut files),
         Job::Count { chain } => {
@@ -52,6 +70,11 @@ pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
             counted(&chain)
         }
         Job::Merge { chain, shape } => merged(&chain, shape, &mut files),
+        Job::Gather { shape, member, snapshots, chain, previous, into } => {
+            let order = Gathering { shape: &shape, member: &member, snapshots: &snapshots };
+            gathered(&order, &chain, previous, &into, &mut files)
+        }
+        Job::Write { table, shape } => written(&table, shape, &mut files),
         Job::Probe(probe) => probed(probe, &mut files),
     }
 }
@@ -74,8 +97,7 @@ impl Borrowed {
 
     fn job<'a>(&'a self, terms: &'a Terms) -> policy::Job<'a> {
         policy::Job {
-            columns: &terms.columns,
-            linkage: terms.linkage,
+            table: &terms.table,
             dataset: &terms.dataset,
             row_key: &self.row_key,
             linkage_key: self.linkage_key.as_ref(),
@@ -91,11 +113,11 @@ fn disk_full(_: std::io::Error) -> ReportFault {
 
 fn taken(
     terms: &Terms,
-    previous: Option<&SealedFile>,
+    [source, previous]: [Option<&SealedFile>; 2],
     [rows, deletes, index]: [&SealedFile; 3],
     files: &mut Files,
 ) -> Result<Report, ReportFault> {
-    let source = files.plain()?;
+    let source = files.either(source)?;
     let previous = previous.map(|file| files.sealed(file)).transpose()?;
     let mut rows = sealed::create(files.next()?, rows).map_err(disk_full)?;
     let mut deletes = sealed::create(files.next()?, deletes).map_err(disk_full)?;
@@ -113,8 +135,73 @@ fn taken(
     })
 }
 
-fn previewed(terms: &Terms, rows: u32, files: &mut Files) -> Result<Report, ReportFault> {
-    let source = files.plain()?;
+fn mapped(
+    order: &MapOrder,
+    tables: &[(String, SealedFile)],
+    quarantine: &SealedFile,
+    files: &mut Files,
+) -> Result<Report, ReportFault> {
+    let schema = omop::omop_5_4();
+    let mapping = Mapping::parse(&order.text, &schema)
+        .map_err(|fault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) })?;
+    let row_key = Secret32::new(order.row_key.0);
+    let linkage_key = order.linkage_key.as_ref().map(|key| Secret32::new(key.0));
+    let opt_outs: Vec<BTreeSet<[u8; 16]>> =
+        order.sources.iter().map(|(_, _, out)| out.iter().map(|entry| entry.0).collect()).collect();
+    let mut sources = BTreeMap::new();
+    for ((name, dataset, _), opt_outs) in order.sources.iter().zip(&opt_outs) {
+        sources.insert(name.clone(), MapSource { dataset, handle: files.plain()?, opt_outs });
+    }
+    let patients = order.sources.iter().find(|(name, ..)| *name == mapping.patients.source);
+    let linked = linkage_key.is_some() && patients.is_some_and(|(_, dataset, _)| dataset.linkage.is_some());
+    let mut writers = Vec::with_capacity(tables.len());
+    for (name, sealed) in tables {
+        writers.push((name, sealed::create(files.next()?, sealed).map_err(disk_full)?));
+    }
+    let mut aside = sealed::create(files.next()?, quarantine).map_err(disk_full)?;
+    let job = MapJob {
+        mapping: &mapping,
+        schema: &schema,
+        sources,
+        row_key: &row_key,
+        linkage_key: linkage_key.as_ref(),
+        checks: Checks::omop_5_4(&schema),
+        limits: Limits::default(),
+    };
+    let sinks = writers.iter_mut().map(|(name, writer)| ((*name).clone(), writer as &mut (dyn Write + Send)));
+    let sinks = MapSinks { tables: sinks.collect(), quarantine: &mut aside };
+    let report = map(&job, sinks).map_err(|fault| ReportFault::told(&fault))?;
+    let mut made = Vec::with_capacity(writers.len());
+    for (name, writer) in writers {
+        let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
+        made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
+    }
+    Ok(Report::Mapped(Box::new(MappedTables {
+        tables: made,
+        quarantine: sealed::finish(aside).map_err(disk_full)?,
+        quarantined: Rows(report.quarantine.values().map(|rows| rows.0).sum()),
+        report: Blob(shown(&report, &mapping)?.to_string().into_bytes()),
+        linked,
+    })))
+}
+
+/// The account of a run with the quality report: its findings, its digest, and its page.
+fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, ReportFault> {
+    let broken = |_| ReportFault::of(RunFault::WorkerLost);
+    let quality =
+        Quality::new(&report.quality, &Thresholds::default()).map_err(|_| ReportFault::of(RunFault::WorkerLost))?;
+    let mut json = report.to_json();
+    let title = format!("{} version {}", mapping.mapping, mapping.version);
+    if let Some(all) = json.as_object_mut() {
+        all.insert("quality".to_owned(), serde_json::from_str(&quality.to_json()).map_err(broken)?);
+        all.insert("digest".to_owned(), serde_json::Value::String(quality.digest().to_string()));
+        all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
+    }
+    Ok(json)
+}
+
+fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut Files) -> Result<Report, ReportFault> {
+    let source = files.either(source)?;
     let secrets = Borrowed::of(terms);
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
     let seen = preview(&secrets.job(terms), &source, rows).map_err(|fault| ReportFault::told(&fault))?;
@@ -164,6 +251,63 @@ fn merged(parts: &[Part], shape: Shape, files: &mut Files) -> Result<Report, Rep
     let written = match shape {
         Shape::Parquet => land::merge(&chain, &mut out, &Limits::default()),
         Shape::Csv => land::to_csv(&chain, &mut out, &Limits::default()),
+    };
+    let rows = written.map_err(|fault| ReportFault::told(&fault))?;
+    out.flush().map_err(disk_full)?;
+    out.get_ref().sync_all().map_err(disk_full)?;
+    Ok(Report::Rows(rows))
+}
+
+/// Whose part of which table is made.
+struct Gathering<'a> {
+    shape: &'a TableShape,
+    member: &'a Name,
+    snapshots: &'a [SnapshotId],
+}
+
+fn gathered(
+    order: &Gathering<'_>,
+    chain: &[Part],
+    previous: Option<(Vec<SealedFile>, u64)>,
+    into: &[SealedFile],
+    files: &mut Files,
+) -> Result<Report, ReportFault> {
+    let chain = chain_of(chain, files)?;
+    let previous = match previous {
+        None => None,
+        Some((sealed, deltas)) => {
+            let opened = sealed.iter().map(|file| files.sealed(file)).collect::<Result<Vec<_>, _>>()?;
+            Some((opened, usize::try_from(deltas).unwrap_or(usize::MAX)))
+        }
+    };
+    let mut writers = Vec::with_capacity(into.len());
+    for sealed in into {
+        writers.push(sealed::create(files.next()?, sealed).map_err(disk_full)?);
+    }
+    let job = GatherJob {
+        shape: order.shape,
+        member: order.member,
+        chain: &chain,
+        snapshots: order.snapshots,
+        limits: Limits::default(),
+    };
+    let mut sinks = writers.iter_mut().map(|writer| writer as &mut (dyn Write + Send));
+    let made = match &previous {
+        None => gather(&job, &mut sinks),
+        Some((files, deltas)) => merge(&job, &PreviousPart { files, deltas: *deltas }, &mut sinks),
+    };
+    let report = made.map_err(|fault| ReportFault::told(&fault))?;
+    let used = writers.into_iter().take(report.files.len());
+    let files = used.map(sealed::finish).collect::<Result<Vec<_>, _>>().map_err(disk_full)?;
+    Ok(Report::Gathered { report: Box::new(report), files })
+}
+
+fn written(table: &SealedFile, shape: Shape, files: &mut Files) -> Result<Report, ReportFault> {
+    let table = files.sealed(table)?;
+    let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
+    let written = match shape {
+        Shape::Parquet => plain::copy(&table, &mut out),
+        Shape::Csv => plain::to_csv(&table, &mut out, &Limits::default()),
     };
     let rows = written.map_err(|fault| ReportFault::told(&fault))?;
     out.flush().map_err(disk_full)?;

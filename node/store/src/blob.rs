@@ -181,6 +181,7 @@ impl BlobStore {
             disk::make_folder(&dir.join(part))?;
         }
         let lock = disk::lock_folder(dir)?;
+        make_object_folders(&dir.join("objects"))?;
         let temp = dir.join("temp");
         for name in disk::names_in(&temp)? {
             disk::remove(&temp.join(name))?;
@@ -404,6 +405,14 @@ impl BlobStore {
         self.place(&temp.path, blob.digest)?;
         Ok(blob)
     }
+}
+
+/// Makes the folders that blobs lie in, so that no blob waits for one to be made durable.
+fn make_object_folders(objects: &Path) -> Result<(), BlobFault> {
+    for byte in 0..=u8::MAX {
+        disk::make_folder_unsynced(&objects.join(format!("{byte:02x}")))?;
+    }
+    Ok(disk::sync_folder(objects)?)
 }
 
 /// A file that disappears unless it has been renamed.

@@ -76,11 +76,16 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), DiskFault> {
     if !parent.as_os_str().is_empty() {
         make_folder(parent)?;
     }
+    make_folder_unsynced(path)?;
+    sync_folder(parent)
+}
+
+/// Makes a folder that only this user can open in one that is there; its name is durable when that one is synced.
+pub(crate) fn make_folder_unsynced(path: &Path) -> Result<(), DiskFault> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         other => other.during("making the folder", path),
-    }?;
-    sync_folder(parent)
+    }
 }
 
 /// Makes the names in a folder durable.

@@ -173,7 +173,8 @@ fn open_guarded(files: &Path) -> Option<sled::Db> {
     let (sender, receiver) = mpsc::channel();
     let files = files.to_owned();
     let opening = thread::Builder::new().name("index-open".to_owned()).spawn(move || {
-        let config = sled::Config::new().path(files).cache_capacity(CACHE_BYTES).flush_every_ms(Some(500));
+        // An index that was not closed is begun anew: a flush before that would sync twice a second for nothing.
+        let config = sled::Config::new().path(files).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let db = config.open().ok();
         // When nobody waits any more, the database is dropped here.
         let _ = sender.send(db);

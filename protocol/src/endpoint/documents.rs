@@ -10,7 +10,7 @@ use crate::record::acceptance::{Acceptance, Standing as StandingDocument, Standi
 use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::linkage_wrap::LinkageWrap;
-use crate::record::manifest::{ContentLabel, Manifest};
+use crate::record::manifest::{ContentLabel, Manifest, leaving_columns};
 use crate::record::node_record::NodeRecord;
 use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::{Change, Revocation};
@@ -23,7 +23,8 @@ use crate::state::subscription::{Fate, Side, Subscription};
 use crate::time::UnixMillis;
 use crate::wire::codec;
 
-use super::io::{Answer, ConnId, Effect, Message, Notice, Protocol, StreamId, Under};
+use super::answers::says_not_taken;
+use super::io::{ConnId, Effect, Message, Notice, Protocol, StreamId, Under};
 use super::{DONE, Endpoint, Up, Waiting, refused};
 
 /// A peer whose document is checked, and what this node knows.
@@ -44,7 +45,9 @@ impl Endpoint {
         let received = room.state.mail.get(&up.peer).map_or(0, Mailbox::received);
         // One that is here already is answered as the first time; one from the future shows a gap (spec MAIL-2).
         if numbered.index != received {
-            let message = if numbered.index < received { DONE } else { refused(ErrorCode::OutOfOrder) };
+            let again = room.state.mail.get(&up.peer).and_then(|mail| mail.refusal(numbered.index));
+            let again = again.filter(|code| !says_not_taken(*code)).map_or(DONE, refused);
+            let message = if numbered.index < received { again } else { refused(ErrorCode::OutOfOrder) };
             return self.after(up.consortium, Effect::Reply { conn, stream, message });
         }
         // A record that does not stand, or a clock here that is wrong, refuses the peer and not the document: a refused
@@ -55,14 +58,13 @@ impl Endpoint {
             self.reply_now(conn, stream, refused(ErrorCode::Unavailable));
             return self.close(conn, ErrorCode::Expired);
         }
-        if !self.is_offline(conn) && !self.may_grow(up.consortium, &up.peer, message.payload.len()) {
-            self.reply_now(conn, stream, refused(ErrorCode::Busy));
-            return self.close(conn, ErrorCode::Busy);
-        }
-        let renews = matches!(numbered.document, Document::NodeRecord(_)) && !self.is_offline(conn);
-        if renews && !self.may_renew(up.consortium, &up.peer) {
-            self.reply_now(conn, stream, refused(ErrorCode::Busy));
-            return self.close(conn, ErrorCode::Busy);
+        let renews = matches!(numbered.document, Document::NodeRecord(_));
+        let fits = self.is_offline(conn)
+            || (self.may_grow(up.consortium, &up.peer, message.payload.len())
+                && (!renews || self.may_renew(up.consortium, &up.peer)));
+        // The connection stays: everything else of it goes on, and the peer rests (spec MAIL-6).
+        if !fits {
+            return self.reply_now(conn, stream, refused(ErrorCode::Busy));
         }
         let Some(room) = self.rooms.get(&up.consortium) else { return };
         let standing = room.state.charters.root_of(&room.state.party, &up.peer).map(|(_, standing)| standing);
@@ -132,6 +134,11 @@ impl Endpoint {
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. }
             | Act::SnapshotUnwanted { .. }
+            | Act::Mapped { .. }
+            | Act::MappingFailed { .. }
+            | Act::Consolidated { .. }
+            | Act::ConsolidationFailed { .. }
+            | Act::AnswerRefused { .. }
             | Act::Erased { .. } => {}
         }
     }
@@ -158,6 +165,7 @@ impl Endpoint {
 
     /// Sends each connected peer the next document it lacks, one at a time, each after its entry is durable.
     pub(super) fn send_mail(&mut self) {
+        let now = self.cx().mono;
         let ready: Vec<(ConnId, Up)> = self
             .conns
             .iter()
@@ -166,6 +174,9 @@ impl Endpoint {
             .collect();
         for (conn, up) in ready {
             let Some(room) = self.rooms.get(&up.consortium) else { continue };
+            if room.rests.get(&up.peer).is_some_and(|until| *until > now) {
+                continue;
+            }
             let document = room.state.mail.get(&up.peer).and_then(|mail| mail.get(up.next));
             let Some(document) = document else { continue };
             let introduces = matches!(**document, Document::Charter(_) | Document::NodeRecord(_));
@@ -182,51 +193,6 @@ impl Endpoint {
                 up.sending = Some(ticket);
             }
             self.after(up.consortium, Effect::Ask { conn, ticket, message });
-        }
-    }
-
-    /// `Done` and `Refused` both mean that the peer has it; anything else, that the connection is of no use.
-    pub(super) fn document_answered(&mut self, conn: ConnId, answer: &Answer) {
-        if matches!(answer, Answer::Message(_)) {
-            self.take_record(conn);
-        }
-        let refusal = match answer {
-            Answer::Message(message) if message.kind == MessageType::Done => None,
-            Answer::Message(message) if message.kind == MessageType::Refused => Some(super::code_of(message)),
-            Answer::Refused(code) => Some(*code),
-            Answer::Message(_) | Answer::Stored | Answer::Wrong | Answer::Lost | Answer::LocalFault => {
-                return self.close(conn, ErrorCode::OutOfOrder);
-            }
-        };
-        // These say that the peer has not taken the document: begin again from what it says it has (spec MAIL-4).
-        if matches!(refusal, Some(ErrorCode::OutOfOrder | ErrorCode::Unavailable | ErrorCode::Busy)) {
-            return self.close(conn, ErrorCode::OutOfOrder);
-        }
-        let Some(up) = self.conns.get_mut(&conn).and_then(|conn| conn.up.as_mut()) else { return };
-        let sent = up.next;
-        up.next = sent.saturating_add(1);
-        up.sending = None;
-        if let Some(code) = refusal {
-            let (consortium, peer) = (up.consortium, up.peer.clone());
-            self.effects.push_back(Effect::Notify(Notice::Refused { peer: Some(peer.clone()), code }));
-            self.note_unwanted(consortium, &peer, sent, code);
-        }
-    }
-}
-
-impl Endpoint {
-    /// A manifest that its consumer refused: the deltas after it would be refused too, so the next snapshot is full.
-    fn note_unwanted(&mut self, consortium: ConsortiumId, peer: &Name, sent: u64, code: ErrorCode) {
-        let Some(room) = self.rooms.get(&consortium) else { return };
-        let Some(document) = room.state.mail.get(peer).and_then(|mail| mail.get(sent)) else { return };
-        if let Document::Manifest(signed) = &**document {
-            let snapshot = SnapshotId(signed.digest().0);
-            let provided = room.state.subscriptions.values().filter(|found| found.side == Side::Provider);
-            let found = provided.filter(|found| found.peer == *peer).find(|found| found.snapshot(snapshot).is_some());
-            if let Some(subscription) = found.map(|found| found.id) {
-                let act = Act::SnapshotUnwanted { subscription, snapshot, code };
-                self.persist(consortium, &Actor::Node, vec![act]);
-            }
         }
     }
 }
@@ -366,13 +332,15 @@ impl Sender<'_> {
         self.label_and_linkage(found, &manifest)
     }
 
-    /// The label and the linkage statement are what the terms say; the key is the announced one (spec LINK-3, LINK-6).
+    /// Label, columns and linkage statement are what the terms say (spec SNAP-11); the key is the announced one (spec
+    /// LINK-3, LINK-6).
     fn label_and_linkage(&self, found: &Subscription, manifest: &Manifest) -> Result<(), ErrorCode> {
-        let (label, linkage) = match &found.terms_in_force().content {
-            Content::Table { linkage, .. } => (ContentLabel::Pseudonymised, *linkage),
-            Content::UncheckedFiles => (ContentLabel::Unchecked, Linkage::None),
+        let terms = found.terms_in_force();
+        let linkage = match &terms.content {
+            Content::Table(table) => table.linkage,
+            Content::UncheckedFiles => Linkage::None,
         };
-        if manifest.label != label {
+        if manifest.label != ContentLabel::of(&terms.content) || manifest.columns != leaving_columns(terms) {
             return Err(ErrorCode::Malformed);
         }
         let Some(statement) = &manifest.linkage else {

@@ -15,8 +15,9 @@ use crate::time::{Millis, UnixMillis};
 use crate::wire::codec;
 use crate::wire::version::{CURRENT, VersionRange};
 
+use super::answers::begin_with;
 use super::io::{Answer, ConnId, Effect, Message, Notice, Protocol, Side, StreamId};
-use super::{Conn, Endpoint, Room, Up, Waiting, code_of, refused};
+use super::{Clocks, Conn, Endpoint, Room, Up, Waiting, code_of, refused};
 
 /// What a HELLO or its answer claims.
 struct Claim<'a> {
@@ -38,6 +39,7 @@ struct Shown {
     peer: Name,
     standing: Standing,
     is_news: bool,
+    clocks: Clocks,
 }
 
 impl Endpoint {
@@ -78,6 +80,7 @@ impl Endpoint {
             sending: None,
             offered: None,
             record: None,
+            clocks: None,
         })
     }
 
@@ -231,7 +234,8 @@ impl Endpoint {
             return Err(if forked { ErrorCode::Forked } else { ErrorCode::IdentityRefused });
         }
         let is_news = have.is_none_or(|have| have.record.sequence < record.sequence);
-        Ok(Shown { peer: record.party.clone(), standing, is_news })
+        let clocks = Clocks { theirs: claim.clock, ours: now };
+        Ok(Shown { peer: record.party.clone(), standing, is_news, clocks })
     }
 
     fn peer_up(&mut self, conn: ConnId, greeting: &Greeting) {
@@ -242,7 +246,11 @@ impl Endpoint {
         }
         let (peer, standing) = (shown.peer.clone(), shown.standing);
         let record = shown.is_news.then(|| record.clone());
-        let up = Up { consortium, peer, standing, next: held.documents, sending: None, offered: None, record };
+        // Only a party is told what is no introduction: nothing that it needs first may wait behind such a document.
+        let room = self.rooms.get(&consortium).filter(|room| standing == Standing::Party && !room.state.stopped);
+        let next = room.map_or(held.documents, |room| begin_with(&room.state, &peer, *held));
+        let clocks = Some(shown.clocks);
+        let up = Up { consortium, peer, standing, next, sending: None, offered: None, record, clocks };
         let Some(known) = self.conns.get_mut(&conn) else { return };
         known.up = Some(up);
         // Who dialled has the listener's answer already: it stands.

@@ -4,7 +4,7 @@
 //! in the order it was given. It decides nothing. Bulk bytes never pass through here: effects name blobs and ranges.
 
 use crate::code::{ErrorCode, MessageType};
-use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::ident::{ConsortiumId, Name, ShareId, SubscriptionId};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, RANGE_BYTES};
@@ -12,16 +12,16 @@ use crate::log::tree::{TreeHash, TreeHead};
 use crate::message::transfer::BulkBegin;
 use crate::outboard::{Range, outboard_bytes};
 use crate::quantity::{Bytes, Rows};
-use crate::record::dataset::Dataset;
 use crate::record::journal_entry::{JournalEntry, RunFault};
 use crate::record::listing::{BlobRef, Listing};
 use crate::record::manifest::{Base, LinkageKeyId, LinkageStatement};
-use crate::record::order::{OptOutEntry, Order};
-use crate::record::share::Share;
+use crate::record::mapping::Origin;
+use crate::record::order::Order;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
 
 pub use super::notice::{Notice, OrderFault};
+pub use super::plan::{ConsolidatedSet, ConsolidationPlan, LandedTable, LandedVersion, MapPlan, RunPlan};
 
 /// What time it is, told with every input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,8 @@ pub struct Taken {
     pub index: Option<BlobRef>,
     /// About the tokens in it.
     pub linkage: Option<LinkageStatement>,
+    /// For a mapped table: where its rows come from.
+    pub origin: Option<Origin>,
 }
 
 /// How a run over a source ended.
@@ -194,6 +196,20 @@ pub enum Input {
         ticket: Ticket,
         /// How.
         end: RunEnd,
+    },
+    /// A mapping run has ended.
+    Mapped {
+        /// Which.
+        ticket: Ticket,
+        /// The listing of what it made, durable, and about the key that person ids were made with; or why nothing.
+        end: Result<(BlobRef, Option<LinkageStatement>), RunFault>,
+    },
+    /// A consolidation has ended.
+    Consolidated {
+        /// Which.
+        ticket: Ticket,
+        /// What it made, durable; or why nothing.
+        end: Result<Box<ConsolidatedSet>, RunFault>,
     },
     /// A landing is open; these ranges of it are missing.
     LandingOpened {
@@ -285,34 +301,6 @@ pub enum LandingState {
     Missing(Vec<Bytes>),
 }
 
-/// Everything a run over a source needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunPlan {
-    /// The consortium.
-    pub consortium: ConsortiumId,
-    /// The source.
-    pub dataset: Dataset,
-    /// The terms.
-    pub share: Share,
-    /// Who has opted out.
-    pub opted_out: Vec<OptOutEntry>,
-    /// The snapshot before: its listing, and its row index for a keyed table. `None`: take a full one.
-    pub previous: Option<(BlobRef, Option<BlobRef>)>,
-    /// The epoch of the linkage key, where rows carry tokens.
-    pub epoch: Option<u32>,
-}
-
-/// One landed version: its listings from the full snapshot to the last delta.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LandedVersion {
-    /// The subscription.
-    pub subscription: SubscriptionId,
-    /// The version.
-    pub snapshot: SnapshotId,
-    /// Listings from the full one on, all landed.
-    pub listings: Vec<BlobRef>,
-}
-
 /// What the driver must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -396,6 +384,20 @@ pub enum Effect {
         ticket: Ticket,
         /// What to do.
         plan: Box<RunPlan>,
+    },
+    /// Map this node's sources in the worker; report [`Input::Mapped`].
+    Map {
+        /// Ours.
+        ticket: Ticket,
+        /// What to do.
+        plan: Box<MapPlan>,
+    },
+    /// Make table versions of landed tables in the worker; report [`Input::Consolidated`].
+    Consolidate {
+        /// Ours.
+        ticket: Ticket,
+        /// What to do.
+        plan: Box<ConsolidationPlan>,
     },
     /// Open or resume the landing of a blob; report [`Input::LandingOpened`].
     OpenLanding {

@@ -347,7 +347,7 @@ impl Endpoint {
         };
         match label {
             ContentLabel::Unchecked => self.finish_landing(consortium, subscription, Rows(0)),
-            ContentLabel::Pseudonymised => {
+            ContentLabel::Pseudonymised | ContentLabel::SafeHarbor => {
                 let ticket = self.ticket(Waiting::Check { consortium, subscription });
                 let version = LandedVersion { subscription, snapshot, listings };
                 self.after(consortium, Effect::Check { ticket, version });
@@ -436,6 +436,8 @@ impl Endpoint {
             | Waiting::Document(_)
             | Waiting::ServeListing { .. }
             | Waiting::Run(_)
+            | Waiting::Map(_)
+            | Waiting::Consolidate(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::LogProof { .. }
@@ -505,8 +507,9 @@ pub(super) fn fits(listing: &Listing, manifest: &Manifest) -> bool {
     let (rows, deletes, files) = (count(BlobRole::Rows), count(BlobRole::Deletes), count(BlobRole::File));
     let kinds = match (manifest.label, manifest.base) {
         (ContentLabel::Unchecked, Base::Full) => rows == 0 && deletes == 0,
-        (ContentLabel::Unchecked, Base::Delta) => false,
-        (ContentLabel::Pseudonymised, Base::Full) => rows == 1 && deletes == 0 && files == 0,
+        // Rows under Safe Harbor have no key, so that they are always whole.
+        (ContentLabel::Unchecked | ContentLabel::SafeHarbor, Base::Delta) => false,
+        (ContentLabel::Pseudonymised | ContentLabel::SafeHarbor, Base::Full) => rows == 1 && deletes == 0 && files == 0,
         (ContentLabel::Pseudonymised, Base::Delta) => rows <= 1 && deletes <= 1 && files == 0,
     };
     let unique: BTreeSet<BlobRef> = listing.entries().iter().map(|entry| entry.blob).collect();

@@ -7,15 +7,18 @@
 #![expect(clippy::similar_names, reason = "a room and a root key are the words of this field")]
 
 pub mod notice;
+pub mod plan;
 pub mod io;
 mod hello;
 mod join;
 mod documents;
+mod answers;
 mod provide;
 mod land;
 mod orders;
 mod charter_orders;
 mod share_orders;
+mod table_orders;
 mod linkage;
 mod upkeep;
 mod witness;
@@ -79,11 +82,17 @@ struct Room {
     landings: BTreeMap<SubscriptionId, Landing>,
     retry_at: BTreeMap<SubscriptionId, Millis>,
     running: BTreeSet<ShareId>,
+    /// Mappings that run.
+    mapping: BTreeSet<Name>,
+    /// Whether a consolidation runs.
+    consolidating: bool,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
     refusals: upkeep::RefusalBudget,
     growth: BTreeMap<Name, upkeep::GrowthBudget>,
+    /// Until when nothing is sent to a peer that was busy.
+    rests: BTreeMap<Name, Millis>,
     logs: witness::Logs,
 }
 
@@ -119,6 +128,17 @@ struct Up {
     /// The dialler's newer node record, until its first word after HELLO: a dialler that sees in the answer that its disk was
     /// rolled back says none, and the record that it made meanwhile must not stand in the way of the true one.
     record: Option<Signed<NodeRecord>>,
+    /// What both clocks showed at HELLO; none for a folder.
+    clocks: Option<Clocks>,
+}
+
+/// Two nodes' wall clocks as HELLO compared them: the peer's when it wrote, this one's when it read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// The peer's.
+    pub theirs: UnixMillis,
+    /// This node's.
+    pub ours: UnixMillis,
 }
 
 /// What a ticket stands for.
@@ -131,6 +151,8 @@ enum Waiting {
     Check { consortium: ConsortiumId, subscription: SubscriptionId },
     ServeListing { consortium: ConsortiumId, snapshot: SnapshotId },
     Run(Box<io::RunPlan>),
+    Map(Box<io::MapPlan>),
+    Consolidate(Box<io::ConsolidationPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
     LogProof { conn: ConnId, from: u64, asked: bool },
@@ -167,11 +189,14 @@ impl Endpoint {
             landings: BTreeMap::new(),
             retry_at: BTreeMap::new(),
             running: BTreeSet::new(),
+            mapping: BTreeSet::new(),
+            consolidating: false,
             listings: BTreeMap::new(),
             parked: Vec::new(),
             served: BTreeMap::new(),
             refusals: upkeep::RefusalBudget::default(),
             growth: BTreeMap::new(),
+            rests: BTreeMap::new(),
             logs: witness::Logs::default(),
         };
         self.rooms.insert(membership.consortium, room);
@@ -198,6 +223,8 @@ impl Endpoint {
             Input::Order { ticket, order } => self.order(ticket, &order),
             Input::RunDue { consortium, share } => self.run_due(consortium, share),
             Input::RunEnded { ticket, end } => self.run_ended(ticket, end),
+            Input::Mapped { ticket, end } => self.mapped(ticket, end),
+            Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
             Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
@@ -313,6 +340,8 @@ impl Endpoint {
             | Input::JournalFailed
             | Input::RunDue { .. }
             | Input::RunEnded { .. }
+            | Input::Mapped { .. }
+            | Input::Consolidated { .. }
             | Input::LandingOpened { .. }
             | Input::BlobFinished { .. }
             | Input::ListingRead { .. }
@@ -344,6 +373,8 @@ impl Endpoint {
             | Waiting::Check { .. }
             | Waiting::ServeListing { .. }
             | Waiting::Run(_)
+            | Waiting::Map(_)
+            | Waiting::Consolidate(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::Witness { .. } => true,
@@ -402,6 +433,8 @@ impl Endpoint {
                 | Waiting::Check { .. }
                 | Waiting::ServeListing { .. }
                 | Waiting::Run(_)
+                | Waiting::Map(_)
+                | Waiting::Consolidate(_)
                 | Waiting::LinkageKey { .. }
                 | Waiting::LinkageWrap { .. }
                 | Waiting::LogProof { .. }

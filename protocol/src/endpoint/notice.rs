@@ -1,7 +1,7 @@
 //! What people are told: notices of what happened, and why an order is not carried out.
 
 use crate::code::ErrorCode;
-use crate::digest::BlobDigest;
+use crate::digest::{BlobDigest, DocumentDigest};
 use crate::ident::{Name, ShareId, SnapshotId, SubscriptionId};
 use crate::quantity::Rows;
 use crate::record::journal_entry::RunFault;
@@ -30,6 +30,16 @@ pub enum Notice {
     RunFailed(ShareId, RunFault),
     /// A run found nothing new.
     Unchanged(ShareId),
+    /// Sources were mapped.
+    Mapped(Name),
+    /// A mapping run made nothing.
+    MappingFailed(Name, RunFault),
+    /// What has landed was consolidated.
+    Consolidated(DocumentDigest),
+    /// Nothing has changed since the last consolidation.
+    ConsolidatedAlready,
+    /// A consolidation made nothing.
+    ConsolidationFailed(RunFault),
     /// A version landed and is in use.
     Landed(SubscriptionId, SnapshotId, Rows),
     /// A landing was refused.

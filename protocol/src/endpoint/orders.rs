@@ -33,6 +33,8 @@ pub(super) enum Then {
     MakeLinkageKey(u32),
     WrapLinkageKey(u32),
     Standings,
+    Map(Name),
+    Consolidate,
 }
 
 /// Only entries.
@@ -86,6 +88,8 @@ impl Endpoint {
             Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, *epoch),
             Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, *epoch),
             Some(Then::Standings) => self.refresh_standings(consortium),
+            Some(Then::Map(mapping)) => self.start_mapping(consortium, mapping),
+            Some(Then::Consolidate) => self.start_consolidation(consortium),
         }
     }
 
@@ -135,6 +139,11 @@ impl Endpoint {
                 Self::change_subscription(room, now, *subscription, change, reason.clone())
             }
             Command::TakeSnapshot { share } => Self::take_snapshot(room, now, *share),
+            Command::DefineMapping(mapping) => Self::define_mapping(room, mapping),
+            Command::RunMapping { mapping } => Self::run_mapping(room, mapping),
+            Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
+            Command::Consolidate => Self::consolidate(room),
+            Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
             Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
                 None => Err(OrderFault::NotFound { what: "dataset" }),
                 Some(found) if found.patient.is_none() => {
@@ -142,22 +151,13 @@ impl Endpoint {
                 }
                 Some(_) => Ok(only(vec![])),
             },
-            Command::RollBack { subscription, snapshot } => {
-                let found = consumed(room, *subscription)?;
-                let landed = found.version(*snapshot).is_some();
-                if landed { Ok(only(vec![])) } else { Err(OrderFault::NotFound { what: "landed version" }) }
-            }
+            Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),
             Command::Preview { share } => match room.state.offers.get(share) {
                 Some(_) => Ok(only(vec![])),
                 None => Err(OrderFault::NotFound { what: "share" }),
             },
-            Command::ReadLanded { subscription } => {
-                let found = consumed(room, *subscription)?;
-                let usable = found.current.is_some() && found.rows_usable(now);
-                let why = "no landed version may be used: none has landed, or the share is over";
-                if usable { Ok(only(vec![])) } else { Err(OrderFault::OutOfOrder { why }) }
-            }
+            Command::ReadLanded { subscription } => Self::read_landed(room, now, *subscription),
             Command::Stop => Ok(and_then(vec![], Then::CutAll)),
             Command::Start | Command::Profile => Ok(only(vec![])),
             Command::Export { subscription } => match self.export(room.state.consortium, *subscription, now) {
@@ -173,6 +173,26 @@ impl Endpoint {
                 None => Err(OrderFault::NotFound { what: "party in the charter that binds this node" }),
             },
         }
+    }
+
+    fn roll_back(
+        room: &Room,
+        subscription: crate::ident::SubscriptionId,
+        snapshot: crate::ident::SnapshotId,
+    ) -> Result<Consequence, OrderFault> {
+        let landed = consumed(room, subscription)?.version(snapshot).is_some();
+        if landed { Ok(only(vec![])) } else { Err(OrderFault::NotFound { what: "landed version" }) }
+    }
+
+    fn read_landed(
+        room: &Room,
+        now: UnixMillis,
+        subscription: crate::ident::SubscriptionId,
+    ) -> Result<Consequence, OrderFault> {
+        let found = consumed(room, subscription)?;
+        let usable = found.current.is_some() && found.rows_usable(now);
+        let why = "no landed version may be used: none has landed, or the share is over";
+        if usable { Ok(only(vec![])) } else { Err(OrderFault::OutOfOrder { why }) }
     }
 
     /// Forgets all landed versions but the last `keep`; what they share with the ones that stay, stays.

@@ -10,12 +10,14 @@ use crate::record::extension::Extensions;
 use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor, RunFault};
 use crate::record::listing::BlobRef;
-use crate::record::manifest::{ContentLabel, Manifest};
+use crate::record::manifest::{ContentLabel, Manifest, leaving_columns};
 use crate::record::order::{OptOutEntry, Unchecked};
 use crate::record::revocation::{Change, Revocation};
+use crate::record::schema::Treatment;
 use crate::record::share::{Content, Form, Linkage, Share};
 use crate::rule::charter_in_force::strict_enough;
 use crate::state::subscription::{Phase, Side};
+use crate::state::tables::MappedSet;
 use crate::time::UnixMillis;
 
 use super::io::{Effect, Notice, OrderFault, RunEnd, RunPlan, Taken, Ticket};
@@ -42,12 +44,14 @@ impl Endpoint {
         if files != matches!(share.content, Content::UncheckedFiles) {
             return Err(OrderFault::OutOfOrder { why: "a folder is shared as unchecked files, and only a folder" });
         }
-        let links = matches!(&share.content, Content::Table { linkage: Linkage::Token, .. });
-        if links && (dataset.linkage.is_none() || charter.linkage.is_none()) {
+        // The person ids of a mapped table were made with the key that its set names.
+        let has_fields = dataset.linkage.is_some() || matches!(dataset.source, Source::Mapped { .. });
+        if links(share) && !(has_fields && charter.linkage.is_some()) {
             return Err(OrderFault::OutOfOrder {
                 why: "tokens need linkage columns in the dataset and a key maker in the charter",
             });
         }
+        check_shift(room, now, share, dataset)?;
         let version = state.offers.get(&share.share).map_or(0, |offer| offer.share.version);
         if version.checked_add(1) != Some(share.version) {
             return Err(OrderFault::OutOfOrder { why: "the share's version is not the next one" });
@@ -248,16 +252,22 @@ impl Endpoint {
         if epoch.is_none() && links(&terms) {
             return self.run_failed(consortium, share, RunFault::NoLinkageKey);
         }
+        let keyed = !dataset.key.is_empty() && is_keyed(&terms);
+        let set = match mapped_set(room, &dataset) {
+            Ok(set) => set,
+            Err(fault) => return self.run_failed(consortium, share, fault),
+        };
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Some(offer) = room.state.offers.get(&share) else { return };
-        let keyed = !dataset.key.is_empty();
+        let linked = set.as_ref().map_or(epoch, |set| set.linkage.as_ref().map(|statement| statement.epoch));
         let previous = offer
             .base_for_delta()
-            .filter(|stated| stated.manifest.linkage.as_ref().map(|statement| statement.epoch) == epoch)
+            .filter(|stated| stated.manifest.linkage.as_ref().map(|statement| statement.epoch) == linked)
             .filter(|stated| stated.index.is_some() == keyed)
             .map(|stated| (stated.manifest.listing, stated.index));
         let opted_out = opted_out(room, &dataset);
         room.running.insert(share);
-        let plan = Box::new(RunPlan { consortium, dataset, share: terms, opted_out, previous, epoch });
+        let plan = Box::new(RunPlan { consortium, dataset, share: terms, opted_out, previous, epoch, set });
         let ticket = self.ticket(Waiting::Run(plan.clone()));
         self.after(consortium, Effect::Run { ticket, plan });
     }
@@ -275,7 +285,8 @@ impl Endpoint {
                 // Whatever changed meanwhile (a halt, new terms, a patient who opted out) makes this run void.
                 let stands = may_run(room, now, share).is_ok_and(|(dataset, terms)| {
                     let same = *dataset == plan.dataset && *terms == plan.share;
-                    same && opted_out(room, dataset) == plan.opted_out && epoch_of(room, terms) == plan.epoch
+                    let as_before = opted_out(room, dataset) == plan.opted_out && epoch_of(room, terms) == plan.epoch;
+                    same && as_before && mapped_set(room, dataset).as_ref() == Ok(&plan.set)
                 });
                 if stands {
                     self.state_snapshot(consortium, share, *taken);
@@ -297,10 +308,6 @@ impl Endpoint {
         let Some(room) = self.rooms.get(&consortium) else { return };
         let Some(offer) = room.state.offers.get(&share) else { return };
         let last = offer.snapshots.last();
-        let label = match offer.share.content {
-            Content::Table { .. } => ContentLabel::Pseudonymised,
-            Content::UncheckedFiles => ContentLabel::Unchecked,
-        };
         let blobs: std::collections::BTreeSet<BlobRef> =
             taken.content.entries().iter().map(|entry| entry.blob).collect();
         let bytes = Bytes(blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.bytes.0)));
@@ -315,9 +322,10 @@ impl Endpoint {
             taken: now,
             listing: taken.listing,
             bytes,
-            label,
+            label: ContentLabel::of(&offer.share.content),
+            columns: leaving_columns(&offer.share),
             linkage: taken.linkage,
-            ext: Extensions::default(),
+            ext: taken.origin.map_or_else(Extensions::default, |origin| origin.to_extension()),
         };
         let signed = Signed::sign(&manifest, &room.keys.signing);
         let snapshot = SnapshotId(signed.digest().0);
@@ -352,13 +360,59 @@ fn may_run(room: &Room, now: UnixMillis, share: ShareId) -> Result<(&Dataset, &S
     }
 }
 
+/// The set that a mapped table is taken from; `None` for every other dataset.
+fn mapped_set(room: &Room, dataset: &Dataset) -> Result<Option<MappedSet>, RunFault> {
+    let Source::Mapped { mapping, .. } = &dataset.source else { return Ok(None) };
+    let set = room.state.mappings.get(mapping).and_then(|known| known.set.clone());
+    let held = held_epoch(room);
+    let current = |set: &MappedSet| set.linkage.as_ref().is_none_or(|statement| Some(statement.epoch) == held);
+    let fresh = set.filter(|set| !set.stale && current(set));
+    fresh.map(Some).ok_or(RunFault::SetStale)
+}
+
 /// Who has opted out of a dataset, as of now.
-fn opted_out(room: &Room, dataset: &Dataset) -> Vec<OptOutEntry> {
+pub(super) fn opted_out(room: &Room, dataset: &Dataset) -> Vec<OptOutEntry> {
     room.state.opted_out.get(&dataset.dataset).into_iter().flatten().copied().collect()
 }
 
 fn links(terms: &Share) -> bool {
-    matches!(terms.content, Content::Table { linkage: Linkage::Token, .. })
+    matches!(&terms.content, Content::Table(table) if table.linkage == Linkage::Token)
+}
+
+/// Whether rows may be known by their key under these terms.
+fn is_keyed(terms: &Share) -> bool {
+    matches!(&terms.content, Content::Table(table) if table.keyed())
+}
+
+/// A patient's dates move by one number of days in all tables of a provider, so all of them share one bound (spec SHARE-5).
+fn check_shift(room: &Room, now: UnixMillis, share: &Share, dataset: &Dataset) -> Result<(), OrderFault> {
+    let Some(days_max) = shift_bound(share) else { return Ok(()) };
+    if dataset.patient.is_none() {
+        return Err(OrderFault::OutOfOrder {
+            why: "dates are shifted by patient, and the dataset names no patient column",
+        });
+    }
+    let running = room.state.offers.values().map(|offer| &offer.share);
+    let mut others = running.filter(|other| other.share != share.share && other.expires > now);
+    match others.find_map(|other| shift_bound(other).filter(|bound| *bound != days_max)) {
+        Some(_) => Err(OrderFault::OutOfOrder { why: "another share of this node shifts dates within another bound" }),
+        None => Ok(()),
+    }
+}
+
+fn shift_bound(terms: &Share) -> Option<u16> {
+    let Content::Table(table) = &terms.content else { return None };
+    table.columns.iter().find_map(|column| match column.treatment {
+        Treatment::ShiftDates { days_max, .. } => Some(days_max),
+        Treatment::Drop
+        | Treatment::Keep
+        | Treatment::Pseudonym
+        | Treatment::Month { .. }
+        | Treatment::Year { .. }
+        | Treatment::Zip3
+        | Treatment::Age90
+        | Treatment::Round(_) => None,
+    })
 }
 
 /// The epoch of the key that a run under these terms makes tokens with.
@@ -367,7 +421,7 @@ fn epoch_of(room: &Room, terms: &Share) -> Option<u32> {
 }
 
 /// The charter's linkage epoch, if its key is held here.
-fn held_epoch(room: &Room) -> Option<u32> {
+pub(super) fn held_epoch(room: &Room) -> Option<u32> {
     let terms = room.state.charters.binding(&room.state.party)?.charter.linkage.clone()?;
     room.state.linkage.held.contains_key(&terms.epoch).then_some(terms.epoch)
 }

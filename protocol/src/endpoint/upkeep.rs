@@ -127,7 +127,8 @@ impl Endpoint {
         let now = self.cx().mono;
         let retries = self.rooms.values().flat_map(|room| room.retry_at.values().copied()).filter(|at| *at > now);
         let upkeep = self.last_upkeep.plus(UPKEEP_EVERY);
-        retries.chain(self.next_greeting_deadline()).chain(self.next_expiry()).chain([upkeep]).min()
+        let others = [self.next_greeting_deadline(), self.next_expiry(), self.next_rested(), Some(upkeep)];
+        retries.chain(others.into_iter().flatten()).min()
     }
 
     /// When the next subscription is over that bytes may leave under: no later, its last byte has left.
@@ -183,13 +184,22 @@ impl Endpoint {
         let now = self.cx().wall;
         let stale = |conn: &super::Conn| {
             let up = conn.up.as_ref().filter(|_| conn.protocol == super::io::Protocol::Main);
-            let known = up.and_then(|up| self.rooms.get(&up.consortium)?.state.records.get(&up.peer));
-            known.is_some_and(|known| known.record.tls != conn.tls || !known.record.stands_at(now))
+            let newest = up.and_then(|up| self.newest_record(up));
+            newest.is_some_and(|newest| newest.tls != conn.tls || !newest.stands_at(now))
         };
         let stale: Vec<_> = self.conns.iter().filter(|(_, conn)| stale(conn)).map(|(id, _)| *id).collect();
         for conn in stale {
             self.close(conn, ErrorCode::Expired);
         }
+    }
+
+    /// The newest record of a peer: the one it has shown in HELLO, which waits for its first word, or one that came since.
+    fn newest_record(&self, up: &super::Up) -> Option<NodeRecord> {
+        let known = self.rooms.get(&up.consortium)?.state.records.get(&up.peer).map(|known| &known.record);
+        let shown = up.record.as_ref().and_then(|record| record.claimed().ok());
+        let newer =
+            |shown: &NodeRecord| known.is_none_or(|known| known.root != shown.root || known.sequence < shown.sequence);
+        shown.filter(newer).or_else(|| known.cloned())
     }
 
     /// A subscription whose time is over: what is under way is cut.

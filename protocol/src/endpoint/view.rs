@@ -1,6 +1,6 @@
 //! What a driver may read of an endpoint: state for people, and the lists it needs to do its work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::ErrorCode;
 use crate::ident::{ConsortiumId, DatasetId, Name, ShareId, SubscriptionId};
@@ -15,8 +15,8 @@ use crate::state::share::Offer;
 use crate::state::subscription::{Fate, Side};
 use crate::time::UnixMillis;
 
-use super::Endpoint;
 use super::io::LandedVersion;
+use super::{Clocks, Endpoint};
 
 /// What an offline export must hold.
 #[derive(Debug, Clone)]
@@ -42,6 +42,12 @@ impl Endpoint {
     pub fn connected_parties(&self, consortium: ConsortiumId) -> BTreeSet<Name> {
         let up = self.conns.values().filter_map(|conn| conn.up.as_ref());
         up.filter(|up| up.consortium == consortium).map(|up| up.peer.clone()).collect()
+    }
+
+    /// What the clocks of connected parties and this node's showed at HELLO.
+    pub fn clocks(&self, consortium: ConsortiumId) -> BTreeMap<Name, Clocks> {
+        let up = self.conns.values().filter_map(|conn| conn.up.as_ref()).filter(|up| up.consortium == consortium);
+        up.filter_map(|up| Some((up.peer.clone(), up.clocks?))).collect()
     }
 
     /// TLS keys that may open a connection of the main protocol: those of known node records of parties in any charter
@@ -91,6 +97,8 @@ impl Endpoint {
             let wanted = found.snapshots.iter().filter(|snapshot| matches!(snapshot.fate, Fate::Stated | Fate::Landed));
             live.extend(wanted.map(|snapshot| snapshot.manifest.listing));
         }
+        live.extend(room.state.mappings.values().filter_map(|known| Some(known.set.as_ref()?.listing)));
+        live.extend(room.state.tables.sets().iter().map(|set| set.listing));
         live
     }
 
@@ -103,7 +111,14 @@ impl Endpoint {
 
     /// Whether a run or landing is under way, so that a sweep must wait.
     pub fn is_moving(&self) -> bool {
-        self.rooms.values().any(|room| !room.running.is_empty() || !room.landings.is_empty())
+        self.rooms.values().any(|room| {
+            !room.running.is_empty() || !room.mapping.is_empty() || room.consolidating || !room.landings.is_empty()
+        })
+    }
+
+    /// Whether a consolidation runs.
+    pub fn is_consolidating(&self, consortium: ConsortiumId) -> bool {
+        self.rooms.get(&consortium).is_some_and(|room| room.consolidating)
     }
 
     /// The terms and dataset of a share, for a preview.

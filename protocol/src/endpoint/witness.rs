@@ -50,9 +50,11 @@ impl Endpoint {
         }
     }
 
+    /// Heads may come in another order than they were published in: the log only grows, and so does what is shown of it.
     pub(super) fn log_head(&mut self, consortium: ConsortiumId, head: TreeHead) {
         if let Some(room) = self.rooms.get_mut(&consortium) {
-            room.logs.head = Some(head);
+            let newer = room.logs.head.is_none_or(|known| known.size < head.size);
+            room.logs.head = if newer { Some(head) } else { room.logs.head };
         }
     }
 
@@ -139,7 +141,8 @@ impl Endpoint {
         let Some(known) = room.state.records.get(&up.peer) else { return };
         let (name, key) = (origin(&up.consortium, &up.peer), known.record.signing);
         if let Ok(checkpoint) = crate::log::checkpoint::with_cosignature(ours, theirs, &name, key) {
-            room.logs.cosigned.insert(up.peer.clone(), head.size);
+            let known = room.logs.cosigned.entry(up.peer.clone()).or_default();
+            *known = head.size.max(*known);
             let (consortium, size) = (up.consortium, head.size);
             self.effects.push_back(Effect::KeepCosignature { consortium, size, name, key, checkpoint });
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{ColumnName, DatasetId, Name, Text};
+use crate::record::text_form::TextForm;
 
 /// What a node knows of one of its sources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,12 +26,12 @@ pub struct Dataset {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// A text table with one header line.
+    /// A text table.
     Csv {
         /// The file's path on the node's machine.
         path: Text,
-        /// The character between two cells, one byte.
-        delimiter: u8,
+        /// How it is written.
+        form: TextForm,
     },
     /// A Parquet file.
     Parquet {
@@ -42,14 +43,54 @@ pub enum Source {
         /// The folder's path on the node's machine.
         folder: Text,
     },
+    /// One JSON object a line. Each of its fields is a column.
+    Ndjson {
+        /// The file's path on the node's machine.
+        path: Text,
+    },
+    /// One JSON array of objects. Each of their fields is a column.
+    Json {
+        /// The file's path on the node's machine.
+        path: Text,
+    },
+    /// An Arrow IPC file or stream.
+    ArrowIpc {
+        /// The file's path on the node's machine.
+        path: Text,
+    },
+    /// A table of this node's own store: one that a mapping made.
+    Mapped {
+        /// The mapping.
+        mapping: Name,
+        /// The table of the common schema.
+        table: Name,
+    },
 }
 
 impl Source {
-    /// The path on the node's machine.
-    pub const fn path(&self) -> &Text {
+    /// The path on the node's machine; a mapped table has none.
+    pub const fn path(&self) -> Option<&Text> {
         match self {
-            Self::Csv { path, .. } | Self::Parquet { path } => path,
-            Self::Files { folder } => folder,
+            Self::Csv { path, .. }
+            | Self::Parquet { path }
+            | Self::Ndjson { path }
+            | Self::Json { path }
+            | Self::ArrowIpc { path } => Some(path),
+            Self::Files { folder } => Some(folder),
+            Self::Mapped { .. } => None,
+        }
+    }
+
+    /// The word for people, as in JSON.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Csv { .. } => "csv",
+            Self::Parquet { .. } => "parquet",
+            Self::Files { .. } => "files",
+            Self::Ndjson { .. } => "ndjson",
+            Self::Json { .. } => "json",
+            Self::ArrowIpc { .. } => "arrow-ipc",
+            Self::Mapped { .. } => "mapped",
         }
     }
 }

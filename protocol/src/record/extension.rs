@@ -53,6 +53,21 @@ impl From<Extensions> for BTreeMap<u16, Blob> {
     }
 }
 
+impl Extensions {
+    /// One extension.
+    ///
+    /// # Panics
+    /// When the id is even or the value too long: a bug of the caller.
+    pub fn one(id: u16, value: Vec<u8>) -> Self {
+        Self::try_from(BTreeMap::from([(id, Blob(value))])).expect("our own extensions are odd and short")
+    }
+
+    /// The value of an extension.
+    pub fn get(&self, id: u16) -> Option<&[u8]> {
+        self.0.get(&id).map(|value| value.0.as_slice())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

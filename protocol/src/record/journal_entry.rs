@@ -9,10 +9,11 @@ use crate::key::signed::Signed;
 use crate::quantity::Bytes;
 use crate::record::acceptance::{Acceptance, Standing};
 use crate::record::charter::Charter;
+use crate::record::consolidation::Consolidation;
 use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::listing::BlobRef;
-use crate::record::manifest::{LinkageKeyId, Manifest};
+use crate::record::manifest::{LinkageKeyId, LinkageStatement, Manifest};
 use crate::record::node_record::NodeRecord;
 use crate::record::order::Order;
 use crate::record::person::Person;
@@ -123,6 +124,43 @@ pub enum Act {
         /// What it was refused with.
         code: ErrorCode,
     },
+    /// This node's sources were mapped: the listing names the tables, the quarantine and the report.
+    Mapped {
+        /// The mapping.
+        mapping: DocumentDigest,
+        /// The listing; local, like all that it names.
+        set: BlobRef,
+        /// With which key the person ids of linked patients were made.
+        linkage: Option<LinkageStatement>,
+    },
+    /// A mapping run that made nothing, with the fault's code.
+    MappingFailed {
+        /// The mapping.
+        mapping: DocumentDigest,
+        /// Why.
+        fault: RunFault,
+    },
+    /// What has landed was consolidated.
+    Consolidated {
+        /// Which table versions, of which snapshots.
+        consolidation: Signed<Consolidation>,
+        /// The listing of their files; local, like all that it names.
+        set: BlobRef,
+    },
+    /// A consolidation that made nothing, with the fault's code.
+    ConsolidationFailed {
+        /// Why.
+        fault: RunFault,
+    },
+    /// Consumer: its provider refused an answer, so it counts as not given.
+    AnswerRefused {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The invitation that was answered.
+        invitation: DocumentDigest,
+        /// What it was refused with.
+        code: ErrorCode,
+    },
 }
 
 /// Why a run produced no snapshot. Carries nothing of the source's content.
@@ -145,6 +183,8 @@ pub enum RunFault {
     NoLinkageKey,
     /// The worker ended without an answer.
     WorkerLost,
+    /// The mapped tables are older than an opt-out, a source's definition or the linkage key, or were never made.
+    SetStale,
 }
 
 /// Who did it.

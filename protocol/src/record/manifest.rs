@@ -9,6 +9,8 @@ use crate::key::signed::Record;
 use crate::quantity::Bytes;
 use crate::record::extension::Extensions;
 use crate::record::listing::BlobRef;
+use crate::record::schema::Column;
+use crate::record::share::{Content, Share, Standard};
 use crate::time::UnixMillis;
 
 /// Whether a snapshot stands by itself.
@@ -29,6 +31,22 @@ pub enum ContentLabel {
     Pseudonymised,
     /// Nobody looked into it; never an input to consolidation.
     Unchecked,
+    /// Held to 45 CFR 164.514(b)(2): no identifier of its list, no pseudonym, no token.
+    SafeHarbor,
+}
+
+impl ContentLabel {
+    /// The one label that content under these terms has. Whoever carries pseudonyms or tokens is pseudonymised, never
+    /// Safe Harbor: the terms themselves could not say so.
+    pub const fn of(terms: &Content) -> Self {
+        match terms {
+            Content::UncheckedFiles => Self::Unchecked,
+            Content::Table(table) => match table.standard {
+                Standard::None => Self::Pseudonymised,
+                Standard::HipaaSafeHarbor => Self::SafeHarbor,
+            },
+        }
+    }
 }
 
 byte_string! {
@@ -78,10 +96,20 @@ pub struct Manifest {
     pub bytes: Bytes,
     /// What a reader may believe.
     pub label: ContentLabel,
+    /// The columns that leave, with what each is to privacy and what was done to it, as the terms say. None of files.
+    pub columns: Vec<Column>,
     /// About linkage tokens, where rows carry them.
     pub linkage: Option<LinkageStatement>,
     /// Room for later versions.
     pub ext: Extensions,
+}
+
+/// The columns that a manifest under these terms states.
+pub fn leaving_columns(terms: &Share) -> Vec<Column> {
+    match &terms.content {
+        Content::Table(table) => table.leaving().cloned().collect(),
+        Content::UncheckedFiles => Vec::new(),
+    }
 }
 
 impl Record for Manifest {

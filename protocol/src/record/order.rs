@@ -11,6 +11,7 @@ use crate::record::acceptance::{Answer, StandingState};
 use crate::record::charter::Charter;
 use crate::record::dataset::Dataset;
 use crate::record::extension::Extensions;
+use crate::record::mapping::Mapping;
 use crate::record::person::Person;
 use crate::record::revocation::Change;
 use crate::record::share::Share;
@@ -162,6 +163,25 @@ pub enum Command {
     },
     /// Look at the columns of a source. Changes nothing; that it was done is on record.
     Profile,
+    /// Define a mapping, or its next version.
+    DefineMapping(Box<Mapping>),
+    /// Map this node's sources now.
+    RunMapping {
+        /// The mapping.
+        mapping: Name,
+    },
+    /// See what a mapping run made: its report, its quarantine. Changes nothing; that it was done is on record.
+    ReadMapped {
+        /// The mapping.
+        mapping: Name,
+    },
+    /// Consumer: make new table versions of what has landed.
+    Consolidate,
+    /// Consumer: use earlier table versions again.
+    UseTables {
+        /// The digest of the consolidation.
+        consolidation: DocumentDigest,
+    },
 }
 
 /// Whether an approval speaks of files that nobody looked into.

@@ -26,6 +26,8 @@ pub enum Action {
     RecordOptOut,
     /// See rows: a preview, or a landed version.
     SeeRows,
+    /// Make table versions of what has landed, or use others.
+    ManageTables,
     /// Halt all output.
     Halt,
     /// Lift the halt.
@@ -34,7 +36,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ManagePersons,
         Self::ManageMembership,
         Self::BindNode,
@@ -45,6 +47,7 @@ impl Action {
         Self::Restrict,
         Self::RecordOptOut,
         Self::SeeRows,
+        Self::ManageTables,
         Self::Halt,
         Self::Resume,
     ];
@@ -62,6 +65,7 @@ impl Action {
             Self::Restrict => "revoke or shorten a share",
             Self::RecordOptOut => "record an opt-out",
             Self::SeeRows => "see rows",
+            Self::ManageTables => "consolidate what has landed",
             Self::Halt => "halt all output",
             Self::Resume => "lift the halt",
         }
@@ -72,7 +76,7 @@ impl Action {
         match self {
             Self::ManagePersons | Self::ManageMembership => &[Role::SiteAdministrator],
             Self::BindNode | Self::ReleaseShares | Self::Resume | Self::ManageLinkage => &[Role::PrivacyOfficer],
-            Self::PrepareShares | Self::ManageSubscriptions => &[Role::DataSteward],
+            Self::PrepareShares | Self::ManageSubscriptions | Self::ManageTables => &[Role::DataSteward],
             Self::Restrict | Self::RecordOptOut | Self::SeeRows => &[Role::DataSteward, Role::PrivacyOfficer],
             Self::Halt => &[Role::SiteAdministrator, Role::DataSteward, Role::PrivacyOfficer],
         }
@@ -91,9 +95,13 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         Command::IssueJoinToken { .. } | Command::ProposeCharter(_) => Action::ManageMembership,
         Command::SignCharter(_) | Command::ConfirmRoot { .. } => Action::BindNode,
         Command::MakeLinkageKey { .. } | Command::WrapLinkageKey { .. } => Action::ManageLinkage,
-        Command::DefineDataset(_) | Command::DefineShare(_) | Command::TakeSnapshot { .. } | Command::Profile => {
-            Action::PrepareShares
-        }
+        Command::DefineDataset(_)
+        | Command::DefineShare(_)
+        | Command::TakeSnapshot { .. }
+        | Command::Profile
+        | Command::DefineMapping(_)
+        | Command::RunMapping { .. } => Action::PrepareShares,
+        Command::Consolidate | Command::UseTables { .. } => Action::ManageTables,
         Command::AnswerInvitation { .. }
         | Command::SetStanding { .. }
         | Command::RollBack { .. }
@@ -105,7 +113,7 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         | Command::ChangeSubscription { .. }
         | Command::Export { .. } => Action::ReleaseShares,
         Command::OptOut { .. } => Action::RecordOptOut,
-        Command::Preview { .. } | Command::ReadLanded { .. } => Action::SeeRows,
+        Command::Preview { .. } | Command::ReadLanded { .. } | Command::ReadMapped { .. } => Action::SeeRows,
         Command::Stop => Action::Halt,
         Command::Start => Action::Resume,
     }

@@ -60,6 +60,7 @@ mod tests {
             listing: BlobRef { digest: blob_digest(b""), bytes: Bytes(0) },
             bytes: Bytes(0),
             label: ContentLabel::Pseudonymised,
+            columns: vec![],
             linkage: None,
             ext: Extensions::default(),
         }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::ident::ColumnName;
 use crate::record::charter::LandedRows;
 use crate::record::revocation::Change;
+use crate::record::row_filter::no_looser;
 use crate::record::schema::{Column, Treatment};
-use crate::record::share::{Content, Linkage, Share};
+use crate::record::share::{Content, Linkage, Share, TableTerms};
 use crate::time::UnixMillis;
 
 /// In which way more leaves.
@@ -16,6 +17,12 @@ pub enum Widening {
     Column(ColumnName),
     /// Rows carry tokens that did not.
     Linkage,
+    /// A test of the filter is gone or looser: more rows leave.
+    Filter,
+    /// A ZIP area that left as `000` leaves as itself.
+    SmallAreas,
+    /// The table is no longer held to the standard that it was held to.
+    Standard,
     /// Another consumer.
     Consumer(crate::ident::Name),
     /// A later expiry.
@@ -38,14 +45,9 @@ pub fn widenings(last: &Share, next: &Share) -> Vec<Widening> {
         found.push(Widening::Other);
     }
     match (&last.content, &next.content) {
-        (Content::Table { columns: a, linkage: x }, Content::Table { columns: b, linkage: y }) => {
-            found.extend(plainer(a, b).map(Widening::Column));
-            if *x == Linkage::None && *y == Linkage::Token {
-                found.push(Widening::Linkage);
-            }
-        }
+        (Content::Table(last), Content::Table(next)) => table_widenings(last, next, &mut found),
         (Content::UncheckedFiles, Content::UncheckedFiles) => {}
-        (Content::Table { .. }, Content::UncheckedFiles) | (Content::UncheckedFiles, Content::Table { .. }) => {
+        (Content::Table(_), Content::UncheckedFiles) | (Content::UncheckedFiles, Content::Table(_)) => {
             found.push(Widening::Other);
         }
     }
@@ -59,21 +61,31 @@ pub fn widenings(last: &Share, next: &Share) -> Vec<Widening> {
     found
 }
 
-fn plainer<'a>(last: &'a [Column], next: &'a [Column]) -> impl Iterator<Item = ColumnName> + 'a {
-    let before: BTreeMap<&ColumnName, &Column> = last.iter().map(|column| (&column.name, column)).collect();
-    next.iter()
-        .filter(move |column| {
-            let former = before.get(&column.name).map_or(0, |former| plainness(former.treatment));
-            plainness(column.treatment) > former
-        })
-        .map(|column| column.name.clone())
+fn table_widenings(last: &TableTerms, next: &TableTerms, found: &mut Vec<Widening>) {
+    let before: BTreeMap<&ColumnName, Treatment> =
+        last.columns.iter().map(|column| (&column.name, column.treatment)).collect();
+    let former = |column: &Column| before.get(&column.name).copied().unwrap_or(Treatment::Drop);
+    let plainer = next.columns.iter().filter(|column| !no_plainer(former(column), column.treatment));
+    found.extend(plainer.map(|column| Widening::Column(column.name.clone())));
+    let changes = [
+        (last.linkage == Linkage::None && next.linkage == Linkage::Token, Widening::Linkage),
+        (!no_looser(&last.filter, &next.filter), Widening::Filter),
+        (!last.small_areas.is_subset(&next.small_areas), Widening::SmallAreas),
+        (next.standard < last.standard, Widening::Standard),
+    ];
+    found.extend(changes.into_iter().filter(|(widens, _)| *widens).map(|(_, widening)| widening));
 }
 
-const fn plainness(treatment: Treatment) -> u8 {
-    match treatment {
-        Treatment::Drop => 0,
-        Treatment::Pseudonym => 1,
-        Treatment::Keep => 2,
+/// Whether what leaves under `next` could be made of what left under `last`.
+fn no_plainer(last: Treatment, next: Treatment) -> bool {
+    use Treatment::{Age90, Drop, Keep, Month, Pseudonym, Round, ShiftDates, Year, Zip3};
+    match (last, next) {
+        (_, Drop) | (Keep, _) | (Pseudonym, Pseudonym) | (Zip3, Zip3) | (Age90, Age90) => true,
+        (Month { format: a }, Month { format: b } | Year { format: b, .. }) => a == b,
+        (Year { format: a, floor: x }, Year { format: b, floor: y }) => a == b && y >= x,
+        (ShiftDates { format: a, days_max: x }, ShiftDates { format: b, days_max: y }) => a == b && x == y,
+        (Round(a), Round(b)) => b <= a,
+        (Drop | Pseudonym | Month { .. } | Year { .. } | Zip3 | Age90 | ShiftDates { .. } | Round(_), _) => false,
     }
 }
 
@@ -100,14 +112,15 @@ mod tests {
 
     use super::*;
     use crate::ident::{ConsortiumId, DatasetId, ShareId};
+    use crate::record::dataset::DateFormat;
     use crate::record::extension::Extensions;
+    use crate::record::row_filter::{Passes, RowTest};
     use crate::record::schedule::Schedule;
     use crate::record::schema::{ColumnRole, ColumnType};
-    use crate::record::share::{Form, ShareFields};
+    use crate::record::share::{Form, ShareFields, Standard};
 
     fn column(name: &str, treatment: Treatment) -> Column {
-        let kind = ColumnType::Text;
-        Column { name: name.parse().unwrap(), kind, role: ColumnRole::Measure, treatment }
+        Column::new(name.parse().unwrap(), ColumnType::Text, ColumnRole::Sensitive, treatment)
     }
 
     fn fields() -> ShareFields {
@@ -121,7 +134,7 @@ mod tests {
             version: 1,
             dataset: DatasetId([3; 16]),
             form: Form::Snapshot,
-            content: Content::Table { columns, linkage: Linkage::None },
+            content: with(columns, Linkage::None),
             purpose: "p".parse().unwrap(),
             consumers: BTreeSet::from(["operator".parse().unwrap()]),
             expires: UnixMillis(9),
@@ -138,7 +151,7 @@ mod tests {
     }
 
     fn with(columns: Vec<Column>, linkage: Linkage) -> Content {
-        Content::Table { columns, linkage }
+        Content::Table(TableTerms::of(columns, linkage))
     }
 
     // SHARE-3
@@ -164,6 +177,76 @@ mod tests {
             f.consumers.clear();
         };
         assert_eq!(found(narrows), []);
+    }
+
+    // SHARE-3
+    #[test]
+    fn a_looser_filter_a_shorter_list_and_a_dropped_standard_widen() {
+        let tested =
+            |passes: Vec<Passes>| passes.into_iter().map(|passes| RowTest { column: "a".parse().unwrap(), passes });
+        let terms = |filter: Vec<Passes>, areas: &[&str], standard| {
+            let small_areas = areas.iter().map(|area| area.parse().unwrap()).collect();
+            let columns = vec![column("a", Treatment::Keep)];
+            TableTerms {
+                filter: tested(filter).collect(),
+                small_areas,
+                standard,
+                ..TableTerms::of(columns, Linkage::None)
+            }
+        };
+        let widened = |last: TableTerms, next: TableTerms| {
+            let mut found = Vec::new();
+            table_widenings(&last, &next, &mut found);
+            found
+        };
+        let strict = || terms(vec![Passes::Present], &["036", "059"], Standard::HipaaSafeHarbor);
+        assert_eq!(widened(strict(), strict()), []);
+        let loose = terms(vec![], &["036"], Standard::None);
+        assert_eq!(widened(strict(), loose.clone()), [Widening::Filter, Widening::SmallAreas, Widening::Standard]);
+        assert_eq!(widened(loose, strict()), []);
+    }
+
+    // SHARE-3
+    #[test]
+    fn a_treatment_widens_unless_the_one_before_tells_as_much() {
+        let iso = DateFormat::Iso;
+        let year = |floor| Treatment::Year { format: iso, floor };
+        let month = Treatment::Month { format: iso };
+        let shift = |days_max| Treatment::ShiftDates { format: iso, days_max };
+        let all = [
+            Treatment::Drop,
+            Treatment::Keep,
+            Treatment::Pseudonym,
+            month,
+            year(None),
+            year(Some(1930)),
+            year(Some(1940)),
+            Treatment::Zip3,
+            Treatment::Age90,
+            shift(30),
+            shift(31),
+            Treatment::Round(1),
+            Treatment::Round(0),
+            Treatment::Month { format: DateFormat::Compact },
+        ];
+        let narrower = [
+            (month, year(None)),
+            (month, year(Some(1930))),
+            (month, year(Some(1940))),
+            (year(None), year(Some(1930))),
+            (year(None), year(Some(1940))),
+            (year(Some(1930)), year(Some(1940))),
+            (Treatment::Round(1), Treatment::Round(0)),
+        ];
+        for last in all {
+            for next in all {
+                let expected = last == next
+                    || next == Treatment::Drop
+                    || last == Treatment::Keep
+                    || narrower.contains(&(last, next));
+                assert_eq!(no_plainer(last, next), expected, "{last:?} {next:?}");
+            }
+        }
     }
 
     // SHARE-4

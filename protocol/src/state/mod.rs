@@ -6,6 +6,7 @@
 pub mod charters;
 pub mod outbox;
 pub mod share;
+pub mod tables;
 pub mod subscription;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,9 +32,10 @@ use crate::record::revocation::Revocation;
 use crate::time::UnixMillis;
 
 use charters::Charters;
-use outbox::Mailbox;
+use outbox::{Mailbox, document_in};
 use share::{Offer, Stated};
 use subscription::{Fate, Side, Snapshot, Subscription};
+use tables::{Mapped, Tables};
 
 /// A one-time secret that the operator has issued.
 #[derive(Debug, Clone)]
@@ -107,6 +109,10 @@ pub struct State {
     pub linkage: LinkageState,
     /// Documents from and to each peer.
     pub mail: BTreeMap<Name, Mailbox>,
+    /// This node's mappings, and what they made last.
+    pub mappings: BTreeMap<Name, Mapped>,
+    /// Table versions made of what has landed.
+    pub tables: Tables,
     /// Whether all output is stopped.
     pub stopped: bool,
 }
@@ -131,6 +137,8 @@ impl State {
             subscriptions: BTreeMap::new(),
             linkage: LinkageState::default(),
             mail: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            tables: Tables::default(),
             stopped: false,
         }
     }
@@ -143,7 +151,8 @@ impl State {
             Actor::Person(_) | Actor::Node => None,
         };
         if let Some((peer, document)) = peer.zip(document_in(&entry.act)) {
-            self.mail.entry(peer.clone()).or_default().note_received(document);
+            let refused = if let Act::DocumentRefused { code, .. } = &entry.act { Some(*code) } else { None };
+            self.mail.entry(peer.clone()).or_default().note_received(document, refused);
         }
         match &entry.act {
             Act::Began { party } => self.party = party.clone(),
@@ -171,10 +180,17 @@ impl State {
                 }
             }
             Act::SnapshotUnwanted { subscription, snapshot, .. } => self.apply_unwanted(*subscription, *snapshot),
+            Act::Mapped { mapping, set, linkage } => self.apply_mapped(*mapping, *set, linkage.clone()),
+            Act::Consolidated { consolidation, set } => {
+                self.tables.add(known(consolidation), consolidation.digest(), *set);
+            }
+            Act::MappingFailed { mapping, fault } => self.apply_unmapped(*mapping, *fault),
+            Act::AnswerRefused { subscription, invitation, .. } => self.apply_unheard(*subscription, *invitation),
             Act::SnapshotFailed { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. } => {}
+            Act::ConsolidationFailed { fault } => self.tables.fail(*fault),
         }
     }
 
@@ -206,12 +222,21 @@ impl State {
                     OptOutChoice::Out => entries.insert(entry),
                     OptOutChoice::In => entries.remove(&entry),
                 };
+                self.age_sets(dataset);
             }
             Command::RollBack { subscription, snapshot } => {
                 if let Some(found) = self.subscriptions.get_mut(&subscription) {
                     found.current = Some(snapshot);
                 }
             }
+            Command::DefineMapping(mapping) => {
+                let digest = Signed::unsigned(&*mapping).digest();
+                self.mappings.insert(
+                    mapping.name.clone(),
+                    Mapped { mapping: *mapping, digest, set: None, runs: 0, fault: None },
+                );
+            }
+            Command::UseTables { consolidation } => self.tables.use_again(consolidation),
             Command::Stop => self.stopped = true,
             Command::Start => self.stopped = false,
             Command::ProposeCharter(_)
@@ -228,6 +253,9 @@ impl State {
             | Command::Export { .. }
             | Command::Import { .. }
             | Command::Profile
+            | Command::RunMapping { .. }
+            | Command::ReadMapped { .. }
+            | Command::Consolidate
             | Command::Prune { .. } => {}
         }
     }
@@ -237,6 +265,9 @@ impl State {
         let id = dataset.dataset;
         let same = self.datasets.get(&id) == Some(&dataset);
         self.datasets.insert(id, dataset);
+        if !same {
+            self.age_sets(id);
+        }
         for offer in self.offers.values_mut().filter(|offer| !same && offer.share.dataset == id) {
             offer.withdraw_approval();
         }
@@ -475,6 +506,14 @@ impl State {
         self.want_full(subscription, snapshot);
     }
 
+    fn apply_unheard(&mut self, subscription: SubscriptionId, invitation: DocumentDigest) {
+        if let Some(found) = self.subscriptions.get_mut(&subscription)
+            && found.invitation_digest == invitation
+        {
+            found.take_back_answer();
+        }
+    }
+
     fn apply_index(&mut self, share: ShareId, snapshot: SnapshotId, index: Option<crate::record::listing::BlobRef>) {
         let stated = self.offers.get_mut(&share).and_then(|offer| offer.snapshots.last_mut());
         if let Some(stated) = stated.filter(|stated| stated.id == snapshot) {
@@ -544,33 +583,6 @@ impl State {
     /// Parties that this node exchanges documents with: all but itself for the operator, the operator for a member.
     pub fn is_operator(&self) -> bool {
         self.charters.kind_of(&self.party, &self.party) == Some(PartyKind::Operator)
-    }
-}
-
-/// The document that a peer's act came as. Signatures are not in its name: of a charter's only those are kept that count.
-fn document_in(act: &Act) -> Option<DocumentDigest> {
-    match act {
-        Act::Charter(signed) => Some(signed.digest()),
-        Act::NodeRecord(signed) => Some(signed.digest()),
-        Act::Invitation(signed) => Some(signed.digest()),
-        Act::Acceptance(signed) => Some(signed.digest()),
-        Act::Standing(signed) => Some(signed.digest()),
-        Act::Revocation(signed) => Some(signed.digest()),
-        Act::Manifest(signed) => Some(signed.digest()),
-        Act::Receipt(signed) => Some(signed.digest()),
-        Act::LinkageWrap(signed) => Some(signed.digest()),
-        Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
-        Act::Began { .. }
-        | Act::Order(_)
-        | Act::Person(_)
-        | Act::JoinAsked { .. }
-        | Act::SnapshotTaken { .. }
-        | Act::SnapshotFailed { .. }
-        | Act::LinkageKeyHeld { .. }
-        | Act::Served { .. }
-        | Act::PeerRefused { .. }
-        | Act::SnapshotUnwanted { .. }
-        | Act::Erased { .. } => None,
     }
 }
 

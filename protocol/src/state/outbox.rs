@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
 use crate::message::document::{Document, Held, MailHead};
+use crate::record::journal_entry::Act;
 
 /// Both directions of the document exchange with one peer.
 #[derive(Debug, Clone)]
@@ -12,11 +14,13 @@ pub struct Mailbox {
     /// The head after each of them.
     heads: Vec<MailHead>,
     held: Held,
+    /// What the last one that is here was refused with.
+    refused: Option<ErrorCode>,
 }
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Self { outgoing: Vec::new(), heads: Vec::new(), held: Held::NONE }
+        Self { outgoing: Vec::new(), heads: Vec::new(), held: Held::NONE, refused: None }
     }
 }
 
@@ -67,9 +71,48 @@ impl Mailbox {
         self.held
     }
 
-    /// Notes one more.
-    pub fn note_received(&mut self, document: DocumentDigest) {
+    /// Notes one more, and what it was refused with.
+    pub fn note_received(&mut self, document: DocumentDigest, refused: Option<ErrorCode>) {
         self.held = self.held.with(document);
+        self.refused = refused;
+    }
+
+    /// What the peer's document of this number was refused with, if it was the last one: no earlier one is asked about
+    /// again (spec MAIL-2).
+    pub fn refusal(&self, index: u64) -> Option<ErrorCode> {
+        self.refused.filter(|_| index.checked_add(1) == Some(self.held.documents))
+    }
+}
+
+/// The document that a peer's act came as. Signatures are not in its name: of a charter's only those are kept that count.
+pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
+    match act {
+        Act::Charter(signed) => Some(signed.digest()),
+        Act::NodeRecord(signed) => Some(signed.digest()),
+        Act::Invitation(signed) => Some(signed.digest()),
+        Act::Acceptance(signed) => Some(signed.digest()),
+        Act::Standing(signed) => Some(signed.digest()),
+        Act::Revocation(signed) => Some(signed.digest()),
+        Act::Manifest(signed) => Some(signed.digest()),
+        Act::Receipt(signed) => Some(signed.digest()),
+        Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
+        Act::Began { .. }
+        | Act::Order(_)
+        | Act::Person(_)
+        | Act::JoinAsked { .. }
+        | Act::SnapshotTaken { .. }
+        | Act::SnapshotFailed { .. }
+        | Act::LinkageKeyHeld { .. }
+        | Act::Served { .. }
+        | Act::PeerRefused { .. }
+        | Act::SnapshotUnwanted { .. }
+        | Act::Mapped { .. }
+        | Act::MappingFailed { .. }
+        | Act::Consolidated { .. }
+        | Act::ConsolidationFailed { .. }
+        | Act::AnswerRefused { .. }
+        | Act::Erased { .. } => None,
     }
 }
 

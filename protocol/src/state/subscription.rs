@@ -166,9 +166,21 @@ impl Subscription {
     /// Whether the provider may still hold this as accepted: the last one or, while it has stated nothing under that, the
     /// one before. It cannot take back what it has acted on (spec SHARE-10).
     pub fn may_hold(&self, accepted: Option<DocumentDigest>) -> bool {
-        let acted = self.snapshots.iter().any(|stated| Some(stated.manifest.terms) == self.terms);
         let former = self.former.as_ref().is_some_and(|former| former.accepted_digest == accepted);
-        accepted == self.accepted_digest || (former && !acted)
+        accepted == self.accepted_digest || (former && !self.has_acted())
+    }
+
+    /// Whether the provider has acted on what was accepted last: a snapshot was stated under it.
+    pub fn has_acted(&self) -> bool {
+        self.terms.is_some() && self.snapshots.iter().any(|stated| Some(stated.manifest.terms) == self.terms)
+    }
+
+    /// The provider did not take the last answer: what bound before it binds again (spec SHARE-11).
+    pub fn take_back_answer(&mut self) {
+        if self.answer.take() == Some(Answer::Accept) {
+            let former = self.former.take();
+            self.fall_back(former);
+        }
     }
 
     fn fall_back(&mut self, former: Option<Box<Former>>) {

@@ -22,13 +22,21 @@ def add_golden(book):
         ("charter", "first", world.charter()), ("charter", "second", world.charter_2()),
         ("node-record", "north", world.node_record()), ("person", "officer", world.person()),
         ("share", "table", world.share()), ("share", "unchecked", world.unchecked_share()),
+        ("share", "safe-harbor", world.harbor_share()),
         ("invitation", "first", world.invitation()), ("invitation", "later", world.reinvitation()), ("acceptance", "accept", world.acceptance()),
         ("acceptance", "refuse", world.acceptance() | {"answer": "refuse"}), ("standing", "paused", world.standing()),
+        ("manifest", "files", world.manifest() | {"label": "unchecked", "columns": [], "linkage": None}),
+        ("manifest", "safe-harbor", world.manifest() | {"label": "safe-harbor", "columns": [], "linkage": None}),
         ("manifest", "full", world.manifest()), ("manifest", "delta", world.manifest_2()),
         ("linkage-wrap", "south", world.linkage_wrap()), ("export-heading", "north", world.export_heading()), ("listing", "two", world.listing()), ("listing", "none", []),
+        ("mapping", "two-sources", world.mapping()), ("origin", "person", world.origin()),
         ("dataset", "csv", world.dataset()),
+        ("dataset", "mapped", world.dataset() | {"source": {"mapped": {"mapping": "stays", "table": "person"}}, "patient": None, "linkage": None}),
         ("dataset", "files", world.dataset() | {"source": {"files": {"folder": "/data"}}, "key": [], "patient": None, "linkage": None}),
         ("dataset", "parquet", world.dataset() | {"source": {"parquet": {"path": "/data/a.parquet"}}}),
+        ("dataset", "ndjson", world.dataset() | {"source": {"ndjson": {"path": "/data/a.ndjson"}}}),
+        ("dataset", "json", world.dataset() | {"source": {"json": {"path": "/data/a.json"}}}),
+        ("dataset", "arrow-ipc", world.dataset() | {"source": {"arrow-ipc": {"path": "/data/a.arrow"}}}),
     ]
     plain += [("revocation", f"{index}", world.revocation(change)) for index, change in enumerate((
         "revoke", "reinstate", {"expires": NOW}, {"schedule": "manual"},
@@ -134,6 +142,7 @@ def add_shares(book):
     ]
     for requirement, suffix, change, note in cases:
         refused(book, "share", suffix, share | change, requirement, note)
+    add_terms(book)
     zone = "Europe/Berlin"
     wrong = [({"every": {"zone": zone, "minutes": n}}, "interval") for n in (0, 1441)]
     wrong += [({"daily": {"zone": zone, "minute": m, "days": d}}, code) for m, d, code in (
@@ -147,6 +156,119 @@ def add_shares(book):
              {"daily": {"zone": zone, "minute": 1439, "days": 127}}]
     for index, schedule in enumerate(right):
         golden(book, "share", f"schedule-{index}", share | {"schedule": schedule}, "SHARE-6", "a schedule within bounds")
+
+
+def add_mappings(book):
+    """MAP-1, MAP-3."""
+    mapping = world.mapping()
+    cases = [
+        ("version-0", {"version": 0}, "there is no version 0"),
+        ("long", {"text": "x" * (256 * 1024 + 1)}, "a byte more than allowed"),
+        ("no-source", {"sources": {}}, "no source"),
+        ("no-patients", {"patients": "visits"}, "the patients' source is none of them"),
+        ("no-table", {"tables": []}, "no table"),
+        ("many-tables", {"tables": sorted(f"t{n:02}" for n in range(65))}, "65 tables"),
+    ]
+    for suffix, change, note in cases:
+        refused(book, "mapping", suffix, mapping | change, "MAP-1", note)
+    manifest = world.manifest()
+    origin = world.encode("origin", world.origin())
+    golden(book, "manifest", "of-mapped-table", manifest | {"ext": {"1": origin.hex()}}, "MAP-3", "a manifest that says where its rows come from")
+
+
+def add_terms(book):
+    """SHARE-1, SHARE-11 to SHARE-15: what a column may leave as."""
+    share, iso = world.share(), {"format": "iso"}
+    year, month, shift = {"year": iso | {"floor": None}}, {"month": iso}, {"shift-dates": iso | {"days_max": 30}}
+    los = world.column("los", "text", "measure", {"round": 0})
+
+    def of(*columns, base=share, **more):
+        return base | {"content": {"table": world.table_terms(*columns, los, **more)}}
+
+    def x(treatment, role="quasi-identifier", kind="text", name="x", **more):
+        return world.column(name, kind, role, treatment, **more)
+
+    everything = ("keep", "pseudonym", month, year, "zip3", "age90", shift, {"round": 1})
+    for treatment in everything:
+        word = codec_name(treatment)
+        if word != "pseudonym":
+            refused(book, "share", f"identifier-{word}", of(x(treatment, "direct-identifier")), "SHARE-1", "a direct identifier that leaves readable")
+        refused(book, "share", f"free-text-{word}", of(x(treatment, "free-text")), "SHARE-11", "free text without a reason")
+        golden(book, "share", f"quasi-{word}", of(x(treatment)), "SHARE-14", "a quasi-identifier, treated in every way")
+    golden(book, "share", "free-text-reason", of(x("keep", "free-text", reason="Read by two people")), "SHARE-11", "with a reason")
+    for kind in ("text", "integer", "float", "date", "timestamp", "other"):
+        refused(book, "share", f"measure-{kind}", of(x("keep", "measure", kind)), "SHARE-12", "as finely as it was measured")
+    golden(book, "share", "measure-boolean", of(x("keep", "measure", "boolean")), "SHARE-12", "a truth value has one precision")
+    for name in ("mrn", "patientId", "e-mail", "FIRST_NM", "encounterId"):
+        refused(book, "share", f"suspected-{name}", of(x("keep", name=name)), "SHARE-13", "by its name a direct identifier")
+    golden(book, "share", "suspected-reason", of(x("keep", name="test_name", reason="The test's")), "SHARE-13", "with a reason")
+    golden(book, "share", "suspected-pseudonym", of(x("pseudonym", name="mrn")), "SHARE-13", "as a pseudonym")
+    unfit = [
+        ("zip3-integer", x("zip3", kind="integer")), ("year-date", x(year, kind="date")), ("age-float", x("age90", kind="float")),
+        ("pseudonym-integer", x("pseudonym", kind="integer")), ("round-boolean", x({"round": 0}, kind="boolean")),
+        ("round-13", x({"round": 13})), ("round-minus-13", x({"round": -13})), ("floor-0", x({"year": iso | {"floor": 0}})),
+        ("floor-10000", x({"year": iso | {"floor": 10000}})), ("shift-0", x({"shift-dates": iso | {"days_max": 0}})),
+        ("shift-long", x({"shift-dates": iso | {"days_max": 3651}})), ("shift-integer", x(shift, kind="integer")),
+    ]
+    for suffix, column in unfit:
+        refused(book, "share", suffix, of(column), "SHARE-14", "a treatment that cannot make this, or a number out of bounds")
+    for suffix, column in (("round-12", x({"round": 12})), ("round-minus-12", x({"round": -12})),
+                           ("shift-longest", x({"shift-dates": iso | {"days_max": 3650}}, kind="date"))):
+        golden(book, "share", suffix, of(column), "SHARE-14", "just within bounds")
+    other = {"shift-dates": iso | {"days_max": 31}}
+    refused(book, "share", "shift-bounds", of(x(shift), x(other, name="y")), "SHARE-14", "two bounds in one table")
+    test = {"column": "los", "passes": "present"}
+    refused(book, "share", "filter-column", of(filter=[test | {"column": "gone"}]), "SHARE-14", "a column that is not listed")
+    refused(book, "share", "filter-long", of(filter=[test] * 65), "SHARE-14", "65 tests")
+    refused(book, "share", "filter-no-text", of(filter=[test | {"passes": {"one-of": []}}]), "SHARE-14", "a test that nothing passes")
+    tests = [{"one-of": ["a", "b"]}, {"at-least": {"number": "-18.5"}}, {"at-most": {"day": {"day": "2024-02-29", "format": "compact"}}}]
+    golden(book, "share", "filter", of(filter=[test] + [test | {"passes": passes} for passes in tests]), "SHARE-14", "one of each test")
+    harbor, terms = world.harbor_share(), world.harbor_share()["content"]["table"]
+
+    def held(*columns, **more):
+        return harbor | {"content": {"table": terms | {"columns": list(columns)} | more}}
+
+    place, date, birth = {"class": "place"}, {"class": "date"}, {"class": "birth-date"}
+    for suffix, column, note in (
+        ("role", x("pseudonym", "direct-identifier"), "an identifier, though a pseudonym"),
+        ("free-text", x("keep", "free-text", reason="Read"), "free text, though with a reason"),
+        ("pseudonym", x("pseudonym"), "a pseudonym"), ("month", x(month, **date), "a month"), ("shift", x(shift, **date), "shifted"),
+        ("day", x("keep", kind="date"), "a day as it is"), ("zip", x("keep", **place), "a place as it is"),
+        ("mrn", x("keep", **{"class": "medical-record"}), "an identifier of the list"), ("date", x("keep", **date), "a date as it is"),
+        ("born", x(year, **birth), "a year of birth without a floor"),
+        ("born-early", x({"year": iso | {"floor": 1937}}, **birth), "a floor a year too early"),
+        ("named", x("keep", name="zip"), "a name that says place"), ("named-other", x(year, name="dob", **date), "another class than its name says"),
+    ):
+        refused(book, "share", f"harbor-{suffix}", held(column), "SHARE-15", note)
+    refused(book, "share", "harbor-tokens", harbor | {"content": {"table": terms | {"linkage": "token"}}}, "SHARE-15", "linkage tokens")
+    refused(book, "share", "harbor-no-areas", held(x("zip3", **place), small_areas=[]), "SHARE-15", "no small area at all")
+    golden(book, "share", "harbor-born-last", held(x({"year": iso | {"floor": 1938}}, **birth)), "SHARE-15", "just late enough a floor")
+    golden(book, "share", "harbor-named-reason", held(x("keep", name="zip", reason="A file format")), "SHARE-15", "a name with a reason")
+    for suffix, area in (("short", "36"), ("letters", "03x")):
+        data = codec.encode(records.SHARE, held(x("zip3", **place), small_areas=[area]))
+        assert refusal(codec.decode, records.SHARE, data, 1 << 20) == "malformed"
+        book.add("record/share", f"share-area-{suffix}", "SHARE-14", "refuse-record", {"type": "share", "hex": data.hex()},
+                 code="malformed", note="no three digits")
+
+
+def add_sources(book):
+    """SRC-1."""
+    form = world.text_form()
+
+    def named(names):
+        return {"heading": {"names": names}}
+
+    wrong = [({"delimiter": code}, "no character between cells") for code in (0x22, 0x0A, 0x0D, 0x80)]
+    wrong += [
+        ({"missing": [f"-{n}" for n in range(33)]}, "33 marks"), (named([]), "no name"), (named(["age", "sex", "age"]), "a name twice"),
+        (named([f"c{n}" for n in range(4097)]), "4,097 names")]
+    for index, (change, note) in enumerate(wrong):
+        refused(book, "text-form", f"bad-{index}", form | change, "SRC-1", note)
+    right = [{"delimiter": 1}, {"delimiter": 0x7F}, {"missing": sorted(f"-{n}" for n in range(32))}, {"missing": ["", "?", "NULL", "—"]},
+             named(["age"]), named([f"c{n}" for n in range(4096)])]
+    right += [{"encoding": name} for name in ("utf-8", "utf-16", "utf-16le", "utf-16be", "windows-1252")]
+    for index, change in enumerate(right):
+        golden(book, "text-form", f"good-{index}", form | change, "SRC-1", "a form within bounds")
 
 
 def add_listings(book):

@@ -98,13 +98,15 @@ def add_frames(book, registry):
 
 
 def add_names(book):
-    """NAME-1 to NAME-4."""
-    checks = {"name": ident.check_name, "text": ident.check_text, "path": ident.check_path, "column": ident.check_column}
+    """NAME-1 to NAME-5."""
+    checks = {"name": ident.check_name, "text": ident.check_text, "path": ident.check_path, "column": ident.check_column,
+              "mark": ident.check_mark}
     good = {
         "name": ["a", "0", "north-1", "a.meyer", "x_y", "a" * 64],
         "text": ["a", "Klinikum Nord, Köln", " ", "北", "x" * 2000, "👩\u200a"],
         "path": ["a", "a.csv", "rows/part-0.parquet", "..a", "a..", "2024/März/a b.csv", "x" * 1024, "..."],
         "column": ["First", "length of stay", "x" * 128, "a/b", "Größe [cm]"],
+        "mark": ["", "?", "\\N", " ", "nicht erhoben", "x" * 32],
     }
     bad = {
         "name": ["", "a" * 65, "-a", "_a", ".a", "Nord", "n\u043erth", "a/b", "a b", "a\n", "köln", "..", "a\0"],
@@ -113,12 +115,13 @@ def add_names(book):
         "path": ["", "x" * 1025, "/etc/passwd", "..", "../a", "a/../b", "a/..", ".", "./a", "a/./b", "a//b", "a/", "a\\b", "a\0b",
                  "a\u202evsc.b", "Ma\u0308rz", "ö" * 513],
         "column": ["", "x" * 129, "a\nb", "a\u200bb", "o\u0308"],
+        "mark": ["x" * 33, "a\n", "\t", "\u0085"],
     }
-    requirement = {"name": "NAME-1", "text": "NAME-2", "path": "NAME-3", "column": "NAME-4"}
+    requirement = {"name": "NAME-1", "text": "NAME-2", "path": "NAME-3", "column": "NAME-4", "mark": "NAME-5"}
     for kind, check in checks.items():
         for index, text in enumerate(good[kind]):
             check(text)
-            edge = len(text) >= {"name": 64, "text": 2000, "path": 1024, "column": 128}[kind]
+            edge = len(text) >= {"name": 64, "text": 2000, "path": 1024, "column": 128, "mark": 32}[kind]
             book.add(f"name/{kind}", f"{kind}-good-{index}", requirement[kind], "check-text", {"type": kind, "text": text},
                      expect=text, edge=edge, note="accepted")
         for index, text in enumerate(bad[kind]):

@@ -1,5 +1,6 @@
 """Charter succession, manifest chains, widenings (spec chapters 3 to 5)."""
 
+import records
 import rules
 import world
 from codec import Refused
@@ -97,13 +98,32 @@ def add_widenings(book):
     eid, name, age, los = table["columns"]
 
     def columns(*entries, linkage="token"):
-        return {"content": {"table": {"columns": list(entries), "linkage": linkage}}}
+        return {"content": {"table": table | {"columns": list(entries), "linkage": linkage}}}
 
+    def terms(**changes):
+        return last | {"content": {"table": table | changes}}
+
+    def treated(treatment):
+        return last | columns(age | {"kind": "text", "treatment": treatment}, los)
+
+    def year(floor, form="iso"):
+        return {"year": {"format": form, "floor": floor}}
+
+    def test(passes, of="age"):
+        return {"column": of, "passes": passes}
+
+    month, shift = {"month": {"format": "iso"}}, {"shift-dates": {"format": "iso", "days_max": 30}}
+    adults, elders = {"at-least": {"number": "18"}}, {"at-least": {"number": "65.5"}}
+    since = {"at-least": {"day": {"day": "2024-01-01", "format": "iso"}}}
+    treatments = {
+        "keep": "keep", "pseudonym": "pseudonym", "month": month, "year": year(None), "year-1930": year(1930), "year-1940": year(1940),
+        "year-dots": year(None, "day-month-year-dots"), "zip3": "zip3", "age90": "age90", "shift-30": shift,
+        "shift-31": {"shift-dates": {"format": "iso", "days_max": 31}}, "round-1": {"round": 1}, "round-down": {"round": -1}}
     plain = last | columns(eid, name, age, los, linkage="none")
     cases = [
         ("same", last, last), ("narrower", last, last | columns(age, linkage="none") | {"consumers": [], "expires": 1, "landed_rows": "erase"}),
-        ("pseudonym", last, last | columns(eid, age | {"treatment": "pseudonym"}, los)),
-        ("plainer", last | columns(age | {"treatment": "pseudonym"}), last | columns(age)),
+        ("pseudonym", last, last | columns(eid, age | {"kind": "text", "treatment": "pseudonym"}, los)),
+        ("plainer", last | columns(age | {"kind": "text", "treatment": "pseudonym"}), last | columns(age)),
         ("returns", last, last | columns(eid, name | {"treatment": "pseudonym"}, age, los)),
         ("new-column", last | columns(age), last | columns(age, los)),
         ("new-dropped", last | columns(age), last | columns(age, name)),
@@ -112,8 +132,24 @@ def add_widenings(book):
         ("keep", last, last | {"landed_rows": "keep"}), ("purpose", last, last | {"purpose": "Another"}),
         ("dataset", last, last | {"dataset": "00" * 16}), ("form", last, last | {"form": "in-place-rows"}),
         ("files", last, last | {"content": "unchecked-files"}), ("schedule", last, last | {"schedule": "manual"}),
+        ("filter-gone", terms(filter=[test(adults)]), last), ("filter-new", last, terms(filter=[test(adults)])),
+        ("filter-stricter", terms(filter=[test(adults)]), terms(filter=[test(elders)])),
+        ("filter-looser", terms(filter=[test(elders)]), terms(filter=[test(adults)])),
+        ("filter-other-column", terms(filter=[test("present")]), terms(filter=[test("present", "eid")])),
+        ("filter-present", terms(filter=[test("present")]), terms(filter=[test(adults)])),
+        ("filter-kind", terms(filter=[test(adults)]), terms(filter=[test(since)])),
+        ("filter-fewer-texts", terms(filter=[test({"one-of": ["a", "b"]})]), terms(filter=[test({"one-of": ["b"]})])),
+        ("filter-more-texts", terms(filter=[test({"one-of": ["b"]})]), terms(filter=[test({"one-of": ["a", "b"]})])),
+        ("areas-fewer", terms(small_areas=["036", "059"]), terms(small_areas=["036"])),
+        ("areas-more", terms(small_areas=["036"]), terms(small_areas=["036", "059"])),
+        ("class", last, last | columns(eid, name, age | {"class": None, "owner": None}, los)),
+        ("standard-gone", world.harbor_share(), world.harbor_share() | {"content": {"table": world.harbor_share()["content"]["table"] | {"standard": "none"}}}),
     ]
+    cases += [(f"{one}-to-{other}", treated(before), treated(after)) for one, before in treatments.items()
+              for other, after in treatments.items() if one != other]
     for name, before, after in cases:
+        records.SHARE.check(before)
+        records.SHARE.check(after)
         book.add("rule/widenings", f"widening-{name}", "SHARE-3", "share-widens", {"last": before, "next": after},
                  expect=rules.widens(before, after), note="whether more leaves")
     now = world.NOW

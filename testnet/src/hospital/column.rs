@@ -229,5 +229,6 @@ const DIAGNOSES: &[Field] = &[
     PATIENT,
     field("code", Class::Plain, ["icd10", "ICD-10", "ICD9_CD", "code", "icd"]),
     field("role", Class::Plain, ["role", "Diagnoseart", "DX_ROLE", "rank", "rol"]),
+    field("recorded", Class::Plain, ["recorded_on", "Diagnosedatum", "DX_DT", "recordedDate", "dat"]),
     field("recorder", Class::Plain, ["recorded_by", "Erfasser", "RECORDER", "recorder", "rec"]),
 ];

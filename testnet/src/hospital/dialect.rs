@@ -209,7 +209,8 @@ impl Dialect {
         line.push_str(self.line_end.text());
     }
 
-    fn write_cell(&self, cell: &str, line: &mut String) {
+    /// Appends one cell, quoted where this site quotes.
+    pub(super) fn write_cell(&self, cell: &str, line: &mut String) {
         let needed = cell.contains([self.delimiter, '"', '\r', '\n']);
         if !needed && self.quoting == Quoting::WhereNeeded {
             line.push_str(cell);

@@ -35,8 +35,21 @@ impl Site {
         TableKind::ALL.into_iter().map(|kind| Ok((kind, self.write_table(dir, kind)?))).collect()
     }
 
+    /// One file in memory.
+    pub(super) fn table_bytes(&self, kind: TableKind) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write_rows_to(kind, &mut bytes).expect("memory takes every write");
+        bytes
+    }
+
     fn write_table(&self, dir: &Path, kind: TableKind) -> io::Result<Written> {
         let mut out = BufWriter::with_capacity(1 << 18, File::create(dir.join(kind.file_name()))?);
+        let written = self.write_rows_to(kind, &mut out)?;
+        out.flush()?;
+        Ok(written)
+    }
+
+    fn write_rows_to(&self, kind: TableKind, out: &mut impl Write) -> io::Result<Written> {
         let mut line = self.header(kind);
         let mut written = Written { rows: 0, bytes: line.len() as u64 };
         out.write_all(line.as_bytes())?;
@@ -47,7 +60,6 @@ impl Site {
             written.rows += 1;
             written.bytes += line.len() as u64;
         }
-        out.flush()?;
         Ok(written)
     }
 

@@ -11,8 +11,11 @@ mod calendar;
 mod change;
 mod clinic;
 mod column;
+pub mod corrupt;
 mod dialect;
+mod due;
 mod files;
+pub mod mapping;
 mod names;
 mod person;
 pub mod public;
@@ -27,6 +30,7 @@ pub use column::{Class, Column, LinkageField, TableKind};
 pub use dialect::{
     ConcentrationUnit, DateStyle, DiagnosisSystem, Dialect, LineEnd, Mark, NameStyle, Notes, Quoting, TemperatureUnit,
 };
+pub use due::{Due, Loss};
 pub use files::Written;
 pub use person::Fault;
 pub use row::{Row, Rows};
@@ -67,7 +71,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { seed: 1, sites: 5, rows_per_site: 2_000, shared_percent: 12, faulty_percent: 15, dirty_per_mille: 5 }
+        Self { seed: 1, sites: 5, rows_per_site: 2_000, shared_percent: 12, faulty_percent: 15, dirty_per_mille: 10 }
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) enum Purpose {
     Registration = 6,
     Shuffle = 7,
     Change = 8,
+    Corruption = 9,
 }
 
 /// A stream of `ChaCha20` draws that belongs to one (seed, purpose, place, index).

@@ -11,6 +11,19 @@ use super::names;
 use super::random::{Draws, Purpose};
 use super::site::{Dirt, Site};
 
+/// How each dialect writes the kind of an encounter, in the order of `Setting`.
+pub(super) const SETTINGS: [[&str; 4]; 5] = [
+    ["inpatient", "outpatient", "emergency", "day case"],
+    ["stationär", "ambulant", "Notfall", "teilstationär"],
+    ["1", "2", "3", "4"],
+    ["IMP", "AMB", "EMER", "SS"],
+    ["I", "O", "E", "D"],
+];
+
+/// How each dialect writes whether a diagnosis is the reason to come or another.
+pub(super) const ROLES: [[&str; 2]; 5] =
+    [["principal", "secondary"], ["HD", "ND"], ["1", "2"], ["principal", "comorbidity"], ["P", "S"]];
+
 /// One row: its cells in the site's dialect, not yet quoted. Prints as its number of cells only.
 #[derive(Clone, Default)]
 pub struct Row {
@@ -119,13 +132,6 @@ pub(super) fn rows_of(site: &Site, kind: TableKind, encounter: &Encounter, out: 
 }
 
 fn encounter_row(site: &Site, encounter: &Encounter) -> Row {
-    const SETTINGS: [[&str; 4]; 5] = [
-        ["inpatient", "outpatient", "emergency", "day case"],
-        ["stationär", "ambulant", "Notfall", "teilstationär"],
-        ["1", "2", "3", "4"],
-        ["IMP", "AMB", "EMER", "SS"],
-        ["I", "O", "E", "D"],
-    ];
     const YES_NO: [[&str; 2]; 5] = [["yes", "no"], ["ja", "nein"], ["1", "0"], ["true", "false"], ["Y", "N"]];
     let dialect = &site.dialect;
     let dirt = site.dirt(TableKind::Encounters, encounter.number);
@@ -246,7 +252,11 @@ fn lab_row(dialect: &Dialect, keys: [&str; 2], number: i64, assay: &Assay, dirt:
         .cell(if dirt == Some(Dirt::UnknownCode) { "XX-0000" } else { assay.codes[side] })
         .cell(assay.name)
         .cell(&fixed(dialect, value, decimals))
-        .cell(if dirt == Some(Dirt::UnitMissing) { dialect.missing } else { assay.units[side] })
+        .cell(match dirt {
+            Some(Dirt::UnitMissing) => dialect.missing,
+            Some(Dirt::UnknownUnit) => "zorks",
+            _ => assay.units[side],
+        })
         .cell(&moment(dialect, taken, dirt));
     row
 }
@@ -279,23 +289,27 @@ fn vital_rows(site: &Site, encounter: &Encounter, out: &mut VecDeque<Row>) {
 }
 
 fn diagnosis_rows(site: &Site, encounter: &Encounter, out: &mut VecDeque<Row>) {
-    const ROLES: [[&str; 2]; 5] =
-        [["principal", "secondary"], ["HD", "ND"], ["1", "2"], ["principal", "comorbidity"], ["P", "S"]];
     let dialect = &site.dialect;
     let dirt = site.dirt(TableKind::Diagnoses, encounter.number);
     let mut draws = Draws::new(site.seed(), Purpose::Diagnoses, site.number(), encounter.number);
     let key = site.encounter_key(encounter.number);
     for (at, diagnosis) in encounter.diagnoses().enumerate() {
+        let dirt = dirt.filter(|_| at == 0);
         let code = match dialect.diagnoses {
             DiagnosisSystem::Icd10 => diagnosis.icd10,
             DiagnosisSystem::Icd9 => diagnosis.icd9,
         };
+        let referred = match dirt {
+            Some(Dirt::DanglingReference) => site.no_encounter_key(encounter.number),
+            _ => key.clone(),
+        };
         let mut row = Row::default();
         row.cell(&format!("{key}-{}", at + 1))
-            .cell(&key)
+            .cell(&referred)
             .cell(&site.patient_key(encounter.slot))
-            .cell(if dirt.is_some() && at == 0 { "ZZZ.9" } else { code })
+            .cell(if dirt == Some(Dirt::UnknownCode) { "ZZZ.9" } else { code })
             .cell(ROLES[dialect.number][at.min(1)])
+            .cell(&write_day(dialect.date, bad_if(dirt, encounter.admitted.day().civil())))
             .cell(&format!("D{:03}", draws.below(140)));
         out.push_back(row);
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::PlanError;
 use super::column::{Column, TableKind};
 use super::dialect::Dialect;
 use super::person::{Fault, Person};
 use super::random::{Permutation, index, mix};
 use super::world::World;
+use super::{PlanError, ROWS_PER_SITE};
 
 const TITLES: [&str; 12] = [
     "St Brigid General Hospital",
@@ -36,8 +36,12 @@ pub enum Dirt {
     BadDate,
     /// The unit of a laboratory value is missing.
     UnitMissing,
+    /// A unit that is none.
+    UnknownUnit,
     /// A code that no list has.
     UnknownCode,
+    /// The number of an encounter that the site never had.
+    DanglingReference,
 }
 
 impl Dirt {
@@ -46,7 +50,9 @@ impl Dirt {
         match self {
             Self::BadDate => "bad-date",
             Self::UnitMissing => "unit-missing",
+            Self::UnknownUnit => "unknown-unit",
             Self::UnknownCode => "unknown-code",
+            Self::DanglingReference => "dangling-reference",
         }
     }
 }
@@ -76,9 +82,16 @@ pub(super) fn dirt_of(table: TableKind) -> &'static [(Dirt, &'static str)] {
     match table {
         TableKind::Patients => &[(Dirt::BadDate, "registered"), (Dirt::UnknownCode, "language")],
         TableKind::Encounters => &[(Dirt::BadDate, "admitted"), (Dirt::UnknownCode, "type")],
-        TableKind::Labs => &[(Dirt::UnitMissing, "unit"), (Dirt::UnknownCode, "code"), (Dirt::BadDate, "taken")],
+        TableKind::Labs => &[
+            (Dirt::UnitMissing, "unit"),
+            (Dirt::UnknownUnit, "unit"),
+            (Dirt::UnknownCode, "code"),
+            (Dirt::BadDate, "taken"),
+        ],
         TableKind::Vitals => &[(Dirt::BadDate, "taken")],
-        TableKind::Diagnoses => &[(Dirt::UnknownCode, "code")],
+        TableKind::Diagnoses => {
+            &[(Dirt::UnknownCode, "code"), (Dirt::BadDate, "recorded"), (Dirt::DanglingReference, "encounter")]
+        }
     }
 }
 
@@ -241,6 +254,11 @@ impl Site {
 
     pub(super) fn encounter_key(&self, number: u64) -> String {
         format!("{}{:08}", ["E", "7", "9", "enc-", "F"][self.dialect.number], number + 1)
+    }
+
+    /// A key like those of encounters that none of them has, whatever a day of change adds.
+    pub(super) fn no_encounter_key(&self, number: u64) -> String {
+        self.encounter_key(10 * ROWS_PER_SITE[1] + number)
     }
 
     /// The number of the person in this place of the site's list. Places after the first list are persons that a day

@@ -105,15 +105,19 @@ fn tables_have_stated_rows_unique_keys_and_references_that_resolve() {
 
 fn check_references(site: &Site, bytes: &BTreeMap<TableKind, Vec<u8>>) {
     let mut keys: BTreeMap<Class, BTreeSet<String>> = BTreeMap::new();
+    let planted = site.dirty_cells().filter(|cell| cell.dirt == Dirt::DanglingReference);
+    let dangling: BTreeSet<(TableKind, String)> = planted.map(|cell| (cell.table, cell.key)).collect();
     for kind in TableKind::ALL {
         let table = site.table(kind);
         let mut own = BTreeSet::new();
         for cells in read_rows(site, &bytes[&kind]) {
             assert_eq!(cells.len(), table.columns.len());
+            let dangles = dangling.contains(&(kind, cells[0].clone()));
             for (cell, column) in cells.iter().zip(&table.columns) {
                 match column.class {
                     Class::PrimaryKey => assert!(own.insert(cell.clone()), "{} repeats", table.file_name),
-                    Class::PatientKey | Class::EncounterKey => assert!(keys[&column.class].contains(cell)),
+                    Class::PatientKey => assert!(keys[&column.class].contains(cell)),
+                    Class::EncounterKey => assert_eq!(keys[&column.class].contains(cell), !dangles),
                     Class::DirectIdentifier | Class::QuasiIdentifier | Class::FreeText | Class::Plain => {}
                 }
             }
@@ -220,7 +224,8 @@ fn linkage_columns_are_named_at_every_site() {
     }
 }
 
-/// All dirty cells that a reader finds in rows: impossible dates, missing units, unknown codes.
+/// All dirty cells that a reader finds in rows: impossible dates, missing and unknown units, unknown codes, and diagnoses
+/// whose key and encounter disagree.
 fn dirt_found(site: &Site, kind: TableKind, rows: &[Vec<String>]) -> BTreeSet<(TableKind, String, String, Dirt)> {
     let columns = site.table(kind).columns;
     let bad = |cell: &str| match site.dialect.date {
@@ -233,7 +238,11 @@ fn dirt_found(site: &Site, kind: TableKind, rows: &[Vec<String>]) -> BTreeSet<(T
     for cells in rows {
         for (cell, column) in cells.iter().zip(&columns) {
             let dirt = match column.meaning.as_str() {
+                "unit" if cell == "zorks" => Some(Dirt::UnknownUnit),
                 "unit" => (cell == site.dialect.missing).then_some(Dirt::UnitMissing),
+                "encounter" if kind == TableKind::Diagnoses => {
+                    (!cells[0].starts_with(&format!("{cell}-"))).then_some(Dirt::DanglingReference)
+                }
                 "code" | "type" | "language" => {
                     ["qqq", "ZZ", "XX-0000", "ZZZ.9"].contains(&cell.as_str()).then_some(Dirt::UnknownCode)
                 }
@@ -257,7 +266,7 @@ fn dirty_cells_are_exactly_those_the_truth_names() {
         let truth: BTreeSet<_> = site.dirty_cells().map(|c| (c.table, c.key, c.column.to_owned(), c.dirt)).collect();
         assert!(found == truth, "{}", site.name);
         assert_eq!(site.dirty_counts().values().sum::<u64>(), truth.len() as u64);
-        assert_eq!(site.dirty_counts()[&(TableKind::Labs, "unit", Dirt::UnitMissing)], 4);
+        assert_eq!(site.dirty_counts()[&(TableKind::Labs, "unit", Dirt::UnitMissing)], 3);
         for kind in [TableKind::Encounters, TableKind::Labs, TableKind::Vitals, TableKind::Diagnoses] {
             assert_eq!(truth.iter().filter(|(table, ..)| *table == kind).count(), 12);
         }

@@ -12,6 +12,7 @@ use cohortium_engine::limits::Limits;
 use cohortium_engine::source::Format;
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
+use cohortium_protocol::record::text_form::TextForm;
 use serde_json::json;
 
 use crate::network::{Journal, Network, folder, subfolder, text};
@@ -38,7 +39,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     let network = Network::of_two();
     let workers = Workers::of(network.member().pid().unwrap());
     let kept = ["admitted", "ward", "sex", "age", "glucose", "sodium", "creatinine", "bmi", "pulse", "diagnosis"];
-    let kept = kept.map(|name| format!("{name}=measure")).join(",");
+    let kept = kept.map(|name| format!("{name}=quasi-identifier")).join(",");
     let terms = ["--pseudonym", "encounter,patient", "--keep-role", &kept];
     network.share(SHARE, &["--csv", text(&path), "--key", "encounter", "--patient", "patient"], &terms);
     let mut journal = Journal::follow(network.member());
@@ -73,7 +74,7 @@ fn scanned(path: &Path, rows: u64) -> f64 {
     let source: Handle = Arc::new(File::open(path).unwrap());
     let started = Instant::now();
     let (seen, _) =
-        scan(&source, Format::Csv { delimiter: b',' }, &Secret32::new([7; 32]), &Limits::default()).unwrap();
+        scan(&source, Format::Csv(TextForm::default()), &Secret32::new([7; 32]), &Limits::default()).unwrap();
     let seconds = started.elapsed().as_secs_f64();
     assert_eq!(seen, Rows(rows));
     seconds

@@ -55,7 +55,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     }
     let mut table = Node::default();
     // Rows leave through a worker, and the consumer's worker looks at all of them.
-    network.share(TABLE, &["--parquet", text(&file)], &["--keep-role", "row=measure"]);
+    network.share(TABLE, &["--parquet", text(&file)], &["--keep-role", "row=quasi-identifier"]);
     table.round(&network, TABLE);
     let peaks =
         [watch::peak_mib(watched[1]), watch::peak_mib(watched[0]), workers[1].peak_mib(), workers[0].peak_mib()];

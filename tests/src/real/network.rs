@@ -199,8 +199,8 @@ impl Network {
 }
 
 /// What leaves of a [`super::source::table`].
-pub const TABLE_POLICY: [&str; 6] =
-    ["--pseudonym", "eid", "--drop", "name", "--keep-role", "age=quasi-identifier,sodium=measure"];
+pub const TABLE_POLICY: [&str; 8] =
+    ["--pseudonym", "eid", "--drop", "name", "--keep-role", "age=quasi-identifier", "--round", "sodium=0"];
 
 /// One share from one node to another.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Frames, versions, names.
 
-use cohortium_protocol::ident::{ColumnName, Name, NameFault, RelPath, Text};
+use cohortium_protocol::ident::{ColumnName, MissingMark, Name, NameFault, RelPath, Text};
 use cohortium_protocol::wire::frame::FrameHeader;
 use cohortium_protocol::wire::version::{VersionRange, WireVersion};
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ pub(crate) fn check_text(input: &Value) -> Outcome {
         "text" => shown(read.parse().map(|text: Text| text.to_string())),
         "path" => shown(read.parse().map(|path: RelPath| path.to_string())),
         "column" => shown(read.parse().map(|column: ColumnName| column.to_string())),
+        "mark" => shown(read.parse().map(|mark: MissingMark| mark.to_string())),
         unknown => panic!("no text type {unknown}"),
     }
 }

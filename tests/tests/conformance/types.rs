@@ -12,6 +12,7 @@ use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
 use cohortium_protocol::message::witness::{LogAnswer, LogOffer};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::charter::{Charter, CharterFields};
+use cohortium_protocol::record::consolidation::{Consolidation, ConsolidationFields};
 use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::record::extension::Extensions;
@@ -20,6 +21,7 @@ use cohortium_protocol::record::journal_entry::JournalEntry;
 use cohortium_protocol::record::linkage_wrap::LinkageWrap;
 use cohortium_protocol::record::listing::{Listing, ListingEntry};
 use cohortium_protocol::record::manifest::Manifest;
+use cohortium_protocol::record::mapping::{Mapping, MappingFields, Origin};
 use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
 use cohortium_protocol::record::order::Order;
 use cohortium_protocol::record::person::Person;
@@ -27,6 +29,7 @@ use cohortium_protocol::record::receipt::Receipt;
 use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use cohortium_protocol::record::share::{Share, ShareFields};
+use cohortium_protocol::record::text_form::{TextForm, TextFormFields};
 use cohortium_protocol::wire::codec::{self, Blob, CodecFault};
 use serde_json::{Value, json};
 
@@ -98,9 +101,13 @@ fn record_decoder(name: &str) -> Decode {
         "linkage-wrap" => decoder!(LinkageWrap),
         "order" => decoder!(Order),
         "export-heading" => decoder!(ExportHeading),
+        "consolidation" => decoder!(Consolidation),
         "listing" => decoder!(Listing),
         "journal-entry" => decoder!(JournalEntry),
         "dataset" => decoder!(Dataset),
+        "mapping" => decoder!(Mapping),
+        "origin" => decoder!(Origin),
+        "text-form" => decoder!(TextForm),
         "hello" => decoder!(Hello),
         "hello-ack" => decoder!(HelloAck),
         "refused" => decoder!(Refused),
@@ -165,7 +172,10 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
         "charter" => field_fault!(input, CharterFields => Charter),
         "node-record" => field_fault!(input, NodeRecordFields => NodeRecord),
         "share" => field_fault!(input, ShareFields => Share),
+        "mapping" => field_fault!(input, MappingFields => Mapping),
         "schedule" => field_fault!(input, ScheduleFields => Schedule),
+        "consolidation" => field_fault!(input, ConsolidationFields => Consolidation),
+        "text-form" => field_fault!(input, TextFormFields => TextForm),
         "listing" => field_fault!(input, Vec<ListingEntry> => Listing),
         unknown => panic!("no rule about fields of {unknown}"),
     };
@@ -209,6 +219,8 @@ documents! {
     "linkage-wrap" => LinkageWrap,
     "order" => Order,
     "export-heading" => ExportHeading,
+    "mapping" => Mapping,
+    "consolidation" => Consolidation,
 }
 
 pub(crate) fn verify_document(input: &Value) -> Outcome {

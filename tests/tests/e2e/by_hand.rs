@@ -10,6 +10,7 @@ use cohortium_tests::real::{is_long, until};
 
 use crate::PROGRAM;
 
+// EXPORT-3
 #[test]
 fn an_export_lands_and_one_with_a_bit_turned_is_refused_by_name() {
     let mut net = Network::new(Plan::pair(PROGRAM));
@@ -37,6 +38,16 @@ fn an_export_lands_and_one_with_a_bit_turned_is_refused_by_name() {
             drop(bent);
         }
     }
+    for path in files.iter().filter(|path| path.starts_with(net.path("export/blobs"))) {
+        let aside = net.path("aside");
+        fs::rename(path, &aside).unwrap();
+        named(&net, &folder, path);
+        fs::rename(&aside, path).unwrap();
+    }
+    let besides = net.path("export/blobs/besides");
+    fs::File::create(&besides).unwrap().set_len(1 << 40).unwrap();
+    named(&net, &folder, &besides);
+    fs::remove_file(&besides).unwrap();
     net.op.tell(&["share", "import", &folder]);
     net.op.until_landed("los", 1);
     net.op.tell(&["subscription", "checkout", "los", &net.text("out.csv")]);
@@ -50,6 +61,14 @@ fn an_export_lands_and_one_with_a_bit_turned_is_refused_by_name() {
     table(&net.path("los.csv"), 0..710, 0..0);
     net.north().tell(&["share", "take", "los"]);
     net.op.until_landed("los", 2);
+}
+
+/// The operator refuses the folder, and names this file of it.
+fn named(net: &Network, folder: &str, path: &Path) {
+    let said = net.op.say(&["share", "import", folder]).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(said.code == 5 && said.error.contains(name), "{name}: {} {}", said.code, said.error);
+    assert_ne!(net.op.snapshots("los"), ["landed"], "{name}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn patients(net: &Network, name: &str, rows: &[(&str, &str, &str)]) {
 fn offer(net: &Network, from: &Site, name: &str) {
     let path = net.text(&format!("{name}.csv"));
     let fields = ["--link-given", "given", "--link-family", "family", "--link-birth", "birth"];
-    let drop = ["--link", "--drop", "given,family,birth", "--pseudonym", "id", "--keep-role", "score=measure"];
+    let drop = ["--link", "--drop", "given,family,birth", "--pseudonym", "id", "--round", "score=0"];
     net.offer(&Offer {
         from,
         to: &net.op,

@@ -80,7 +80,7 @@ fn the_operator_shares_with_a_member_through_the_same_documents() {
     let net = Network::new(Plan::pair(PROGRAM));
     let path = net.text("codes.csv");
     fs::write(&path, "code,meaning\n2160-0,creatinine\n2345-7,glucose\n").unwrap();
-    let define = ["--keep-role", "code=measure,meaning=measure"];
+    let define = ["--keep-role", "code=quasi-identifier,meaning=quasi-identifier"];
     net.offer(&Offer {
         from: &net.op,
         to: net.north(),
@@ -112,7 +112,7 @@ fn terms_that_change_need_a_new_approval_and_a_new_answer() {
     net.op.until_landed("los", 1);
     // A wider share of the same name: one more column leaves.
     let define = ["share", "define", "los", "--dataset", "los", "--to", "op", "--purpose", "More", "--days", "30"];
-    let wider = ["--pseudonym", "eid,name", "--keep-role", "age=measure,sodium=measure"];
+    let wider = ["--pseudonym", "eid,name", "--round", "age=0,sodium=0"];
     net.north().tell(&[&define[..], &wider].concat());
     net.north().refused(&["share", "invite", "los", "--to", "op"], 3);
     net.north().tell(&["share", "approve", "los"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::source::Source;
 
 /// Folder of each package, what it imports of this workspace, and the outside crates it may name. `*`: any.
-const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 12] = [
     (
         "protocol",
         &[],
@@ -41,24 +41,40 @@ const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
     ("node/store", &["protocol"], &["argon2", "ring", "rustix", "serde", "sled", "tracing", "zeroize"]),
     (
         "node/engine",
-        &["protocol"],
+        &["protocol", "schema"],
         &[
             "arrow",
             "bytes",
             "datafusion",
+            "encoding_rs",
             "jiff",
+            "lz4_flex",
+            "memchr",
             "parquet",
             "ring",
             "rustix",
             "serde",
+            "serde_json",
             "tracing",
             "unicode-normalization",
             "zeroize",
         ],
     ),
     (
+        "node/schema",
+        &["protocol"],
+        &["arrow", "csv", "hashbrown", "octofhir-ucum", "ring", "serde", "serde_json", "toml"],
+    ),
+    (
+        "node/database",
+        &["protocol"],
+        &["arrow", "bytes", "fallible-iterator", "postgres-protocol", "ring", "rustix", "rustls", "zeroize"],
+    ),
+    ("node/object", &[], &["futures", "object_store", "zeroize"]),
+    ("node/fhir", &[], &["arrow"]),
+    (
         "node",
-        &["protocol", "transport", "store", "engine"],
+        &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object"],
         &[
             "base64",
             "bytes",
@@ -87,7 +103,11 @@ const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
         &["protocol", "node", "sdk"],
         &["clap", "rand_chacha", "serde", "serde_json", "tempfile", "tokio", "toml"],
     ),
-    ("tests", &["protocol", "transport", "store", "engine", "node", "sdk", "testnet"], &["*"]),
+    (
+        "tests",
+        &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object", "node", "sdk", "testnet"],
+        &["*"],
+    ),
 ];
 
 /// Dependencies that a manifest has beside the table. What its tests need is not looked at.

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cohortium_protocol::code::{ErrorCode, MessageType};
+use cohortium_protocol::record::safe_harbor::SMALL_AREAS_2000;
+use cohortium_protocol::record::suspicion::TABLE;
 use cohortium_protocol::wire::version::{ALPN, ALPN_JOIN};
+use serde_json::json;
 use toml::{Table, Value};
 
 use crate::source::Source;
@@ -103,6 +106,31 @@ pub(crate) fn code_complaints(registry: &Table) -> Vec<String> {
     let named: BTreeSet<String> =
         entries(registry, "alpn").iter().map(|entry| text(entry, "name").to_owned()).collect();
     found.extend(named.symmetric_difference(&alpns).map(|name| format!("ALPN {name} stands on one side only")));
+    found
+}
+
+/// What a column's name says, and the ZIP areas to begin with: line by line.
+pub(crate) fn list_complaints(registry: &Table) -> Vec<String> {
+    let texts = |value: Option<&Value>| -> Vec<String> {
+        value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mut found = Vec::new();
+    if texts(registry.get("small_areas")) != SMALL_AREAS_2000 {
+        found.push("the registry's small_areas are not the code's".to_owned());
+    }
+    let listed = entries(registry, "suspicion");
+    if listed.len() != TABLE.len() {
+        found.push(format!("the registry has {} lines of suspicion, the code {}", listed.len(), TABLE.len()));
+    }
+    for (line, (entry, coded)) in listed.iter().zip(&TABLE).enumerate() {
+        let same = json!(coded.role) == text(entry, "role")
+            && json!(coded.class).as_str().unwrap_or_default() == text(entry, "class")
+            && texts(entry.get("words")) == coded.words
+            && texts(entry.get("parts")) == coded.parts;
+        if !same {
+            found.push(format!("line {} of the registry's suspicion is not the code's", line + 1));
+        }
+    }
     found
 }
 

@@ -8,8 +8,18 @@ use crate::source::{Source, Tree, has_ending};
 const FILE_LINES_MAX: usize = 600;
 
 /// Types whose values are secret: no text form, no encoding.
-pub(crate) const SECRETS: &[&str] =
-    &["KeyPair", "SealingSecret", "Secret32", "DataKey", "NodeKeys", "TokenMaker", "TlsIdentity", "LogSigner"];
+pub(crate) const SECRETS: &[&str] = &[
+    "KeyPair",
+    "SealingSecret",
+    "Secret32",
+    "DataKey",
+    "NodeKeys",
+    "TokenMaker",
+    "TlsIdentity",
+    "LogSigner",
+    "Password",
+    "Login",
+];
 
 /// What stands at the top, by the owner's layout and by custom.
 const TOP_LEVEL: [&str; 22] = [

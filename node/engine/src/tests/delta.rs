@@ -10,7 +10,8 @@ use super::*;
 use crate::batch::SourceFault;
 use crate::handle::Stamp;
 use crate::land::{LandFault, LandedCount, check, count, merge};
-use crate::policy::PolicyFault;
+use crate::policy::{PolicyFault, RefusedRow};
+use crate::treatment::Refusal;
 
 fn merged(parts: &[&Taken]) -> Taken {
     let mut rows = Vec::new();
@@ -275,7 +276,8 @@ fn rows_over_the_limit_and_keys_without_value_are_faults() {
     assert_eq!(fault, Some(TakeFault::Source(SourceFault::TooManyRows { max: 2 })));
     let file = parquet_file(vec![("k", Arc::new(StringArray::from(vec![Some("a"), None])))]);
     let fault = Terms::parquet("k", "k").take(file, None).err();
-    assert_eq!(fault, Some(TakeFault::Policy(PolicyFault::KeyMissing { place: 2, column: name("k") })));
+    let refused = RefusedRow { place: 2, row: 1, column: name("k"), refusal: Refusal::NoKey };
+    assert_eq!(fault, Some(TakeFault::Policy(PolicyFault::Refused(refused))));
 }
 
 #[test]
@@ -307,7 +309,7 @@ fn an_export_tells_null_from_empty_and_can_be_read_again() {
     assert!(shown.contains(",\"\",\u{e9}\r\n") && shown.ends_with(",x,\"\"\r\n"));
     let again = Terms::csv("c k v", "c");
     let mut again = again;
-    again.columns[0].name = name("cohortium_row");
+    again.table.columns[0].name = name("cohortium_row");
     let fault = again.take(text, None).err();
     assert_eq!(fault, Some(TakeFault::Policy(PolicyFault::Reserved(name("cohortium_row")))));
 }

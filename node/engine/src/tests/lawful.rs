@@ -52,7 +52,7 @@ fn a_policy_that_cannot_be_applied_is_refused_before_a_row_is_read() {
     let text = "a,first,last,born\n1,2,3,4\n";
     let terms = || Terms::csv("a -first -last -born", "a");
     let mut unlawful = terms();
-    unlawful.columns[0].role = ColumnRole::DirectIdentifier;
+    unlawful.table.columns[0].role = ColumnRole::DirectIdentifier;
     assert_eq!(policy_fault(&unlawful, text), PolicyFault::Unlawful(name("a")));
     let mut keyless = terms();
     keyless.dataset.key = vec![name("gone")];
@@ -148,9 +148,9 @@ fn nothing_of_a_parquet_source_leaves_but_referenced_values() {
 #[test]
 fn arrays_that_leave_share_no_buffer_with_the_source() {
     let terms = Terms::csv("k v w", "k").opt_out("k", &["b"]);
-    let columns: Vec<_> = ["k", "v", "w"].map(|n| SourceColumn { name: name(n), kind: DataType::Utf8 }).into();
+    let columns: Vec<_> = ["k", "v", "w"].map(|n| SourceColumn::new(name(n), DataType::Utf8)).into();
     let dictionary_type = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let columns = [columns[0].clone(), columns[1].clone(), SourceColumn { name: name("w"), kind: dictionary_type }];
+    let columns = [columns[0].clone(), columns[1].clone(), SourceColumn::new(name("w"), dictionary_type)];
     let job = terms.job();
     let policy = Policy::new(&job, &columns).unwrap();
     let under = format!("x{CANARY}y");
@@ -168,6 +168,7 @@ fn arrays_that_leave_share_no_buffer_with_the_source() {
         ],
         places: vec![2, 3, 4],
         first_row: 0,
+        set_aside: vec![],
     };
     let prepared = policy.prepare(&batch).unwrap();
     let leaving = policy.outgoing(&prepared, &prepared.staying()).unwrap();
@@ -197,7 +198,8 @@ fn a_preview_shows_what_would_leave() {
     let terms = Terms::csv("k ~p -first v", "k").opt_out("p", &["bert"]);
     let shown = preview(&terms.job(), &handle(text.as_str()), 2).unwrap();
     assert_eq!(shown.header, ["cohortium_row", "k", "p", "v"]);
-    assert_eq!((shown.dropped, shown.pseudonyms), (vec![name("first")], vec![name("p")]));
+    assert_eq!(shown.dropped, [name("first")]);
+    assert_eq!(shown.treated, [(name("p"), Treatment::Pseudonym)]);
     let kept: Vec<_> = shown.rows.iter().map(|row| [row[1].as_deref(), row[3].as_deref()]).collect();
     assert_eq!(kept, [[Some("1"), Some("a")], [Some("3"), Some("")]]);
     let all = table(&chain(&[&terms.take(text, None).unwrap()]));
@@ -225,13 +227,16 @@ fn no_fault_carries_a_cell() {
     }
     let bytes = [format!("k,v\n{CANARY},").as_bytes(), b"\xFF\n"].concat();
     let fault = terms.take(bytes, None).err().unwrap();
-    assert_eq!(fault.to_string(), "the source cannot be read: line 2, column v: not UTF-8");
+    assert_eq!(
+        fault.to_string(),
+        "the source cannot be read: row at 2, column v: bytes that are no characters of the source's encoding"
+    );
 }
 
 #[test]
 fn a_batch_holds_only_columns_that_were_asked_for() {
     let source = handle(format!("a,b\n1,{CANARY}\n"));
-    let mut reader = SourceReader::open(&source, Format::Csv { delimiter: b',' }, &Limits::default()).unwrap();
+    let mut reader = SourceReader::open(&source, Format::Csv(TextForm::default()), &Limits::default()).unwrap();
     reader.project(&[true, false]);
     let batch = reader.next_batch().unwrap().unwrap();
     assert_eq!([batch.columns[0].is_some(), batch.columns[1].is_some()], [true, false]);

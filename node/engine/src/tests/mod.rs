@@ -1,9 +1,14 @@
 //! Tests over the whole path: a source, a policy, a snapshot, deltas, landed rows.
 
+mod binary;
+mod consolidate;
 mod delta;
 mod hostile;
 mod lawful;
+mod generalised;
+mod mapping;
 mod real;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +18,8 @@ use cohortium_protocol::ident::{ColumnName, DatasetId};
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::record::dataset::{Dataset, DateFormat, LinkageColumns, Source};
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
-use cohortium_protocol::record::share::Linkage;
+use cohortium_protocol::record::share::{Linkage, TableTerms};
+use cohortium_protocol::record::text_form::TextForm;
 use parquet::arrow::ArrowWriter;
 
 use crate::delta::{Sinks, TakeFault, TakeReport, take};
@@ -24,8 +30,7 @@ use crate::policy::{Job, opt_out_id};
 
 /// A share with its secrets.
 struct Terms {
-    columns: Vec<Column>,
-    linkage: Linkage,
+    table: TableTerms,
     dataset: Dataset,
     row_key: Secret32,
     linkage_key: Option<Secret32>,
@@ -39,9 +44,9 @@ impl Terms {
         let columns = columns.split_whitespace().map(|written| match written.split_at(1) {
             ("-", name) => column(name, ColumnRole::DirectIdentifier, Treatment::Drop),
             ("~", name) => column(name, ColumnRole::DirectIdentifier, Treatment::Pseudonym),
-            _ => column(written, ColumnRole::Measure, Treatment::Keep),
+            _ => column(written, ColumnRole::Sensitive, Treatment::Keep),
         });
-        let source = Source::Csv { path: "unused".parse().unwrap(), delimiter: b',' };
+        let source = Source::Csv { path: "unused".parse().unwrap(), form: TextForm::default() };
         let key = key.split_whitespace().map(name).collect();
         let dataset = Dataset {
             dataset: DatasetId([1; 16]),
@@ -52,8 +57,7 @@ impl Terms {
             linkage: None,
         };
         Self {
-            columns: columns.collect(),
-            linkage: Linkage::None,
+            table: TableTerms::of(columns.collect(), Linkage::None),
             dataset,
             row_key: Secret32::new([5; 32]),
             linkage_key: None,
@@ -69,7 +73,7 @@ impl Terms {
     }
 
     fn with_tokens(mut self) -> Self {
-        self.linkage = Linkage::Token;
+        self.table.linkage = Linkage::Token;
         self.linkage_key = Some(Secret32::new([6; 32]));
         let birth_format = DateFormat::Iso;
         self.dataset.linkage =
@@ -83,15 +87,21 @@ impl Terms {
         self
     }
 
+    /// The column in another role, treated in this way.
+    fn treat(mut self, of: &str, treatment: Treatment) -> Self {
+        let columns = self.table.columns.iter_mut().filter(|column| column.name.as_str() == of);
+        columns.for_each(|column| (column.role, column.treatment) = (ColumnRole::QuasiIdentifier, treatment));
+        self
+    }
+
     fn kind(mut self, of: &str, kind: ColumnType) -> Self {
-        self.columns.iter_mut().filter(|column| column.name.as_str() == of).for_each(|column| column.kind = kind);
+        self.table.columns.iter_mut().filter(|column| column.name.as_str() == of).for_each(|column| column.kind = kind);
         self
     }
 
     fn job(&self) -> Job<'_> {
         Job {
-            columns: &self.columns,
-            linkage: self.linkage,
+            table: &self.table,
             dataset: &self.dataset,
             row_key: &self.row_key,
             linkage_key: self.linkage_key.as_ref(),
@@ -167,7 +177,7 @@ fn name(text: &str) -> ColumnName {
 }
 
 fn column(text: &str, role: ColumnRole, treatment: Treatment) -> Column {
-    Column { name: name(text), kind: ColumnType::Text, role, treatment }
+    Column::new(name(text), ColumnType::Text, role, treatment)
 }
 
 fn parquet_file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use cohortium_protocol::record::text_form::{Heading, TextFormFields};
+
 use super::*;
 use crate::batch::SourceFault;
 use crate::land::count;
 use crate::profile::profile;
-use crate::source::Format;
+use crate::source::{Format, SourceReader};
 
 fn data(file: &str) -> Option<Vec<u8>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -19,25 +21,27 @@ fn data(file: &str) -> Option<Vec<u8>> {
 }
 
 /// A share of every column: direct identifiers dropped, the rest kept.
-fn drafted(bytes: &[u8], key: &str) -> Terms {
-    let columns = profile(&handle(bytes), Format::Csv { delimiter: b',' }, &Limits::default()).unwrap();
+fn drafted(bytes: &[u8], format: &Format, key: &str) -> Terms {
+    let columns = profile(&handle(bytes), format.clone(), &Limits::default()).unwrap();
     let mut terms = Terms::csv("", key);
-    let treatment = |role| if role == ColumnRole::DirectIdentifier { Treatment::Drop } else { Treatment::Keep };
-    let columns = columns.into_iter().map(|column| Column {
-        name: column.name,
-        kind: column.kind.unwrap(),
-        role: column.role,
-        treatment: treatment(column.role),
+    let lawful = |role| match role {
+        ColumnRole::DirectIdentifier | ColumnRole::FreeText => (role, Treatment::Drop),
+        ColumnRole::QuasiIdentifier | ColumnRole::Sensitive => (role, Treatment::Keep),
+        ColumnRole::Measure => (ColumnRole::QuasiIdentifier, Treatment::Keep),
+    };
+    let columns = columns.into_iter().map(|column| {
+        let (role, treatment) = lawful(column.role);
+        Column::new(column.name, column.kind.unwrap(), role, treatment)
     });
-    terms.columns = columns.collect();
+    terms.table.columns = columns.collect();
     terms
 }
 
 #[test]
 fn every_row_of_the_length_of_stay_file_lands() {
     let Some(bytes) = data("los/LengthOfStay-IaaSDemo.csv") else { return };
-    let terms = drafted(&bytes, "eid");
-    let dropped = terms.columns.iter().filter(|column| column.treatment == Treatment::Drop);
+    let terms = drafted(&bytes, &Format::Csv(TextForm::default()), "eid");
+    let dropped = terms.table.columns.iter().filter(|column| column.treatment == Treatment::Drop);
     assert_eq!(dropped.map(|column| column.name.as_str()).collect::<Vec<_>>(), ["First", "Middle", "Last", "eid"]);
     let first = terms.take(bytes.as_slice(), None).unwrap();
     assert_eq!(first.counts(), [10_000, 0, 0, 0]);
@@ -50,19 +54,31 @@ fn every_row_of_the_length_of_stay_file_lands() {
     assert_eq!(delta.counts(), [1, 0, 0, 0]);
 }
 
+/// Reads a heart file as it is: one has no header line, and missing values are question marks.
 #[test]
-fn every_row_of_the_heart_files_lands() {
-    let mut rows = 0;
+fn every_row_of_the_heart_files_lands_and_question_marks_are_missing_values() {
+    let columns = "age,sex,cp,trestbps,chol,fbs,restecg,thalach,exang,oldpeak,slope,ca,thal,num";
+    let names = Heading::Names(columns.split(',').map(name).collect());
+    let (mut rows, mut marks) = (0, 0);
     for file in ["hungarian", "switzerland", "va", "cleveland"] {
-        let Some(mut bytes) = data(&format!("heart/processed.{file}.data")) else { return };
+        let Some(bytes) = data(&format!("heart/processed.{file}.data")) else { return };
+        let heading = if file == "cleveland" { names.clone() } else { Heading::Line };
+        let missing = BTreeSet::from(["?".parse().unwrap()]);
+        let form = TextForm::try_from(TextFormFields { missing, heading, ..TextForm::default().into() }).unwrap();
         if file == "cleveland" {
-            // This one has no header line; its first row is then taken for one, and that is said without a cell.
-            let fault = profile(&handle(bytes.clone()), Format::Csv { delimiter: b',' }, &Limits::default()).err();
+            // Without the names its first row is taken for a header line, and that is said without a cell.
+            let fault = profile(&handle(bytes.clone()), Format::Csv(TextForm::default()), &Limits::default()).err();
             assert!(matches!(fault, Some(SourceFault::HeaderTwice { .. })));
-            bytes.splice(0..0, *b"age,sex,cp,trestbps,chol,fbs,restecg,thalach,exang,oldpeak,slope,ca,thal,num\n");
         }
-        let taken = drafted(&bytes, "").take(bytes, None).unwrap();
+        let mut terms = drafted(&bytes, &Format::Csv(form.clone()), "");
+        terms.dataset.source = Source::Csv { path: "unused".parse().unwrap(), form };
+        marks += memchr::memchr_iter(b'?', &bytes).count();
+        let taken = terms.take(bytes, None).unwrap();
         rows += count(&chain(&[&taken]), &Limits::default()).unwrap().rows.0;
+        let mut reader = SourceReader::open(&handle(taken.rows), Format::Parquet, &Limits::default()).unwrap();
+        while let Some(batch) = reader.next_batch().unwrap() {
+            marks -= batch.columns.iter().flatten().map(arrow::array::Array::null_count).sum::<usize>();
+        }
     }
-    assert_eq!(rows, 920);
+    assert_eq!((rows, marks), (920, 0));
 }

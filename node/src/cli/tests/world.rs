@@ -17,7 +17,8 @@ use cohortium_protocol::record::manifest::Base;
 use cohortium_protocol::record::person::Role;
 use cohortium_protocol::record::schedule::Schedule;
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
-use cohortium_protocol::record::share::{Content, Form, Linkage, Share, ShareFields};
+use cohortium_protocol::record::share::{Content, Form, Linkage, Share, ShareFields, TableTerms};
+use cohortium_protocol::record::text_form::TextForm;
 use cohortium_protocol::time::UnixMillis;
 
 use crate::cli::when;
@@ -63,11 +64,10 @@ fn charter() -> Charter {
 }
 
 fn share() -> Share {
-    let column =
-        |text: &str, role, treatment| Column { name: text.parse().unwrap(), kind: ColumnType::Text, role, treatment };
+    let column = |text: &str, role, treatment| Column::new(text.parse().unwrap(), ColumnType::Text, role, treatment);
     let columns = vec![
         column("eid", ColumnRole::DirectIdentifier, Treatment::Drop),
-        column("sodium", ColumnRole::Measure, Treatment::Keep),
+        column("sodium", ColumnRole::Measure, Treatment::Round(0)),
     ];
     let fields = ShareFields {
         consortium: ID,
@@ -77,7 +77,7 @@ fn share() -> Share {
         version: 1,
         dataset: DatasetId([7; 16]),
         form: Form::Snapshot,
-        content: Content::Table { columns, linkage: Linkage::None },
+        content: Content::Table(TableTerms::of(columns, Linkage::None)),
         purpose: "research".parse().unwrap(),
         consumers: BTreeSet::from([name("op")]),
         expires: NEW_YEAR,
@@ -97,6 +97,7 @@ fn view(party: &str) -> View {
             fingerprint: entry.root.fingerprint(),
             confirmed: false,
             connected: each.as_str() == "op",
+            clock_ahead_ms: None,
         };
         (each.clone(), shown)
     });
@@ -117,6 +118,11 @@ fn view(party: &str) -> View {
         datasets: Vec::new(),
         shares: Vec::new(),
         subscriptions: Vec::new(),
+        mappings: Vec::new(),
+        table_sets: Vec::new(),
+        tables: None,
+        tables_fault: None,
+        consolidating: false,
         linkage_epoch: Some(4),
     }
 }
@@ -162,7 +168,7 @@ pub(crate) fn member() -> View {
     let dataset = Dataset {
         dataset: DatasetId([7; 16]),
         name: name("los"),
-        source: Source::Csv { path: "/data/los.csv".parse().unwrap(), delimiter: b',' },
+        source: Source::Csv { path: "/data/los.csv".parse().unwrap(), form: TextForm::default() },
         key: vec!["eid".parse().unwrap()],
         patient: Some("eid".parse().unwrap()),
         linkage: None,

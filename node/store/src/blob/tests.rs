@@ -244,3 +244,15 @@ fn speed_of_one_gibibyte_on_one_thread() {
     println!("file system {filesystem:?}, hash {hash:?}, seal {:?}", start.elapsed());
     println!("write {wrote:?}, with sync {synced:?}, read {read:?}, verify {verified:?}");
 }
+
+#[test]
+fn every_folder_of_blobs_is_there_from_the_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(BlobStore::open(dir.path(), &node()).unwrap());
+    let objects = dir.path().join("objects");
+    fs::remove_dir(objects.join("7f")).unwrap();
+    let store = BlobStore::open(dir.path(), &node()).unwrap();
+    assert_eq!(disk::names_in(&objects).unwrap().len(), 256);
+    let blob = store.put(b"x").unwrap();
+    assert_eq!(store.list().unwrap(), [blob.digest]);
+}

@@ -137,3 +137,19 @@ fn flip(folder: &Path, round: u64) {
         }
     }
 }
+
+#[test]
+fn an_open_index_writes_nothing_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, _) = open(dir.path());
+    let tree = index.tree::<u64>("blobs").unwrap();
+    let written = || fs::read(dir.path().join("sled/db")).unwrap();
+    let before = written();
+    tree.put(b"key", &7).unwrap();
+    // sled's own flusher would have come by twice.
+    thread::sleep(Duration::from_millis(1200));
+    assert!(written() == before, "what would be thrown away after a crash is not written before the end");
+    drop(tree);
+    index.close().unwrap();
+    assert!(written() != before);
+}

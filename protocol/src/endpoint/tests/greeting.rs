@@ -60,6 +60,22 @@ fn a_peer_shows_the_record_of_the_rosters_root_and_the_key_of_its_connection() {
     }
 }
 
+// HELLO-5
+#[test]
+fn both_sides_know_how_far_their_clocks_lie_apart() {
+    let mut pair = Pair::new();
+    pair.disconnect();
+    pair.wall = [NOW, UnixMillis(NOW.0 - 90_000)];
+    pair.connect();
+    for (node, other) in [(0, 1), (1, 0)] {
+        let clocks = pair.nodes[node].clocks(pair.consortium);
+        let expected = Clocks { theirs: pair.wall[other], ours: pair.wall[node] };
+        assert_eq!(clocks, BTreeMap::from([(pair.parties[other].name.clone(), expected)]));
+    }
+    pair.disconnect();
+    assert!(pair.nodes[0].clocks(pair.consortium).is_empty());
+}
+
 // HELLO-7
 #[test]
 fn what_overtakes_the_answer_to_hello_waits_for_it() {
@@ -99,6 +115,30 @@ fn a_connection_ends_with_the_record_and_the_key_it_was_opened_with() {
         assert_eq!(up(&pair), open, "the newer record names {tls:?}");
         let closed = Effect::Close { conn: ConnId(1), code: ErrorCode::Expired };
         assert_eq!(pair.seen[0].contains(&closed), open == 0);
+    }
+}
+
+// HELLO-8 HELLO-10
+#[test]
+fn a_dialler_with_a_renewed_key_and_nothing_to_say_stays() {
+    for (tls, open) in [(91, true), (92, false)] {
+        let mut pair = Pair::new();
+        pair.disconnect();
+        // The member has renewed its TLS key, and shows the record in HELLO alone.
+        pair.parties[1].tls = KeyPair::from_seed(&[91; 32]);
+        let record = pair.parties[1].record(pair.consortium, 2);
+        pair.nodes[1].persist(pair.consortium, &Actor::Node, vec![Act::NodeRecord(record)]);
+        pair.silent = true;
+        assert!(pair.try_connect());
+        assert_eq!(pair.state(0).records[&pair.parties[1].name].record.sequence, 1, "it waits for the first word");
+        // A record that came since by another way is newer still.
+        if tls == 92 {
+            pair.parties[1].tls = KeyPair::from_seed(&[92; 32]);
+            let newer = pair.parties[1].record(pair.consortium, 3);
+            pair.nodes[0].persist(pair.consortium, &Actor::Node, vec![Act::NodeRecord(newer)]);
+        }
+        pair.feed(0, Input::Tick);
+        assert_eq!(pair.nodes[0].connected_parties(pair.consortium).len() == 1, open, "{tls}");
     }
 }
 

@@ -100,6 +100,7 @@ fn a_listing_has_the_blobs_and_bytes_that_its_manifest_says() {
     let deletes = |path: &str| entry(path, BlobRole::Deletes, blob(9, 3));
     let file = |path: &str, byte| entry(path, BlobRole::File, blob(byte, 7));
     let (table, files) = (ContentLabel::Pseudonymised, ContentLabel::Unchecked);
+    let harbor = ContentLabel::SafeHarbor;
     let cases = [
         ("a full table", table, Base::Full, vec![rows("a", 1)], 5, true),
         ("a byte less", table, Base::Full, vec![rows("a", 1)], 4, false),
@@ -113,6 +114,8 @@ fn a_listing_has_the_blobs_and_bytes_that_its_manifest_says() {
         ("a delta with rows twice", table, Base::Delta, vec![rows("a", 1), rows("b", 2)], 10, false),
         ("a delta that deletes twice", table, Base::Delta, vec![deletes("a"), deletes("b")], 3, false),
         ("a delta with a file", table, Base::Delta, vec![file("a", 3)], 7, false),
+        ("a full table under Safe Harbor", harbor, Base::Full, vec![rows("a", 1)], 5, true),
+        ("a delta under Safe Harbor", harbor, Base::Delta, vec![rows("a", 1)], 5, false),
         ("a file set", files, Base::Full, vec![file("a", 3), file("b", 4)], 14, true),
         ("one blob under two paths", files, Base::Full, vec![file("a", 3), file("b", 3)], 7, true),
         ("a file set with rows", files, Base::Full, vec![rows("a", 1)], 5, false),

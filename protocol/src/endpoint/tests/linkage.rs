@@ -104,6 +104,40 @@ fn a_check_value_is_the_key_makers_alone() {
     }
 }
 
+// SNAP-11
+#[test]
+fn label_and_columns_are_what_the_accepted_terms_say() {
+    let harbor: fn(Share) -> Share = |terms| {
+        altered(terms, |fields| {
+            if let Content::Table(table) = &mut fields.content {
+                table.standard = Standard::HipaaSafeHarbor;
+            }
+        })
+    };
+    let plain: fn(Share) -> Share = |terms| terms;
+    let files: fn(Share) -> Share = |terms| altered(terms, |fields| fields.content = Content::UncheckedFiles);
+    let labels = [ContentLabel::Pseudonymised, ContentLabel::Unchecked, ContentLabel::SafeHarbor];
+    let stated = |terms: fn(Share) -> Share, change: &dyn Fn(&mut Manifest)| {
+        let mut pair = Pair::amended(&Amendment::linked("north"));
+        let terms = terms(share(pair.consortium, 1, LandedRows::Exclude));
+        pair.subscribe(&terms);
+        let mut manifest = Manifest { label: ContentLabel::of(&terms.content), ..manifest(&terms) };
+        change(&mut manifest);
+        pair.state_by_hand(&manifest)
+    };
+    for (right, terms) in labels.into_iter().zip([plain, files, harbor]) {
+        for label in labels {
+            let expected = if label == right { None } else { Some(ErrorCode::Malformed) };
+            assert_eq!(stated(terms, &|manifest| manifest.label = label), expected, "{right:?} as {label:?}");
+        }
+    }
+    let malformed = Some(ErrorCode::Malformed);
+    assert_eq!(stated(plain, &|manifest| manifest.columns.truncate(1)), malformed);
+    assert_eq!(stated(plain, &|manifest| manifest.columns[0].role = ColumnRole::Sensitive), malformed);
+    let column = || Column::new("x".parse().unwrap(), ColumnType::Text, ColumnRole::Sensitive, Treatment::Keep);
+    assert_eq!(stated(files, &|manifest| manifest.columns.push(column())), malformed);
+}
+
 // LINK-8
 #[test]
 fn label_and_linkage_statement_are_what_the_accepted_terms_ask_for() {

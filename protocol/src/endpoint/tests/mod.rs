@@ -9,6 +9,7 @@ mod pair;
 mod people;
 mod serving;
 mod shares;
+mod tables;
 mod terms;
 mod witness;
 
@@ -27,8 +28,11 @@ use crate::record::charter::*;
 use crate::record::dataset::{Dataset, Source};
 use crate::record::extension::Extensions;
 use crate::record::invitation::Invitation;
+use crate::record::journal_entry::RunFault;
 use crate::record::listing::{BlobRef, BlobRole, Listing, ListingEntry};
-use crate::record::manifest::{Base, ContentLabel, LinkageCheck, LinkageKeyId, LinkageStatement, Manifest};
+use crate::record::manifest::{
+    Base, ContentLabel, LinkageCheck, LinkageKeyId, LinkageStatement, Manifest, leaving_columns,
+};
 use crate::record::node_record::{NodeRecord, NodeRecordFields};
 use crate::record::order::{Command, Order, Unchecked};
 use crate::record::person::{Person, Role};
@@ -36,7 +40,7 @@ use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::Change;
 use crate::record::schedule::Schedule;
 use crate::record::schema::{Column, ColumnRole, ColumnType, Treatment};
-use crate::record::share::{Content, Form, Linkage, Share, ShareFields};
+use crate::record::share::{Content, Form, Linkage, Share, ShareFields, Standard, TableTerms};
 use crate::state::outbox::Mailbox;
 use crate::state::subscription::Fate;
 use crate::time::Seconds;

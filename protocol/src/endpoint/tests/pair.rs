@@ -72,6 +72,10 @@ pub(super) struct Pair {
     pub(super) mono: Millis,
     /// Streams that tests have opened.
     pub(super) streams: u64,
+    /// While true, answers to the operator get lost.
+    pub(super) deaf: bool,
+    /// While true, the member says nothing but HELLO.
+    pub(super) silent: bool,
 }
 
 /// What a test has otherwise than the plain pair: a second member on the roster, linkage terms, entries of the past.
@@ -197,6 +201,8 @@ impl Pair {
             wall: [NOW; 2],
             mono: Millis(1),
             streams: 500_000,
+            deaf: false,
+            silent: false,
         };
         pair.connect();
         pair
@@ -259,6 +265,7 @@ impl Pair {
                     self.feed(node, Input::Persisted { consortium, upto: self.written(node) });
                 }
             }
+            Effect::Ask { message, .. } if self.silent && node == 1 && message.kind != MessageType::Hello => {}
             Effect::Ask { conn, ticket, message } => {
                 let stream = StreamId(ticket.0 * 2 + node as u64 + 1000);
                 self.asked.insert(stream, (node, ticket));
@@ -266,6 +273,9 @@ impl Pair {
             }
             Effect::Reply { stream, message, .. } if self.asked.contains_key(&stream) => {
                 let (asker, ticket) = self.asked.remove(&stream).unwrap();
+                if self.deaf && asker == 0 {
+                    return;
+                }
                 self.feed(asker, Input::Answered { ticket, answer: Answer::Message(message) });
             }
             kept => self.seen[node].push(kept),
@@ -363,7 +373,7 @@ impl Pair {
     /// A run ends with one blob of rows.
     pub(super) fn end_run(&mut self, ticket: Ticket, base: Base) {
         let (content, listing) = listing();
-        let taken = Taken { base, listing, content, index: None, linkage: None };
+        let taken = Taken { base, listing, content, index: None, linkage: None, origin: None };
         self.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
     }
 

@@ -78,9 +78,36 @@ fn terms_fit_the_charter_and_follow_the_last_ones() {
     }
 }
 
+// SHARE-5
+#[test]
+fn shifts_need_a_patient_column_and_one_bound_in_all_shares_of_a_node() {
+    let mut pair = Pair::amended(&Amendment::default());
+    let patient = |patient: Option<&str>| {
+        let patient = patient.map(|name| name.parse().unwrap());
+        Command::DefineDataset(Dataset { patient, ..dataset("/data/stays.csv") })
+    };
+    let shifting = |pair: &Pair, id: u8, days_max| {
+        Command::DefineShare(altered(share(pair.consortium, 1, LandedRows::Exclude), |terms| {
+            terms.share = ShareId([id; 16]);
+            if let Content::Table(table) = &mut terms.content {
+                table.columns[1].role = ColumnRole::QuasiIdentifier;
+                table.columns[1].treatment = Treatment::ShiftDates { format: DateFormat::Iso, days_max };
+            }
+        }))
+    };
+    pair.order(1, patient(None)).unwrap();
+    let first = shifting(&pair, 1, 30);
+    assert!(pair.order(1, first).is_err(), "no patient column");
+    pair.order(1, patient(Some("los"))).unwrap();
+    for (id, days_max, fits) in [(1, 30, true), (2, 31, false), (2, 30, true)] {
+        let defined = shifting(&pair, id, days_max);
+        assert_eq!(pair.order(1, defined).is_ok(), fits, "share {id} within {days_max}");
+    }
+}
+
 fn token(terms: &mut ShareFields) {
-    if let Content::Table { linkage, .. } = &mut terms.content {
-        *linkage = Linkage::Token;
+    if let Content::Table(table) = &mut terms.content {
+        table.linkage = Linkage::Token;
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the two parties share: one dataset, one share, one listing, and a document that is refused.
 
 use super::*;
+use crate::record::text_form::TextForm;
 
 pub(super) fn dataset(path: &str) -> Dataset {
     Dataset {
         dataset: DATASET,
         name: "stays".parse().unwrap(),
-        source: Source::Csv { path: path.parse().unwrap(), delimiter: b',' },
+        source: Source::Csv { path: path.parse().unwrap(), form: TextForm::default() },
         key: vec![],
         patient: None,
         linkage: None,
@@ -14,15 +15,11 @@ pub(super) fn dataset(path: &str) -> Dataset {
 }
 
 pub(super) fn share(consortium: ConsortiumId, version: u32, landed_rows: LandedRows) -> Share {
-    let column = |name: &str, treatment| Column {
-        name: name.parse().unwrap(),
-        kind: ColumnType::Text,
-        role: ColumnRole::Measure,
-        treatment,
-    };
+    let column =
+        |name: &str, treatment| Column::new(name.parse().unwrap(), ColumnType::Text, ColumnRole::Measure, treatment);
     // The second version keeps one column at home.
-    let second = if version == 1 { Treatment::Keep } else { Treatment::Drop };
-    let columns = vec![column("los", Treatment::Keep), column("sodium", second)];
+    let second = if version == 1 { Treatment::Round(1) } else { Treatment::Drop };
+    let columns = vec![column("los", Treatment::Round(1)), column("sodium", second)];
     Share::try_from(ShareFields {
         consortium,
         provider: "north".parse().unwrap(),
@@ -31,7 +28,7 @@ pub(super) fn share(consortium: ConsortiumId, version: u32, landed_rows: LandedR
         version,
         dataset: DATASET,
         form: Form::Snapshot,
-        content: Content::Table { columns, linkage: Linkage::None },
+        content: Content::Table(TableTerms::of(columns, Linkage::None)),
         purpose: "length of stay".parse().unwrap(),
         consumers: BTreeSet::from(["op".parse().unwrap()]),
         expires: NOW.plus(Seconds(30 * 24 * 3600)),
@@ -52,8 +49,8 @@ pub(super) fn altered(share: Share, change: impl FnOnce(&mut ShareFields)) -> Sh
 /// The same terms, whose rows carry tokens or not.
 pub(super) fn linked(share: Share, linkage: Linkage) -> Share {
     altered(share, |fields| {
-        if let Content::Table { linkage: of, .. } = &mut fields.content {
-            *of = linkage;
+        if let Content::Table(table) = &mut fields.content {
+            table.linkage = linkage;
         }
     })
 }
@@ -73,6 +70,7 @@ pub(super) fn manifest(terms: &Share) -> Manifest {
         listing,
         bytes: rows_blob().bytes,
         label: ContentLabel::Pseudonymised,
+        columns: leaving_columns(terms),
         linkage: None,
         ext: Extensions::default(),
     }
@@ -93,6 +91,8 @@ impl Pair {
         };
         let signed = Signed::sign(&invitation, &self.parties[1].signing);
         assert_eq!(self.deliver(0, Document::Invitation(signed)), None);
+        // The member refuses an answer to what it knows nothing of; nobody hears it.
+        self.deaf = true;
         self.accept();
     }
 

@@ -96,6 +96,18 @@ fn an_honest_log_is_cosigned_once_it_is_kept_and_again_after_an_hour() {
     assert_eq!(proves(&mut pair, Some(proof(9, 12))), Some(9), "once after connecting");
 }
 
+// LOG-13
+#[test]
+fn a_head_that_comes_late_is_not_shown_in_place_of_a_newer_one() {
+    let mut pair = Pair::new();
+    pair.disconnect();
+    shows(&mut pair, log_of(9).1);
+    shows(&mut pair, log_of(5).1);
+    pair.connect();
+    keeps(&mut pair, true);
+    assert_eq!(cosignature(&mut pair).unwrap().0, 9);
+}
+
 // LOG-11
 #[test]
 fn a_checkpoint_is_offered_plain_and_under_the_key_of_its_log() {

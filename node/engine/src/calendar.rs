@@ -1,0 +1,204 @@
+//! Days: read, cut to the month or year, moved by whole days.
+
+use cohortium_protocol::record::dataset::DateFormat;
+use cohortium_protocol::record::literal::is_day;
+
+use crate::linkage::day_number;
+
+/// A day of the Gregorian calendar, from year 1 to 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CalendarDay {
+    pub(crate) year: u32,
+    pub(crate) month: u32,
+    day: u32,
+}
+
+impl CalendarDay {
+    /// The day that a text writes, blanks around it aside, and what follows it: a time of day, or nothing.
+    pub(crate) fn read(text: &str, format: DateFormat) -> Option<(Self, &str)> {
+        let text = text.trim();
+        let digits = day_number(text, format)?;
+        let rest = match format {
+            DateFormat::Iso => text.get(10..)?,
+            DateFormat::Compact => text.get(8..)?,
+            DateFormat::DayMonthYearDots | DateFormat::MonthDayYearSlashes => "",
+        };
+        Some((Self { year: digits / 10_000, month: digits / 100 % 100, day: digits % 100 }, rest))
+    }
+
+    /// The day `days` after 1970-01-01. Source: Hinnant, `chrono` date algorithms, `civil_from_days`.
+    pub(crate) fn from_epoch(days: i64) -> Option<Self> {
+        let shifted = days.checked_add(719_468)?;
+        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let part = |number: i64| u32::try_from(number).ok();
+        let found = Self { year: part(year)?, month: part(month)?, day: part(day)? };
+        (found.year <= 9_999 && is_day(found.year, found.month, found.day)).then_some(found)
+    }
+
+    /// How many days after 1970-01-01 it is. Source: as above, `days_from_civil`.
+    pub(crate) fn to_epoch(self) -> i64 {
+        let year = i64::from(self.year) - i64::from(self.month <= 2);
+        let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+        let from_march = (i64::from(self.month) + 9) % 12;
+        let day_of_year = (153 * from_march + 2) / 5 + i64::from(self.day) - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        era * 146_097 + day_of_era - 719_468
+    }
+
+    /// In the given form; leading zeros always.
+    pub(crate) fn write(self, format: DateFormat) -> String {
+        let Self { year, month, day } = self;
+        match format {
+            DateFormat::Iso => format!("{year:04}-{month:02}-{day:02}"),
+            DateFormat::DayMonthYearDots => format!("{day:02}.{month:02}.{year:04}"),
+            DateFormat::MonthDayYearSlashes => format!("{month:02}/{day:02}/{year:04}"),
+            DateFormat::Compact => format!("{year:04}{month:02}{day:02}"),
+        }
+    }
+
+    /// `2024-02`.
+    pub(crate) fn to_month(self) -> String {
+        format!("{:04}-{:02}", self.year, self.month)
+    }
+}
+
+/// The year that a text writes: of a day, of a month (`2024-02`), or alone.
+pub(crate) fn year_of(text: &str, format: DateFormat) -> Option<u32> {
+    let text = text.trim();
+    let alone = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if alone {
+        return text.parse().ok().filter(|year| *year > 0);
+    }
+    match CalendarDay::read(text, format) {
+        Some((day, _)) => Some(day.year),
+        None => month_of(text, format).map(|(year, _)| year),
+    }
+}
+
+/// Year and month that a text writes: of a day, or in ISO 8601 alone.
+pub(crate) fn month_of(text: &str, format: DateFormat) -> Option<(u32, u32)> {
+    let text = text.trim();
+    if let Some((day, _)) = CalendarDay::read(text, format) {
+        return Some((day.year, day.month));
+    }
+    let first = if format == DateFormat::Iso && text.len() == 7 { format!("{text}-01") } else { return None };
+    CalendarDay::read(&first, format).map(|(day, _)| (day.year, day.month))
+}
+
+/// The text with its day moved; a time of day behind it stays. `None`: no day, no time, or beyond the calendar.
+pub(crate) fn shifted(text: &str, format: DateFormat, days: i64) -> Option<String> {
+    let (day, rest) = CalendarDay::read(text, format)?;
+    let moved = CalendarDay::from_epoch(day.to_epoch().checked_add(days)?)?;
+    is_time_of_day(rest).then(|| moved.write(format) + rest)
+}
+
+/// Nothing, or hours and minutes with what may follow them, and no digit beyond: a long number behind a day could be
+/// anything.
+fn is_time_of_day(rest: &str) -> bool {
+    if rest.is_empty() {
+        return true;
+    }
+    let rest = rest.strip_prefix(['T', 't', ' ']).unwrap_or(rest);
+    let (clock, zone) = match rest.find(['Z', 'z', '+', '-']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let (clock, fraction) = clock.split_once(['.', ',']).unwrap_or((clock, "0"));
+    let fraction_fits = (1..=9).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let zone_fits = matches!(zone, "" | "Z" | "z") || zone.get(1..).is_some_and(|offset| is_clock(offset, 2));
+    is_clock(clock, 3) && fraction_fits && zone_fits
+}
+
+/// Two digits each of hours, minutes and seconds, with colons or without; at least hours, at most `parts` of them.
+fn is_clock(text: &str, parts: usize) -> bool {
+    let pairs: Vec<&str> = if text.contains(':') {
+        text.split(':').collect()
+    } else {
+        (0..text.len()).step_by(2).map(|at| text.get(at..at + 2).unwrap_or("")).collect()
+    };
+    let below = |(pair, bound): (&&str, u32)| {
+        pair.len() == 2
+            && pair.bytes().all(|byte| byte.is_ascii_digit())
+            && pair.parse::<u32>().is_ok_and(|n| n < bound)
+    };
+    (1..=parts).contains(&pairs.len()) && pairs.iter().zip([24, 60, 61]).all(below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISO: DateFormat = DateFormat::Iso;
+
+    #[test]
+    fn days_count_from_the_epoch_and_back() {
+        for (days, text) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (19_782, "2024-02-29"),
+            (-719_162, "0001-01-01"),
+            (2_932_896, "9999-12-31"),
+        ] {
+            let day = CalendarDay::from_epoch(days).unwrap();
+            assert_eq!((day.write(ISO).as_str(), day.to_epoch()), (text, days));
+            assert_eq!(CalendarDay::read(text, ISO), Some((day, "")));
+        }
+        for beyond in [-719_163, 2_932_897, i64::MAX, i64::MIN] {
+            assert_eq!(CalendarDay::from_epoch(beyond), None);
+        }
+        for days in (-719_162..2_932_896).step_by(997) {
+            assert_eq!(CalendarDay::from_epoch(days).unwrap().to_epoch(), days);
+        }
+    }
+
+    #[test]
+    fn a_year_and_a_month_are_read_from_what_tells_them() {
+        let years = [
+            ("2024-02-29", ISO, Some(2024)),
+            (" 2024 ", ISO, Some(2024)),
+            ("2024", DateFormat::DayMonthYearDots, Some(2024)),
+            ("2024-02", ISO, Some(2024)),
+            ("2024-13", ISO, None),
+            ("0000", ISO, None),
+            ("20240", ISO, None),
+            ("29.02.2024", DateFormat::DayMonthYearDots, Some(2024)),
+            ("29.02.2024", ISO, None),
+            ("2023-02-29", ISO, None),
+        ];
+        for (text, format, expected) in years {
+            assert_eq!(year_of(text, format), expected, "{text}");
+        }
+        assert_eq!(month_of("2/29/2024", DateFormat::MonthDayYearSlashes), Some((2024, 2)));
+        assert_eq!([month_of("2024-02", ISO), month_of("2024", ISO)], [Some((2024, 2)), None]);
+    }
+
+    #[test]
+    fn a_day_moves_and_its_time_stays_where_it_is_one() {
+        let moved = [
+            ("2024-02-28", ISO, 2, Some("2024-03-01")),
+            ("2024-02-28T23:59:60.5+01:00", ISO, 1, Some("2024-02-29T23:59:60.5+01:00")),
+            ("2024-02-28 07:05", ISO, -1, Some("2024-02-27 07:05")),
+            ("20240228101500+0100", DateFormat::Compact, 1, Some("20240229101500+0100")),
+            ("20240228T10Z", DateFormat::Compact, 1, Some("20240229T10Z")),
+            ("1.2.2024", DateFormat::DayMonthYearDots, -1, Some("31.01.2024")),
+            ("12/31/2024", DateFormat::MonthDayYearSlashes, 1, Some("01/01/2025")),
+            ("9999-12-31", ISO, 1, None),
+            ("2024-02-28T555123456", ISO, 1, None),
+            ("2024-02-28T24:00", ISO, 1, None),
+            ("20240228T", DateFormat::Compact, 1, None),
+            ("2024-02-28T10:00:00:00", ISO, 1, None),
+            ("2024-02-28T10:00+99:99", ISO, 1, None),
+            ("2024-02-28T10:00.1234567890", ISO, 1, None),
+            ("2024", ISO, 1, None),
+        ];
+        for (text, format, days, expected) in moved {
+            assert_eq!(shifted(text, format, days).as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The account of a mapping run: what became of every source row and of every fact that was due. No cell stands in it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use cohortium_protocol::quantity::Rows;
+use cohortium_schema::gate::Measured;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Why a fact or a row is in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The row itself could not be read.
+    Row,
+    /// A value that is not of the column's type.
+    Cast,
+    /// An expression that fails for this row: a division by zero, an overflow.
+    Expression,
+    /// A code that the code map does not have.
+    Code,
+    /// A unit that is unknown, or that cannot be converted to the one that leaves.
+    Unit,
+    /// No value in a required column.
+    Missing,
+    /// A text longer than the schema allows.
+    Length,
+    /// It refers to a row that is not there.
+    Reference,
+    /// Another fact with the same primary key says something else.
+    Conflict,
+}
+
+impl Reason {
+    /// The word that stands in the quarantine table.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Row => "row",
+            Self::Cast => "cast",
+            Self::Expression => "expression",
+            Self::Code => "code",
+            Self::Unit => "unit",
+            Self::Missing => "missing",
+            Self::Length => "length",
+            Self::Reference => "reference",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What became of a source's rows: `accepted + partial + quarantined + opted_out = rows`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCount {
+    /// Rows of the source.
+    pub rows: Rows,
+    /// Rows all of whose facts were emitted, those without any due fact included.
+    pub accepted: Rows,
+    /// Of these, rows of which no rule made anything due.
+    pub idle: Rows,
+    /// Rows some of whose facts are in quarantine.
+    pub partial: Rows,
+    /// Rows that could not be read, or all of whose facts are in quarantine.
+    pub quarantined: Rows,
+    /// Rows of patients who opted out, which no rule saw.
+    pub opted_out: Rows,
+}
+
+/// What became of a table's facts: `emitted + quarantined = due`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCount {
+    /// Facts that were due. A fact stated again word for word is due once.
+    pub due: Rows,
+    /// Rows of the table.
+    pub emitted: Rows,
+    /// Facts in quarantine.
+    pub quarantined: Rows,
+    /// How often a fact was stated again.
+    pub repeated: Rows,
+}
+
+/// What a mapping run came to. For the provider: counts depend on rows (law 8).
+#[derive(Debug, Clone)]
+pub struct MapReport {
+    /// Each source.
+    pub sources: BTreeMap<String, SourceCount>,
+    /// Each table of the schema that the mapping has a rule for.
+    pub tables: BTreeMap<String, TableCount>,
+    /// Entries of the quarantine table by table, column and reason; a row that could not be read has neither table nor
+    /// column.
+    pub quarantine: BTreeMap<(String, String, Reason), Rows>,
+    /// How often a recorded default was used, by `table.column`.
+    pub defaults: BTreeMap<String, Rows>,
+    /// Codes that no code map had, by map and code, with the records they cost. For the member's own eyes: a code is a
+    /// cell.
+    pub unmapped: BTreeMap<(String, String), Rows>,
+    /// More unmapped codes than are listed.
+    pub unmapped_more: bool,
+    /// What the gates measured.
+    pub quality: Measured,
+}
+
+impl MapReport {
+    /// Whether nothing was lost: every source's and every table's sum is what it must be.
+    pub fn balances(&self) -> bool {
+        let rows = |count: &SourceCount| {
+            count.accepted.0 + count.partial.0 + count.quarantined.0 + count.opted_out.0 == count.rows.0
+        };
+        let facts = |count: &TableCount| count.emitted.0 + count.quarantined.0 == count.due.0;
+        self.sources.values().all(rows) && self.tables.values().all(facts)
+    }
+}
+
+impl MapReport {
+    /// As JSON, keys in order: `sources`, `tables`, `quarantine`, `defaults`, `unmapped`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let aside = self.quarantine.iter().map(|((table, column, reason), entries)| {
+            json!({"table": table, "column": column, "reason": reason.word(), "entries": entries.0})
+        });
+        let unmapped =
+            self.unmapped.iter().map(|((map, code), records)| json!({"map": map, "code": code, "records": records.0}));
+        json!({
+            "sources": self.sources,
+            "tables": self.tables,
+            "quarantine": aside.collect::<Vec<_>>(),
+            "defaults": self.defaults,
+            "unmapped": unmapped.collect::<Vec<_>>(),
+            "unmapped_more": self.unmapped_more,
+        })
+    }
+}
+
+/// What is known so far of one source row: whether a fact of it was emitted, whether one is in quarantine, and more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fate(u8);
+
+impl Fate {
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const EMITTED: Self = Self(1);
+    pub(crate) const QUARANTINED: Self = Self(2);
+    pub(crate) const OPTED_OUT: Self = Self(4);
+
+    pub(crate) fn mark(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// The fates of a source's rows, one byte each.
+#[derive(Default)]
+pub(crate) struct Fates(Vec<Fate>);
+
+impl Fates {
+    /// Room for rows up to this one.
+    pub(crate) fn reach(&mut self, rows: u64) {
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        if self.0.len() < rows {
+            self.0.resize(rows, Fate::NONE);
+        }
+    }
+
+    /// Marks a row, counted from 0.
+    pub(crate) fn mark(&mut self, row: u64, fate: Fate) {
+        if let Some(found) = usize::try_from(row).ok().and_then(|row| self.0.get_mut(row)) {
+            found.mark(fate);
+        }
+    }
+
+    pub(crate) fn count(&self) -> SourceCount {
+        let mut count = SourceCount { rows: Rows(self.0.len() as u64), ..SourceCount::default() };
+        for fate in &self.0 {
+            match *fate {
+                Fate::OPTED_OUT => count.opted_out.0 += 1,
+                Fate::QUARANTINED => count.quarantined.0 += 1,
+                Fate::EMITTED => count.accepted.0 += 1,
+                Fate::NONE => {
+                    count.accepted.0 += 1;
+                    count.idle.0 += 1;
+                }
+                _ => count.partial.0 += 1,
+            }
+        }
+        count
+    }
+}

@@ -1,0 +1,267 @@
+//! What one column of one rule is made of: an array of the column's type, and for each row that has none the reason.
+//!
+//! A value that cannot be made is never a silent null (law 12): the row gets a [`Reason`], and the fact goes to quarantine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options, kernels::zip::zip};
+use arrow::datatypes::DataType;
+use cohortium_schema::schema::Field;
+use cohortium_schema::unit::Conversion;
+
+use datafusion::physical_expr::PhysicalExpr;
+
+use crate::cells::{self, gather};
+use crate::mapping::account::Reason;
+use crate::mapping::table::Losses;
+use crate::mapping::unit::Converter;
+
+/// Distinct unmapped codes that are listed.
+const UNMAPPED_MAX: usize = 10_000;
+/// Distinct units of one column: more are no units.
+const UNITS_MAX: usize = 256;
+
+/// An expression over a source's columns, as it is evaluated.
+pub(crate) type Expression = Arc<dyn PhysicalExpr>;
+
+/// How a column is made.
+pub(crate) enum Making {
+    Constant(ArrayRef),
+    Expression(Expression),
+    Code { code: Expression, map: String, codes: BTreeMap<String, i64>, default: Option<i64> },
+    Unit { value: Expression, unit: Expression, converter: Converter, known: BTreeMap<String, Option<Conversion>> },
+    Default { expression: Option<Expression>, default: ArrayRef },
+}
+
+/// One column of a rule.
+pub(crate) struct Maker {
+    pub(crate) field: Field,
+    pub(crate) making: Making,
+    /// How often a recorded default was used.
+    pub(crate) defaults_used: u64,
+}
+
+/// A column as made: no value stands where there is a reason.
+pub(crate) struct Made {
+    pub(crate) array: ArrayRef,
+    /// Rows that failed here, ascending, and why.
+    pub(crate) failed: Vec<(usize, Reason)>,
+}
+
+impl Maker {
+    /// Makes the column for every row of a batch.
+    pub(crate) fn make(&mut self, batch: &RecordBatch, losses: &mut Losses) -> Made {
+        let mut failed = Vec::new();
+        let array = match &mut self.making {
+            Making::Constant(value) => repeat(value, batch.num_rows()),
+            Making::Expression(expression) => {
+                let raw = evaluate(expression, batch, &mut failed);
+                cast(&raw, &self.field, &mut failed)
+            }
+            Making::Code { code, map, codes, default } => {
+                let raw = texts(&evaluate(code, batch, &mut failed));
+                let mut lookup = Lookup { map, codes, default: *default, used: &mut self.defaults_used };
+                look_up(&raw, &mut lookup, &mut failed, losses)
+            }
+            Making::Unit { value, unit, converter, known } => {
+                let values = evaluate(value, batch, &mut failed);
+                let values = cast_to(&values, &DataType::Float64, &mut failed);
+                let units = texts(&evaluate(unit, batch, &mut failed));
+                convert(&values, &units, converter, known, &mut failed)
+            }
+            Making::Default { expression, default } => {
+                let raw = match expression {
+                    Some(expression) => {
+                        let raw = evaluate(expression, batch, &mut failed);
+                        cast(&raw, &self.field, &mut failed)
+                    }
+                    None => new_null_array(&self.field.kind.arrow(), batch.num_rows()),
+                };
+                self.defaults_used += (raw.null_count() - failed.len().min(raw.null_count())) as u64;
+                fill(&raw, default)
+            }
+        };
+        self.check(&array, &mut failed);
+        failed.sort_unstable_by_key(|(row, _)| *row);
+        failed.dedup_by_key(|(row, _)| *row);
+        Made { array, failed }
+    }
+
+    /// Required columns have values, and texts the length that they may have.
+    fn check(&self, array: &ArrayRef, failed: &mut Vec<(usize, Reason)>) {
+        if self.field.required && array.null_count() > 0 {
+            let known: std::collections::BTreeSet<usize> = failed.iter().map(|(row, _)| *row).collect();
+            let missing = (0..array.len()).filter(|row| array.is_null(*row) && !known.contains(row));
+            failed.extend(missing.map(|row| (row, Reason::Missing)));
+        }
+        if let (Some(max), Some(texts)) = (self.field.length_max, array.as_string_opt::<i32>()) {
+            let longest = max as usize;
+            for (row, text) in texts.iter().enumerate() {
+                if text.is_some_and(|text| text.len() > longest && text.chars().count() > longest) {
+                    failed.push((row, Reason::Length));
+                }
+            }
+        }
+    }
+}
+
+fn repeat(value: &ArrayRef, rows: usize) -> ArrayRef {
+    gather(value, &vec![0; rows]).unwrap_or_else(|_| new_null_array(value.data_type(), rows))
+}
+
+/// Evaluates an expression; where it fails for the batch, by halves, until the rows are found for which it fails.
+pub(crate) fn evaluate(expression: &Expression, batch: &RecordBatch, failed: &mut Vec<(usize, Reason)>) -> ArrayRef {
+    let whole = expression.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
+    if let Ok(array) = whole {
+        array
+    } else {
+        let mut parts = Vec::new();
+        halves(expression, batch, 0, &mut parts, failed);
+        let kind = parts.iter().flatten().map(|array: &ArrayRef| array.data_type().clone()).next();
+        let kind = kind.unwrap_or(DataType::Utf8);
+        let whole: Vec<ArrayRef> =
+            parts.into_iter().map(|part| part.unwrap_or_else(|| new_null_array(&kind, 1))).collect();
+        let whole: Vec<&dyn Array> = whole.iter().map(AsRef::as_ref).collect();
+        arrow::compute::concat(&whole).unwrap_or_else(|_| new_null_array(&kind, batch.num_rows()))
+    }
+}
+
+fn halves(
+    expression: &Expression,
+    batch: &RecordBatch,
+    first: usize,
+    parts: &mut Vec<Option<ArrayRef>>,
+    failed: &mut Vec<(usize, Reason)>,
+) {
+    let rows = batch.num_rows();
+    if rows == 0 {
+        return;
+    }
+    if let Ok(array) = expression.evaluate(batch).and_then(|value| value.into_array(rows)) {
+        parts.push(Some(array));
+    } else if rows == 1 {
+        parts.push(None);
+        failed.push((first, Reason::Expression));
+    } else {
+        let half = rows / 2;
+        halves(expression, &batch.slice(0, half), first, parts, failed);
+        halves(expression, &batch.slice(half, rows - half), first + half, parts, failed);
+    }
+}
+
+fn cast(raw: &ArrayRef, field: &Field, failed: &mut Vec<(usize, Reason)>) -> ArrayRef {
+    cast_to(raw, &field.kind.arrow(), failed)
+}
+
+/// Casts; a value without a counterpart in the new type is a failed row. A number is never cut to a whole one.
+fn cast_to(raw: &ArrayRef, kind: &DataType, failed: &mut Vec<(usize, Reason)>) -> ArrayRef {
+    if raw.data_type() == kind {
+        return Arc::clone(raw);
+    }
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    let Ok(made) = cast_with_options(raw, kind, &options) else {
+        failed.extend((0..raw.len()).filter(|row| raw.is_valid(*row)).map(|row| (row, Reason::Cast)));
+        return new_null_array(kind, raw.len());
+    };
+    if made.null_count() > raw.null_count() {
+        let lost = (0..raw.len()).filter(|row| raw.is_valid(*row) && made.is_null(*row));
+        failed.extend(lost.map(|row| (row, Reason::Cast)));
+    }
+    if let (Some(floats), DataType::Int64) = (raw.as_primitive_opt::<arrow::datatypes::Float64Type>(), kind) {
+        let cut = floats.iter().enumerate().filter(|(_, value)| value.is_some_and(|value| value.fract() != 0.0));
+        failed.extend(cut.map(|(row, _)| (row, Reason::Cast)));
+    }
+    made
+}
+
+fn texts(raw: &ArrayRef) -> arrow::array::StringArray {
+    cells::text(raw).unwrap_or_else(|_| arrow::array::StringArray::new_null(raw.len()))
+}
+
+/// A code map as it is used.
+struct Lookup<'a> {
+    map: &'a str,
+    codes: &'a BTreeMap<String, i64>,
+    default: Option<i64>,
+    used: &'a mut u64,
+}
+
+fn look_up(
+    codes: &arrow::array::StringArray,
+    lookup: &mut Lookup<'_>,
+    failed: &mut Vec<(usize, Reason)>,
+    losses: &mut Losses,
+) -> ArrayRef {
+    let mut last: Option<(&str, Option<i64>)> = None;
+    let mut built = Int64Array::builder(codes.len());
+    for (row, code) in codes.iter().enumerate() {
+        let Some(code) = code else {
+            built.append_null();
+            continue;
+        };
+        let found = match last {
+            Some((known, found)) if known == code => found,
+            _ => lookup.codes.get(code).or_else(|| lookup.codes.get(code.trim())).copied(),
+        };
+        last = Some((code, found));
+        match (found, lookup.default) {
+            (Some(concept), _) => built.append_value(concept),
+            (None, Some(default)) => {
+                losses.unmapped(lookup.map, code, UNMAPPED_MAX);
+                *lookup.used += 1;
+                built.append_value(default);
+            }
+            (None, None) => {
+                losses.unmapped(lookup.map, code, UNMAPPED_MAX);
+                failed.push((row, Reason::Code));
+                built.append_null();
+            }
+        }
+    }
+    Arc::new(built.finish())
+}
+
+/// Values in the unit that leaves. A value without a unit is a failed row: nobody guesses.
+fn convert(
+    values: &ArrayRef,
+    units: &arrow::array::StringArray,
+    converter: &Converter,
+    known: &mut BTreeMap<String, Option<Conversion>>,
+    failed: &mut Vec<(usize, Reason)>,
+) -> ArrayRef {
+    let Some(values) = values.as_primitive_opt::<arrow::datatypes::Float64Type>() else {
+        return new_null_array(&DataType::Float64, values.len());
+    };
+    let mut built = Float64Array::builder(values.len());
+    for (row, (value, unit)) in values.iter().zip(units).enumerate() {
+        let Some(value) = value else {
+            built.append_null();
+            continue;
+        };
+        let conversion = unit.and_then(|unit| {
+            if !known.contains_key(unit) && known.len() < UNITS_MAX {
+                known.insert(unit.to_owned(), converter.conversion(unit).ok());
+            }
+            known.get(unit).and_then(Option::as_ref)
+        });
+        if let Some(conversion) = conversion {
+            built.append_value(conversion.value(value));
+        } else {
+            failed.push((row, Reason::Unit));
+            built.append_null();
+        }
+    }
+    Arc::new(built.finish())
+}
+
+/// The default in the place of every null.
+fn fill(raw: &ArrayRef, default: &ArrayRef) -> ArrayRef {
+    if raw.null_count() == 0 {
+        return Arc::clone(raw);
+    }
+    let there: BooleanArray = (0..raw.len()).map(|row| Some(raw.is_valid(row))).collect();
+    let default = arrow::array::Scalar::new(Arc::clone(default));
+    zip(&there, raw, &default).unwrap_or_else(|_| Arc::clone(raw))
+}

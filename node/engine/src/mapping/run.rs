@@ -1,0 +1,460 @@
+//! A mapping run: every source once, in bounded memory, into the tables of the common schema and the quarantine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::nullif;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::key::wrap::Secret32;
+use cohortium_protocol::record::dataset::Dataset;
+use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::record::schema::{Column, Treatment};
+use cohortium_protocol::record::share::{Linkage, TableTerms};
+use cohortium_schema::gate::{Checks, Gates};
+use cohortium_schema::schema::CommonSchema;
+
+use crate::batch::{SourceBatch, SourceColumn, SourceFault};
+use crate::cells::{NotHandled, text};
+use crate::handle::Handle;
+use crate::limits::Limits;
+use crate::mapping::account::{Fate, Fates, MapReport, Reason};
+use crate::mapping::fact::{self, Pending};
+use crate::mapping::file::Mapping;
+use crate::mapping::function::functions;
+use crate::mapping::patients::{Enrolment, Registry};
+use crate::mapping::plan::{Compiler, PlanFault, Rule, columns_of, reading_order};
+use crate::mapping::table::{Entry, Losses, Output, Quarantine};
+use crate::policy::{Job, Policy, PolicyFault, ROW_COLUMN};
+use crate::row_fault::Tolerance;
+use crate::sink::SinkFault;
+use crate::source::{Format, SourceReader, for_each_batch};
+
+/// What a mapping run reads and applies.
+#[expect(missing_debug_implementations, reason = "it holds secrets")]
+pub struct MapJob<'a> {
+    /// The mapping.
+    pub mapping: &'a Mapping,
+    /// The common schema.
+    pub schema: &'a CommonSchema,
+    /// Each of the mapping's sources, by its name there.
+    pub sources: BTreeMap<String, MapSource<'a>>,
+    /// The provider's key of row ids, pseudonyms and opt-outs.
+    pub row_key: &'a Secret32,
+    /// The linkage sub-key of the consortium's epoch; without it every patient is one of this member alone.
+    pub linkage_key: Option<&'a Secret32>,
+    /// What is checked of the tables as they are emitted.
+    pub checks: Checks,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// One source.
+#[expect(missing_debug_implementations, reason = "it leads to rows")]
+pub struct MapSource<'a> {
+    /// What the node knows of it.
+    pub dataset: &'a Dataset,
+    /// Its bytes.
+    pub handle: Handle,
+    /// The patients who opted out.
+    pub opt_outs: &'a std::collections::BTreeSet<[u8; 16]>,
+}
+
+/// Where a run writes.
+#[expect(missing_debug_implementations, reason = "sinks take rows")]
+pub struct MapSinks<'a> {
+    /// One for each table that the mapping has a rule for.
+    pub tables: BTreeMap<String, &'a mut (dyn Write + Send)>,
+    /// The quarantine.
+    pub quarantine: &'a mut (dyn Write + Send),
+}
+
+/// Why a run made nothing. What the sinks got by then is to be thrown away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MapFault {
+    /// The mapping does not fit its sources.
+    Plan(PlanFault),
+    /// A source cannot be read.
+    Source {
+        /// Its name.
+        source: String,
+        /// Why.
+        fault: SourceFault,
+    },
+    /// A source's dataset does not allow what the mapping needs.
+    Policy {
+        /// Its name.
+        source: String,
+        /// Why.
+        fault: PolicyFault,
+    },
+    /// The job brings no such source or no place to write a table.
+    NotGiven {
+        /// The name.
+        name: String,
+    },
+    /// It was written to while it was read.
+    Changed {
+        /// The source.
+        source: String,
+    },
+    /// More rows, patients or facts than the limit.
+    TooMany {
+        /// The limit.
+        max: u64,
+    },
+    /// A table for which facts were due would be empty: the mapping is wrong, not the rows.
+    EmptyTable {
+        /// The table.
+        table: String,
+    },
+    /// A sink does not take what is written.
+    Sink {
+        /// How it failed.
+        kind: io::ErrorKind,
+    },
+}
+
+impl fmt::Display for MapFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(fault) => write!(f, "the mapping does not fit its sources: {fault}"),
+            Self::Source { source, fault } => write!(f, "source {source} cannot be read: {fault}"),
+            Self::Policy { source, fault } => write!(f, "source {source}: {fault}"),
+            Self::NotGiven { name } => write!(f, "nothing is given for {name}"),
+            Self::Changed { source } => write!(f, "source {source} was written to while it was read"),
+            Self::TooMany { max } => write!(f, "more than {max} rows, patients or facts"),
+            Self::EmptyTable { table } => {
+                write!(f, "every fact of table {table} would be in quarantine; mend the mapping and run it again")
+            }
+            Self::Sink { kind } => write!(f, "writing a mapped table failed: {kind}"),
+        }
+    }
+}
+
+impl std::error::Error for MapFault {}
+
+impl From<PlanFault> for MapFault {
+    fn from(fault: PlanFault) -> Self {
+        Self::Plan(fault)
+    }
+}
+
+impl From<SinkFault> for MapFault {
+    fn from(fault: SinkFault) -> Self {
+        Self::Sink { kind: fault.kind }
+    }
+}
+
+impl From<&MapFault> for RunFault {
+    fn from(fault: &MapFault) -> Self {
+        match fault {
+            MapFault::Plan(_) | MapFault::NotGiven { .. } => Self::ColumnsDiffer,
+            MapFault::Source { fault, .. } => fault.into(),
+            MapFault::Policy { fault, .. } => fault.into(),
+            MapFault::Changed { .. } => Self::Changed,
+            MapFault::EmptyTable { .. } => Self::Malformed,
+            MapFault::TooMany { .. } | MapFault::Sink { .. } => Self::Limit,
+        }
+    }
+}
+
+/// Within a source's batches: a fault that already names its source, or one that does not yet.
+enum Inner {
+    Source(SourceFault),
+    Policy(PolicyFault),
+    Whole(MapFault),
+}
+
+impl From<SourceFault> for Inner {
+    fn from(fault: SourceFault) -> Self {
+        Self::Source(fault)
+    }
+}
+
+impl From<PolicyFault> for Inner {
+    fn from(fault: PolicyFault) -> Self {
+        Self::Policy(fault)
+    }
+}
+
+impl From<SinkFault> for Inner {
+    fn from(fault: SinkFault) -> Self {
+        Self::Whole(fault.into())
+    }
+}
+
+impl Inner {
+    fn at(self, source: &str) -> MapFault {
+        match self {
+            Self::Source(fault) => MapFault::Source { source: source.to_owned(), fault },
+            Self::Policy(fault) => MapFault::Policy { source: source.to_owned(), fault },
+            Self::Whole(fault) => fault,
+        }
+    }
+}
+
+/// Maps.
+///
+/// # Errors
+/// [`MapFault`]; what the sinks got by then is no set of tables.
+pub fn map(job: &MapJob<'_>, sinks: MapSinks<'_>) -> Result<MapReport, MapFault> {
+    let before: Vec<_> = job.sources.iter().map(|(name, source)| (name, source.handle.stamp())).collect();
+    let mapped = map_as_they_are(job, sinks);
+    for (name, stamp) in before {
+        if job.sources.get(name).is_some_and(|source| source.handle.stamp() != stamp) {
+            return Err(MapFault::Changed { source: name.clone() });
+        }
+    }
+    mapped
+}
+
+fn map_as_they_are(job: &MapJob<'_>, sinks: MapSinks<'_>) -> Result<MapReport, MapFault> {
+    let registry = Arc::new(enrol(job)?);
+    let mut run = Run::new(job, sinks)?;
+    for source in reading_order(job.mapping, job.schema) {
+        run.source(source, &registry)?;
+    }
+    run.finish()
+}
+
+/// A source that is open, and its columns as the policy treats them.
+struct Opened {
+    reader: SourceReader,
+    columns: Vec<Column>,
+    linkage: Linkage,
+}
+
+fn open(job: &MapJob<'_>, name: &str) -> Result<Opened, MapFault> {
+    let not_given = || MapFault::NotGiven { name: name.to_owned() };
+    let (source, rules) = job.sources.get(name).zip(job.mapping.source.get(name)).ok_or_else(not_given)?;
+    let at = |fault: SourceFault| Inner::Source(fault).at(name);
+    let format = Format::of(&source.dataset.source).ok_or_else(|| at(SourceFault::NotATable))?;
+    let reader = SourceReader::open_with(&source.handle, format, &job.limits, Tolerance::SetAside).map_err(at)?;
+    let lists_patients = name == job.mapping.patients.source;
+    let patient = if lists_patients { Some(&job.mapping.patients.id) } else { source.dataset.patient.as_ref() };
+    let columns = columns_of(name, rules, patient, reader.columns())?;
+    let has_token = lists_patients && job.linkage_key.is_some() && source.dataset.linkage.is_some();
+    Ok(Opened { reader, columns, linkage: if has_token { Linkage::Token } else { Linkage::None } })
+}
+
+/// The policy of a source under these terms.
+fn policy<'a>(
+    job: &'a MapJob<'_>,
+    name: &str,
+    table: &'a TableTerms,
+    found: &[SourceColumn],
+) -> Result<Policy<'a>, MapFault> {
+    let source = job.sources.get(name).ok_or_else(|| MapFault::NotGiven { name: name.to_owned() })?;
+    let terms = Job {
+        table,
+        dataset: source.dataset,
+        row_key: job.row_key,
+        linkage_key: job.linkage_key,
+        opt_outs: source.opt_outs,
+        limits: job.limits,
+    };
+    let policy = Policy::new(&terms, found).map_err(|fault| Inner::Policy(fault).at(name))?;
+    Ok(policy.tolerating(crate::policy::Tolerance::SetAside))
+}
+
+/// Who the patients are: one pass over their source's id and what tokens are made of.
+fn enrol(job: &MapJob<'_>) -> Result<Registry, MapFault> {
+    let name = &job.mapping.patients.source;
+    let id = &job.mapping.patients.id;
+    if id.as_str() == ROW_COLUMN {
+        return Ok(Registry::default());
+    }
+    let mut opened = open(job, name)?;
+    let terms = TableTerms::of(only(&opened.columns, id), opened.linkage);
+    let policy = policy(job, name, &terms, opened.reader.columns())?;
+    opened.reader.project(policy.needed());
+    let mut enrolment = Enrolment {
+        row_key: job.row_key,
+        linkage_key: job.linkage_key,
+        registry: Registry::default(),
+        patients_max: job.limits.rows_max,
+    };
+    for_each_batch(opened.reader, job.limits.rows_streamed_max, |batch| {
+        let prepared = policy.prepare(&batch)?;
+        let rows = policy.outgoing(&prepared, &prepared.staying())?;
+        let too_many = |_| Inner::Whole(MapFault::TooMany { max: job.limits.rows_max });
+        enrolment.take_in(&rows, id.as_str()).map_err(too_many)
+    })
+    .map_err(|fault: Inner| fault.at(name))?;
+    Ok(enrolment.registry)
+}
+
+/// The same columns with all but one dropped.
+fn only(columns: &[Column], kept: &ColumnName) -> Vec<Column> {
+    let mut columns = columns.to_vec();
+    for column in columns.iter_mut().filter(|column| &column.name != kept) {
+        column.treatment = Treatment::Drop;
+    }
+    columns
+}
+
+/// Everything a run keeps.
+pub(crate) struct Run<'a, 's> {
+    job: &'a MapJob<'a>,
+    /// In the schema's order.
+    pub(crate) outputs: Vec<Output<'s>>,
+    pub(crate) quarantine: Quarantine<'s>,
+    pub(crate) fates: BTreeMap<String, Fates>,
+    pub(crate) losses: Losses,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) pending_rows: u64,
+    pub(crate) gates: Gates,
+    defaults: BTreeMap<String, cohortium_protocol::quantity::Rows>,
+}
+
+impl<'a, 's> Run<'a, 's> {
+    fn new(job: &'a MapJob<'a>, mut sinks: MapSinks<'s>) -> Result<Self, MapFault> {
+        let mut outputs = Vec::new();
+        for table in job.schema.in_order() {
+            if job.mapping.fact.iter().any(|fact| fact.table == table.name) {
+                let not_given = || MapFault::NotGiven { name: table.name.clone() };
+                let sink = sinks.tables.remove(&table.name).ok_or_else(not_given)?;
+                outputs.push(Output::new(table, sink, &job.limits)?);
+            }
+        }
+        Ok(Self {
+            job,
+            outputs,
+            quarantine: Quarantine::new(sinks.quarantine, &job.limits)?,
+            fates: BTreeMap::new(),
+            losses: Losses::default(),
+            pending: Vec::new(),
+            pending_rows: 0,
+            gates: Gates::new(job.schema, &job.checks),
+            defaults: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn output(&mut self, table: &str) -> Option<&mut Output<'s>> {
+        self.outputs.iter_mut().find(|output| output.name == table)
+    }
+
+    fn source(&mut self, name: &str, registry: &Arc<Registry>) -> Result<(), MapFault> {
+        let mut opened = open(self.job, name)?;
+        let terms = TableTerms::of(opened.columns.clone(), opened.linkage);
+        let policy = policy(self.job, name, &terms, opened.reader.columns())?;
+        opened.reader.project(policy.needed());
+        let functions = functions(self.job.row_key, registry);
+        let compiler = Compiler::new(&seen_schema(policy.schema()), functions, self.job.mapping, self.job.schema);
+        let mut rules = compiler.rules(name)?;
+        self.fates.insert(name.to_owned(), Fates::default());
+        let read = for_each_batch(opened.reader, self.job.limits.rows_streamed_max, |batch| {
+            self.batch(name, &policy, &batch, &mut rules)
+        });
+        read.map_err(|fault| fault.at(name)).map(|_| ())
+    }
+
+    fn batch(&mut self, name: &str, policy: &Policy<'_>, batch: &SourceBatch, rules: &mut [Rule]) -> Result<(), Inner> {
+        let prepared = policy.prepare(batch)?;
+        let staying = prepared.staying();
+        let rows = as_seen(&policy.outgoing(&prepared, &staying)?);
+        let fates = self.fates.entry(name.to_owned()).or_default();
+        fates.reach(batch.first_row + (batch.places.len() + batch.set_aside.len()) as u64);
+        let all = batch.row_numbers();
+        let refused: BTreeMap<u64, &ColumnName> = prepared.refused.iter().map(|row| (row.place, &row.column)).collect();
+        for ((number, stays), place) in all.iter().zip(&prepared.stays).zip(&prepared.places) {
+            if !stays && !refused.contains_key(place) {
+                fates.mark(number - 1, Fate::OPTED_OUT);
+            }
+        }
+        for (number, place) in all.iter().zip(&prepared.places) {
+            if let Some(column) = refused.get(place) {
+                let entry =
+                    Entry { source: name, place: *place, table: "", column: column.as_str(), reason: Reason::Row };
+                self.set_aside(&entry, number - 1)?;
+            }
+        }
+        self.unread(name, batch)?;
+        let numbers: Vec<u64> = staying.iter().map(|row| all[*row as usize] - 1).collect();
+        let places: Vec<u64> = staying.iter().map(|row| prepared.places[*row as usize]).collect();
+        let seen = fact::Seen { source: name, rows: &rows, numbers: &numbers, places: &places };
+        for rule in rules {
+            fact::apply(self, rule, &seen).map_err(Inner::Whole)?;
+            for (column, used) in rule.defaults_used() {
+                self.defaults.entry(format!("{}.{column}", rule.table)).or_default().0 += used;
+            }
+        }
+        let facts: u64 = self.outputs.iter().map(Output::facts).sum::<u64>() + self.pending_rows;
+        let max = self.job.limits.rows_streamed_max.min(self.job.limits.rows_max.saturating_mul(4));
+        if facts > max { Err(Inner::Whole(MapFault::TooMany { max })) } else { Ok(()) }
+    }
+
+    /// Rows that could not be read at all: no fact of theirs can be named, so the entry names none.
+    fn unread(&mut self, source: &str, batch: &SourceBatch) -> Result<(), SinkFault> {
+        for row in &batch.set_aside {
+            let column = row.column.as_ref().map_or("", ColumnName::as_str);
+            let entry = Entry { source, place: row.place, table: "", column, reason: Reason::Row };
+            self.set_aside(&entry, row.row - 1)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_aside(&mut self, entry: &Entry<'_>, row: u64) -> Result<(), SinkFault> {
+        if let Some(fates) = self.fates.get_mut(entry.source) {
+            fates.mark(row, Fate::QUARANTINED);
+        }
+        self.quarantine.add(entry)
+    }
+
+    fn finish(mut self) -> Result<MapReport, MapFault> {
+        fact::settle(&mut self)?;
+        let sources = self.fates.iter().map(|(name, fates)| (name.clone(), fates.count())).collect();
+        let mut tables = BTreeMap::new();
+        for output in self.outputs {
+            let name = output.name.clone();
+            // A table that is there and empty is told to the gates, too.
+            let none = RecordBatch::new_empty(Arc::clone(&output.schema));
+            self.gates.see(&name, &none).map_err(|_| MapFault::NotGiven { name: name.clone() })?;
+            let count = output.finish()?;
+            if count.emitted.0 == 0 && count.due.0 > 0 {
+                return Err(MapFault::EmptyTable { table: name });
+            }
+            tables.insert(name, count);
+        }
+        let report = MapReport {
+            sources,
+            tables,
+            quarantine: self.quarantine.finish()?,
+            defaults: self.defaults,
+            unmapped: self.losses.unmapped,
+            unmapped_more: self.losses.unmapped_more,
+            quality: self.gates.finish(None),
+        };
+        assert!(report.balances(), "every row and every fact is accounted for");
+        Ok(report)
+    }
+}
+
+/// A batch as rules see it: in text sources an empty cell is no value, and the row's id is text.
+fn as_seen(batch: &RecordBatch) -> RecordBatch {
+    let clean = |array: &ArrayRef| -> ArrayRef {
+        if array.data_type() == &DataType::FixedSizeBinary(16) {
+            return text(array).map_or_else(|NotHandled| Arc::clone(array), |ids| Arc::new(ids));
+        }
+        let Some(texts) = array.as_string_opt::<i32>() else { return Arc::clone(array) };
+        if texts.offsets().lengths().all(|length| length > 0) {
+            return Arc::clone(array);
+        }
+        let empty: arrow::array::BooleanArray = texts.iter().map(|text| Some(text == Some(""))).collect();
+        nullif(array, &empty).unwrap_or_else(|_| Arc::clone(array))
+    };
+    let columns = batch.columns().iter().map(clean).collect();
+    RecordBatch::try_new(seen_schema(&batch.schema()), columns).expect("the same columns, ids as text")
+}
+
+fn seen_schema(outgoing: &Schema) -> SchemaRef {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::FixedSizeBinary(16) => Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable())),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(outgoing.fields().iter().map(field).collect::<Vec<_>>()))
+}

@@ -1,0 +1,209 @@
+//! One table that is being written: primary keys that are there, references that must be, and what is lost.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
+use cohortium_protocol::quantity::Rows;
+use cohortium_schema::schema::{Reference, Table};
+use datafusion::common::hash_utils::{RandomState, create_hashes};
+
+use crate::consolidate::shape::{ORIGIN_COLUMN, SOURCE_COLUMN};
+use crate::limits::Limits;
+use crate::mapping::account::{Reason, TableCount};
+use crate::sink::{RowsWriter, SinkFault};
+
+/// What a run loses and sets in the place of what is missing.
+#[derive(Default)]
+pub(crate) struct Losses {
+    pub(crate) unmapped: BTreeMap<(String, String), Rows>,
+    pub(crate) unmapped_more: bool,
+}
+
+impl Losses {
+    pub(crate) fn unmapped(&mut self, map: &str, code: &str, codes_max: usize) {
+        let key = (map.to_owned(), code.to_owned());
+        if let Some(count) = self.unmapped.get_mut(&key) {
+            count.0 += 1;
+        } else if self.unmapped.len() < codes_max {
+            self.unmapped.insert(key, Rows(1));
+        } else {
+            self.unmapped_more = true;
+        }
+    }
+}
+
+/// A table that is being written.
+pub(crate) struct Output<'s> {
+    pub(crate) name: String,
+    pub(crate) schema: SchemaRef,
+    /// The place of the primary key, where there is one.
+    key: Option<usize>,
+    /// Foreign keys: place, field, and the table they lead to; `None`: a table that nobody has.
+    pub(crate) references: Vec<(usize, String, Option<String>)>,
+    writer: RowsWriter<&'s mut (dyn Write + Send)>,
+    /// Primary keys that were emitted, with a hash of what the row says.
+    keys: HashMap<i64, u64>,
+    pub(crate) count: TableCount,
+}
+
+/// What a fact's primary key says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    New,
+    Repeated,
+    Conflict,
+}
+
+impl<'s> Output<'s> {
+    pub(crate) fn new(table: &Table, sink: &'s mut (dyn Write + Send), limits: &Limits) -> Result<Self, SinkFault> {
+        let fields = table.fields.iter().map(|field| Field::new(&field.name, field.kind.arrow(), !field.required));
+        let own = [SOURCE_COLUMN, ORIGIN_COLUMN].map(|name| Field::new(name, DataType::Utf8, false));
+        let schema = Arc::new(Schema::new(fields.chain(own).collect::<Vec<_>>()));
+        let references = table.fields.iter().enumerate().filter_map(|(place, field)| match &field.reference {
+            Reference::Table(to) => Some((place, field.name.clone(), Some(to.table.clone()))),
+            Reference::LeftOut(_) => Some((place, field.name.clone(), None)),
+            Reference::None | Reference::Concept(_) => None,
+        });
+        Ok(Self {
+            name: table.name.clone(),
+            key: table.fields.iter().position(|field| field.primary_key),
+            references: references.collect(),
+            writer: RowsWriter::new(sink, Arc::clone(&schema), limits)?,
+            schema,
+            keys: HashMap::new(),
+            count: TableCount::default(),
+        })
+    }
+
+    pub(crate) fn has_key(&self, key: i64) -> bool {
+        self.keys.contains_key(&key)
+    }
+
+    pub(crate) fn facts(&self) -> u64 {
+        self.keys.len() as u64
+    }
+
+    /// What the keys of these rows say, taking new ones in.
+    pub(crate) fn see(&mut self, batch: &RecordBatch) -> Vec<Sight> {
+        let Some(place) = self.key else { return vec![Sight::New; batch.num_rows()] };
+        let keys = batch.column(place).as_primitive::<Int64Type>();
+        let said = batch.num_columns() - 2;
+        let hashes = row_hashes(&batch.columns()[..said], batch.num_rows());
+        let sight = |(row, hash): (usize, u64)| {
+            let key = keys.value(row);
+            match self.keys.get(&key) {
+                None => {
+                    self.keys.insert(key, hash);
+                    Sight::New
+                }
+                Some(known) if *known == hash => Sight::Repeated,
+                Some(_) => Sight::Conflict,
+            }
+        };
+        hashes.into_iter().enumerate().map(sight).collect()
+    }
+
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkFault> {
+        self.count.emitted.0 += batch.num_rows() as u64;
+        self.writer.write(batch)
+    }
+
+    pub(crate) fn finish(self) -> Result<TableCount, SinkFault> {
+        self.writer.finish()?;
+        Ok(self.count)
+    }
+}
+
+/// A hash of what each row says. Within one run, to tell a repetition from a conflict.
+fn row_hashes(columns: &[ArrayRef], rows: usize) -> Vec<u64> {
+    let state = RandomState::with_seed(7);
+    let mut hashes = vec![0; rows];
+    match create_hashes(columns, &state, &mut hashes) {
+        Ok(_) => hashes,
+        // No column of a common schema is of a type that cannot be hashed.
+        Err(_) => (0..rows as u64).collect(),
+    }
+}
+
+/// One entry of the quarantine table, for a row of a batch.
+pub(crate) struct Entry<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) place: u64,
+    pub(crate) table: &'a str,
+    pub(crate) column: &'a str,
+    pub(crate) reason: Reason,
+}
+
+/// The quarantine table: which row of which source, for which table and column, and why. It holds no cell.
+pub(crate) struct Quarantine<'s> {
+    writer: RowsWriter<&'s mut (dyn Write + Send)>,
+    schema: SchemaRef,
+    texts: [StringBuilder; 4],
+    places: arrow::array::PrimitiveBuilder<UInt64Type>,
+    pub(crate) counts: BTreeMap<(String, String, Reason), Rows>,
+}
+
+/// Entries that are written at once.
+const ENTRIES: usize = 8_192;
+
+impl<'s> Quarantine<'s> {
+    pub(crate) fn new(sink: &'s mut (dyn Write + Send), limits: &Limits) -> Result<Self, SinkFault> {
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        let fields = vec![
+            text("source"),
+            Field::new("place", DataType::UInt64, false),
+            text("table"),
+            text("column"),
+            text("reason"),
+        ];
+        let schema = Arc::new(Schema::new(fields));
+        let writer = RowsWriter::new(sink, Arc::clone(&schema), limits)?;
+        let places = arrow::array::PrimitiveBuilder::new();
+        Ok(Self { writer, schema, texts: Default::default(), places, counts: BTreeMap::new() })
+    }
+
+    pub(crate) fn add(&mut self, entry: &Entry<'_>) -> Result<(), SinkFault> {
+        let words = [entry.source, entry.table, entry.column, entry.reason.word()];
+        for (builder, word) in self.texts.iter_mut().zip(words) {
+            builder.append_value(word);
+        }
+        self.places.append_value(entry.place);
+        let key = (entry.table.to_owned(), entry.column.to_owned(), entry.reason);
+        self.counts.entry(key).or_insert(Rows(0)).0 += 1;
+        if self.places.values_slice().len() >= ENTRIES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), SinkFault> {
+        let [source, table, column, reason] = &mut self.texts;
+        let places: ArrayRef = Arc::new(self.places.finish());
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(source.finish()),
+            places,
+            Arc::new(table.finish()),
+            Arc::new(column.finish()),
+            Arc::new(reason.finish()),
+        ];
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).expect("built in the schema's order");
+        self.writer.write(&batch)
+    }
+
+    pub(crate) fn finish(mut self) -> Result<BTreeMap<(String, String, Reason), Rows>, SinkFault> {
+        self.flush()?;
+        self.writer.finish()?;
+        Ok(self.counts)
+    }
+}
+
+/// The columns of what a row says, with its source and origin.
+pub(crate) fn owned_columns(source: &str, origins: &[&str]) -> [ArrayRef; 2] {
+    let mut names = StringBuilder::new();
+    let mut ids = StringBuilder::new();
+    for origin in origins {
+        names.append_value(source);
+        ids.append_value(origin);
+    }
+    [Arc::new(names.finish()), Arc::new(ids.finish())]
+}

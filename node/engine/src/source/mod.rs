@@ -1,0 +1,167 @@
+//! Sources: a table's rows in batches, from whatever a member's store is made of, in bounded memory.
+//!
+//! A room a format behind one door. Every reader keeps the same rules: a row is in a batch, or it is set aside, or it ends
+//! the run; no fault carries a cell; nothing is allocated because a file declares it.
+
+mod input;
+mod split;
+mod csv;
+mod json;
+mod thrift;
+mod pieces;
+mod parquet;
+mod ipc;
+
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use cohortium_protocol::record::dataset::Source;
+use cohortium_protocol::record::text_form::TextForm;
+
+use crate::batch::{SourceBatch, SourceColumn, SourceFault};
+use crate::handle::Handle;
+use crate::limits::Limits;
+use crate::row_fault::Tolerance;
+use crate::source::csv::CsvReader;
+use crate::source::ipc::IpcReader;
+use crate::source::json::{JsonReader, Layout};
+use crate::source::parquet::ParquetReader;
+
+/// Batches that wait between two threads.
+const BATCHES_WAITING: usize = 3;
+
+/// How a source's bytes are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// A text table.
+    Csv(TextForm),
+    /// A Parquet file.
+    Parquet,
+    /// One JSON object a line.
+    Ndjson,
+    /// One JSON array of objects.
+    Json,
+    /// An Arrow IPC file or stream; which of them it is, its first bytes say.
+    ArrowIpc,
+}
+
+impl Format {
+    /// The format of a table source; `None` for a folder of files that nobody looks into.
+    pub fn of(source: &Source) -> Option<Self> {
+        match source {
+            Source::Csv { form, .. } => Some(Self::Csv(form.clone())),
+            // A table of our own store is a Parquet blob.
+            Source::Parquet { .. } | Source::Mapped { .. } => Some(Self::Parquet),
+            Source::Ndjson { .. } => Some(Self::Ndjson),
+            Source::Json { .. } => Some(Self::Json),
+            Source::ArrowIpc { .. } => Some(Self::ArrowIpc),
+            Source::Files { .. } => None,
+        }
+    }
+}
+
+/// Reads a source in batches.
+#[expect(missing_debug_implementations, reason = "it holds rows")]
+pub struct SourceReader(Kind);
+
+enum Kind {
+    Csv(Box<CsvReader>),
+    Json(Box<JsonReader>),
+    Parquet(Box<ParquetReader>),
+    ArrowIpc(Box<IpcReader>),
+}
+
+impl SourceReader {
+    /// Finds the columns: in a header line, a footer or a schema, and of JSON by reading all of it. A row that cannot be
+    /// read ends the run.
+    ///
+    /// # Errors
+    /// [`SourceFault`].
+    pub fn open(handle: &Handle, format: Format, limits: &Limits) -> Result<Self, SourceFault> {
+        Self::open_with(handle, format, limits, Tolerance::Refuse)
+    }
+
+    /// As [`SourceReader::open`], and says what becomes of rows that cannot be read.
+    ///
+    /// # Errors
+    /// [`SourceFault`].
+    pub fn open_with(
+        handle: &Handle,
+        format: Format,
+        limits: &Limits,
+        tolerance: Tolerance,
+    ) -> Result<Self, SourceFault> {
+        let json = |layout| JsonReader::open(handle, layout, limits, tolerance).map(|reader| Kind::Json(reader.into()));
+        Ok(Self(match format {
+            Format::Csv(form) => Kind::Csv(Box::new(CsvReader::open(handle, &form, limits, tolerance)?)),
+            Format::Ndjson => json(Layout::Lines)?,
+            Format::Json => json(Layout::Array)?,
+            Format::Parquet => Kind::Parquet(Box::new(ParquetReader::open(handle, limits, tolerance)?)),
+            Format::ArrowIpc => Kind::ArrowIpc(Box::new(IpcReader::open(handle, limits, tolerance)?)),
+        }))
+    }
+
+    /// The columns, in the source's order.
+    pub fn columns(&self) -> &[SourceColumn] {
+        match &self.0 {
+            Kind::Csv(reader) => reader.columns(),
+            Kind::Json(reader) => reader.columns(),
+            Kind::Parquet(reader) => reader.columns(),
+            Kind::ArrowIpc(reader) => reader.columns(),
+        }
+    }
+
+    /// Reads only these columns, one flag for each; to be called before the first batch.
+    pub fn project(&mut self, needed: &[bool]) {
+        match &mut self.0 {
+            Kind::Csv(reader) => reader.project(needed),
+            Kind::Json(reader) => reader.project(needed),
+            Kind::Parquet(reader) => reader.project(needed),
+            Kind::ArrowIpc(reader) => reader.project(needed),
+        }
+    }
+
+    /// The next rows: at least one that was read or set aside; `None` at the end. Where rows are set aside, a batch may
+    /// hold nothing else.
+    ///
+    /// # Errors
+    /// [`SourceFault`]; nothing can be read after one.
+    pub fn next_batch(&mut self) -> Result<Option<SourceBatch>, SourceFault> {
+        match &mut self.0 {
+            Kind::Csv(reader) => reader.next_batch(),
+            Kind::Json(reader) => reader.next_batch(),
+            Kind::Parquet(reader) => reader.next_batch(),
+            Kind::ArrowIpc(reader) => reader.next_batch(),
+        }
+    }
+}
+
+/// Hands every batch to `work`, while another thread reads the next ones. Returns the number of rows.
+pub(crate) fn for_each_batch<E: From<SourceFault>>(
+    mut reader: SourceReader,
+    rows_max: u64,
+    mut work: impl FnMut(SourceBatch) -> Result<(), E>,
+) -> Result<u64, E> {
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(BATCHES_WAITING);
+        let reading = scope.spawn(move || {
+            while let Some(batch) = reader.next_batch().transpose() {
+                let failed = batch.is_err();
+                if sender.send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        let mut rows = 0;
+        for batch in receiver {
+            let batch = batch?;
+            rows += batch.places.len() as u64;
+            if rows > rows_max {
+                return Err(SourceFault::TooManyRows { max: rows_max }.into());
+            }
+            work(batch)?;
+        }
+        reading.join().map_err(|_| SourceFault::ReaderLost)?;
+        Ok(rows)
+    })
+}

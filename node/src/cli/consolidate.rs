@@ -1,0 +1,142 @@
+//! `cohortium consolidate`: the landed tables of all members as versions of one set of tables.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use cohortium_protocol::digest::DocumentDigest;
+use cohortium_protocol::ident::Name;
+use cohortium_protocol::key::signed::Signed;
+use cohortium_protocol::record::consolidation::Consolidation;
+use cohortium_protocol::record::order::Command;
+use serde_json::{Value, json};
+
+use crate::cli::call::Cx;
+use crate::cli::exit::CliFault;
+use crate::cli::print::{Shown, Table, short, yes};
+use crate::control::View;
+
+/// The verbs.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Make new table versions of what has landed, and wait for the end
+    Run,
+    /// The kept sets of table versions
+    List,
+    /// Use an earlier set again
+    Use {
+        /// The consolidation: its number, or the beginning of its digest
+        set: String,
+    },
+    /// Which snapshots and mappings the tables in use were made of
+    Lineage {
+        /// One table alone
+        table: Option<Name>,
+    },
+}
+
+/// How long `run` waits.
+const RUN_DEADLINE: Duration = Duration::from_hours(12);
+/// Between two looks at a consolidation that runs.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
+    match verb {
+        Verb::Run => consolidate(cx),
+        Verb::List => Ok(list(&cx.view()?)),
+        Verb::Use { set } => use_again(cx, &set),
+        Verb::Lineage { table } => lineage(&cx.view()?, table.as_ref()),
+    }
+}
+
+fn digest_of(set: &Consolidation) -> DocumentDigest {
+    Signed::unsigned(set).digest()
+}
+
+fn current(view: &View) -> Option<&Consolidation> {
+    view.table_sets.iter().find(|set| Some(digest_of(set)) == view.tables)
+}
+
+fn consolidate(cx: &Cx) -> Result<Shown, CliFault> {
+    let before = cx.view()?.tables;
+    let view = cx.view()?;
+    cx.give(&view, Command::Consolidate)?;
+    let began = Instant::now();
+    while began.elapsed() < RUN_DEADLINE {
+        let view = cx.view()?;
+        if !view.consolidating {
+            if let Some(fault) = &view.tables_fault {
+                return Err(CliFault::refused(format!("nothing was consolidated: {fault}; see the daemon's log")));
+            }
+            let set =
+                current(&view).ok_or_else(|| CliFault::not_found("nothing that can be consolidated has landed"))?;
+            let unchanged = view.tables == before;
+            let tables: Vec<&Name> = set.tables.keys().collect();
+            let json = json!({"number": set.sequence, "digest": view.tables, "tables": tables, "unchanged": unchanged});
+            let text = if unchanged {
+                format!("Nothing has changed since consolidation {}\n", set.sequence)
+            } else {
+                format!("Consolidation {} of {} tables\n", set.sequence, tables.len())
+            };
+            return Ok(Shown::new(json, text));
+        }
+        sleep(LOOK_EVERY);
+    }
+    Err(CliFault::local("the consolidation is still running; `cohortium history` shows its end"))
+}
+
+fn list(view: &View) -> Shown {
+    let mut table = Table::new(["NUMBER", "DIGEST", "AT", "TABLES", "MEMBERS", "IN USE"]);
+    let mut json = Vec::new();
+    for set in &view.table_sets {
+        let digest = digest_of(set);
+        let members: std::collections::BTreeSet<&Name> =
+            set.tables.values().flat_map(|table| table.parts.keys()).collect();
+        table.row([
+            set.sequence.to_string(),
+            short(&digest),
+            set.at.to_string(),
+            set.tables.len().to_string(),
+            members.len().to_string(),
+            yes(Some(digest) == view.tables).to_owned(),
+        ]);
+        json.push(json!({"digest": digest, "consolidation": set, "in_use": Some(digest) == view.tables}));
+    }
+    Shown::new(Value::Array(json), table.or("Nothing has been consolidated yet.\n"))
+}
+
+fn use_again(cx: &Cx, written: &str) -> Result<Shown, CliFault> {
+    let view = cx.view()?;
+    let fits = |set: &&Consolidation| {
+        set.sequence.to_string() == written || (written.len() >= 8 && digest_of(set).to_string().starts_with(written))
+    };
+    let set = view.table_sets.iter().find(fits);
+    let set = set.ok_or_else(|| CliFault::not_found("no such set is kept; `cohortium consolidate list` shows them"))?;
+    let consolidation = digest_of(set);
+    cx.give(&view, Command::UseTables { consolidation })?;
+    let text = format!("Consolidation {} is in use\n", set.sequence);
+    Ok(Shown::new(json!({"number": set.sequence, "digest": consolidation}), text))
+}
+
+fn lineage(view: &View, wanted: Option<&Name>) -> Result<Shown, CliFault> {
+    let set = current(view).ok_or_else(|| CliFault::not_found("nothing has been consolidated yet"))?;
+    let mut table = Table::new(["TABLE", "VERSION", "MEMBER", "SHARE", "SNAPSHOT", "MAPPING"]);
+    let mut json = Vec::new();
+    for (name, of) in set.tables.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name)) {
+        for (member, part) in &of.parts {
+            table.row([
+                name.to_string(),
+                short(&of.version),
+                member.to_string(),
+                short(&part.share),
+                short(&part.snapshot),
+                part.mapping.as_ref().map(short).unwrap_or_default(),
+            ]);
+            json.push(json!({
+                "table": name, "version": of.version, "member": member, "share": part.share, "snapshot": part.snapshot,
+                "mapping": part.mapping, "vocabulary": part.vocabulary, "content": part.digest,
+                "schema": set.schema, "software": set.software,
+            }));
+        }
+    }
+    Ok(Shown::new(Value::Array(json), table.or("There is no such table.\n")))
+}

@@ -1,0 +1,171 @@
+//! Consolidations: the landed tables of all members through a worker into table versions, kept as one set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use cohortium_engine::consolidate::part::PartReport;
+use cohortium_engine::consolidate::shape::{TableColumn, TableFields, TableShape};
+use cohortium_protocol::endpoint::io::{ConsolidatedSet, ConsolidationPlan, LandedTable};
+use cohortium_protocol::ident::{ColumnName, Name};
+use cohortium_protocol::quantity::{Bytes, Rows};
+use cohortium_protocol::record::consolidation::ConsolidatedPart;
+use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::record::listing::{BlobRef, BlobRole, Listing, ListingEntry};
+use cohortium_schema::omop;
+use cohortium_schema::schema::CommonSchema;
+use cohortium_store::blob::Pending;
+
+use crate::driver::hands::Hands;
+use crate::driver::landed;
+use crate::driver::making::{Run, blocking, disk, store};
+use crate::driver::sets::entry;
+use crate::worker::job::{Job, Key32, Made, Part, Report, SealedFile};
+
+/// Rows of one file of a part, about: `part_file_rows` of the engine's limits.
+const FILE_ROWS: u64 = 1 << 20;
+/// Files of one part at most; the last takes what is left.
+const FILES_MAX: u64 = 32;
+
+/// Carries out one consolidation: what has not changed since the set before is taken over.
+pub(crate) async fn run(hands: &Arc<Hands>, plan: ConsolidationPlan) -> Run<ConsolidatedSet> {
+    let schema = omop::omop_5_4();
+    let digest = schema.digest();
+    let mut tables: BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>> = BTreeMap::new();
+    for table in &plan.tables {
+        if table.origin.schema != digest {
+            tracing::warn!(event = "consolidation-refused", member = %table.member, table = %table.origin.table, fault = "schema");
+            return Err(RunFault::ColumnsDiffer);
+        }
+        let before = plan.previous.as_ref().and_then(|set| set.get(&table.origin.table)?.get(&table.member));
+        let part = match before {
+            Some(before) if is_same(before, table) => before.clone(),
+            before => make(hands, &schema, table, before).await?,
+        };
+        tables.entry(table.origin.table.clone()).or_default().insert(table.member.clone(), part);
+    }
+    let (own, named) = (Arc::clone(hands), tables.clone());
+    let listing = blocking(move || list(&own, &named)).await?;
+    Ok(ConsolidatedSet { schema: digest, tables, listing })
+}
+
+fn is_same(before: &ConsolidatedPart, table: &LandedTable) -> bool {
+    before.share == table.share
+        && before.snapshot == table.version.snapshot
+        && before.mapping == Some(table.origin.mapping)
+}
+
+/// Makes one member's part of one table.
+async fn make(
+    hands: &Arc<Hands>,
+    schema: &CommonSchema,
+    table: &LandedTable,
+    before: Option<&ConsolidatedPart>,
+) -> Run<ConsolidatedPart> {
+    let shape = shape(schema, &table.origin.table)?;
+    let listings = landed::listings(hands, table.version.listings.clone()).await.map_err(|fault| fault.fault)?;
+    let (chain, files) = landed::chain(hands, listings).await.map_err(|fault| fault.fault)?;
+    let known = before.filter(|before| before.share == table.share);
+    let known = known.and_then(|before| Some((before, table.chain.iter().position(|id| *id == before.snapshot)?)));
+    let known = known.map(|(before, deltas)| (before.blobs.clone(), deltas as u64));
+    let (own, member, snapshots) = (Arc::clone(hands), table.member.clone(), table.chain.clone());
+    let (job, files, pending) = blocking(move || {
+        let order = Order { shape, member, snapshots, chain };
+        prepare(&own, order, known, files)
+    })
+    .await?;
+    let report = hands.pool.run(job, files).await.map_err(|fault| {
+        tracing::warn!(event = "consolidation-refused", member = %table.member, table = %table.origin.table, fault = ?fault.fault);
+        fault.fault
+    })?;
+    let Report::Gathered { report, files } = report else { return Err(RunFault::WorkerLost) };
+    let (PartReport { digest, .. }, table) = (*report, table.clone());
+    blocking(move || {
+        let mut blobs = Vec::new();
+        // Files that were not needed are dropped, and their places with them.
+        for (into, made) in pending.into_iter().zip(files) {
+            let Made { digest, bytes, outboard } = made;
+            let stored = into.commit(digest, bytes, &outboard.0).map_err(|fault| disk(&fault))?;
+            blobs.push(BlobRef { digest: stored.digest, bytes: Bytes(stored.bytes) });
+        }
+        Ok(ConsolidatedPart {
+            share: table.share,
+            snapshot: table.version.snapshot,
+            mapping: Some(table.origin.mapping),
+            vocabulary: None,
+            digest,
+            blobs,
+        })
+    })
+    .await
+}
+
+/// What a part is made of.
+struct Order {
+    shape: TableShape,
+    member: Name,
+    snapshots: Vec<cohortium_protocol::ident::SnapshotId>,
+    chain: Vec<Part>,
+}
+
+type Prepared = (Job, Vec<OwnedFd>, Vec<Pending>);
+
+fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut files: Vec<OwnedFd>) -> Run<Prepared> {
+    let mut previous = None;
+    if let Some((blobs, deltas)) = known {
+        let mut sealed = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            let (file, key, bytes) = hands.blobs.open_for_worker(blob.digest).map_err(|fault| disk(&fault))?;
+            files.push(file.into());
+            sealed.push(SealedFile { key: Key32(*key.expose()), bytes });
+        }
+        previous = Some((sealed, deltas));
+    }
+    let rows: u64 = order.chain.iter().map(|part| part.rows_stated.0).sum();
+    let (mut pending, mut into) = (Vec::new(), Vec::new());
+    for _ in 0..(rows / FILE_ROWS + 1).min(FILES_MAX) {
+        let made = hands.blobs.prepare_for_worker().map_err(|fault| disk(&fault))?;
+        let (file, key) = made.for_worker().map_err(|fault| disk(&fault))?;
+        files.push(file.into());
+        into.push(SealedFile { key: Key32(*key.expose()), bytes: 0 });
+        pending.push(made);
+    }
+    let Order { shape, member, snapshots, chain } = order;
+    let job = Job::Gather { shape: Box::new(shape), member, snapshots, chain, previous, into };
+    Ok((job, files, pending))
+}
+
+/// A table of the common schema as consolidation knows it. A primary key that is not the patient's makes rows of one
+/// member unique alone: surrogate ids of two members never meet.
+fn shape(schema: &CommonSchema, table: &Name) -> Run<TableShape> {
+    let found = schema.table(table.as_str()).ok_or(RunFault::ColumnsDiffer)?;
+    let name = |text: &str| text.parse::<ColumnName>().map_err(|_| RunFault::ColumnsDiffer);
+    let columns = found
+        .fields
+        .iter()
+        .map(|field| Ok(TableColumn { name: name(&field.name)?, kind: field.kind.into(), required: field.required }));
+    let person = found.field("person_id").map(|field| name(&field.name)).transpose()?;
+    let key = found.primary_key().map(|field| name(&field.name)).transpose()?;
+    let fields = TableFields {
+        table: table.clone(),
+        columns: columns.collect::<Run<_>>()?,
+        key: key.into_iter().collect(),
+        person,
+    };
+    TableShape::try_from(fields).map_err(|_| RunFault::ColumnsDiffer)
+}
+
+/// The listing that keeps the files of all parts in the store.
+fn list(hands: &Hands, tables: &BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>) -> Run<BlobRef> {
+    let mut entries: BTreeSet<ListingEntry> = BTreeSet::new();
+    for (table, parts) in tables {
+        for (member, part) in parts {
+            for (number, blob) in part.blobs.iter().enumerate() {
+                let path = format!("{table}/{member}/part-{number:03}.parquet");
+                entries.insert(entry(&path, BlobRole::Rows, *blob, Rows(0))?);
+            }
+        }
+    }
+    let listing = Listing::try_from(entries.into_iter().collect::<Vec<_>>()).map_err(|_| RunFault::Limit)?;
+    store(&hands.blobs, &listing)
+}

@@ -1,0 +1,125 @@
+//! Mapping runs: this node's sources through a worker into the tables of the common schema, kept as one set.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use cohortium_engine::linkage::{NORMALISER, check_value, key_id};
+use cohortium_protocol::endpoint::io::MapPlan;
+use cohortium_protocol::quantity::{Bytes, Rows};
+use cohortium_protocol::record::dataset::Source;
+use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::record::listing::{BlobRef, BlobRole, Listing};
+use cohortium_protocol::record::manifest::LinkageStatement;
+use cohortium_protocol::wire::codec;
+use cohortium_store::blob::Pending;
+
+use crate::driver::hands::Hands;
+use crate::driver::making::{Opened, Run, blocking, disk, linkage_sub_key, store};
+use crate::driver::sets::{ORIGIN_PATH, QUARANTINE_PATH, REPORT_PATH, entry, table_path};
+use crate::worker::job::{Job, Key32, Made, MapOrder, MappedTables, Report, SealedFile};
+
+/// What a run made: the set's listing, and about the key of linked patients.
+type Set = (BlobRef, Option<LinkageStatement>);
+
+/// Carries out one mapping run.
+pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<Set> {
+    let plan = Arc::new(plan);
+    let (ready, files) = {
+        let (hands, plan) = (Arc::clone(hands), Arc::clone(&plan));
+        blocking(move || prepare(&hands, &plan)).await?
+    };
+    let Ready { job, sources, tables, quarantine } = ready;
+    let report = hands.pool.run(job, files).await.map_err(|fault| {
+        tracing::warn!(event = "mapping-refused", mapping = %plan.mapping.name, fault = ?fault.fault);
+        hands.told.keep(&plan.mapping.name, fault.detail);
+        fault.fault
+    })?;
+    hands.told.keep(&plan.mapping.name, None);
+    let Report::Mapped(made) = report else { return Err(RunFault::WorkerLost) };
+    let hands = Arc::clone(hands);
+    blocking(move || {
+        sources.iter().try_for_each(Opened::unchanged)?;
+        conclude(&hands, &plan, *made, (tables, quarantine))
+    })
+    .await
+}
+
+struct Ready {
+    job: Job,
+    sources: Vec<Opened>,
+    tables: Vec<Pending>,
+    quarantine: Pending,
+}
+
+fn prepare(hands: &Hands, plan: &MapPlan) -> Run<(Ready, Vec<OwnedFd>)> {
+    let mut files = Vec::new();
+    let (mut sources, mut opened) = (Vec::new(), Vec::new());
+    for (name, (dataset, out)) in &plan.sources {
+        let path = dataset.source.path().filter(|_| !matches!(dataset.source, Source::Files { .. }));
+        let (source, file) = Opened::new(path.ok_or(RunFault::Unreadable)?.as_str())?;
+        opened.push(source);
+        files.push(file);
+        sources.push((name.to_string(), dataset.clone(), out.iter().copied().collect()));
+    }
+    let mut make = || {
+        let pending = hands.blobs.prepare_for_worker().map_err(|fault| disk(&fault))?;
+        let (file, key) = pending.for_worker().map_err(|fault| disk(&fault))?;
+        files.push(file.into());
+        Ok::<_, RunFault>((pending, SealedFile { key: Key32(*key.expose()), bytes: 0 }))
+    };
+    let (mut pending, mut tables) = (Vec::new(), Vec::new());
+    for table in &plan.mapping.tables {
+        let (into, sealed) = make()?;
+        pending.push(into);
+        tables.push((table.to_string(), sealed));
+    }
+    let (aside, quarantine) = make()?;
+    let place = hands.place(&plan.consortium).ok_or(RunFault::WorkerLost)?;
+    let row_key = hands.keys.rows(place.kind, &plan.consortium).map_err(|fault| {
+        tracing::error!(event = "keystore-failed", %fault);
+        RunFault::Limit
+    })?;
+    let linkage_key = plan.epoch.map(|epoch| linkage_sub_key(&hands.keys, place.kind, plan.consortium, epoch));
+    let order = Box::new(MapOrder {
+        text: plan.mapping.text.clone(),
+        sources,
+        row_key: Key32(*row_key.as_bytes()),
+        linkage_key: linkage_key.transpose()?.map(|key| Key32(*key.as_bytes())),
+    });
+    let job = Job::Map { order, tables, quarantine };
+    Ok((Ready { job, sources: opened, tables: pending, quarantine: aside }, files))
+}
+
+/// Keeps what was made and lists it.
+fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pending>, Pending)) -> Run<Set> {
+    let commit = |into: Pending, made: Made| {
+        let stored = into.commit(made.digest, made.bytes, &made.outboard.0).map_err(|fault| disk(&fault))?;
+        Ok::<_, RunFault>(BlobRef { digest: stored.digest, bytes: Bytes(stored.bytes) })
+    };
+    let put = |bytes: &[u8]| {
+        let stored = hands.blobs.put(bytes).map_err(|fault| disk(&fault))?;
+        Ok::<_, RunFault>(BlobRef { digest: stored.digest, bytes: Bytes(stored.bytes) })
+    };
+    let (tables, quarantine) = into;
+    let mut entries = Vec::new();
+    for (into, table) in tables.into_iter().zip(made.tables) {
+        entries.push(entry(&table_path(&table.name), BlobRole::Rows, commit(into, table.made)?, table.rows)?);
+    }
+    let aside = commit(quarantine, made.quarantine)?;
+    entries.push(entry(QUARANTINE_PATH, BlobRole::Rows, aside, made.quarantined)?);
+    entries.push(entry(REPORT_PATH, BlobRole::File, put(&made.report.0)?, Rows(0))?);
+    let origin = codec::encode(&(plan.digest, plan.mapping.schema));
+    entries.push(entry(ORIGIN_PATH, BlobRole::File, put(&origin)?, Rows(0))?);
+    entries.sort();
+    let listing = Listing::try_from(entries).map_err(|_| RunFault::WorkerLost)?;
+    let linkage = if made.linked { linkage(hands, plan)? } else { None };
+    Ok((store(&hands.blobs, &listing)?, linkage))
+}
+
+fn linkage(hands: &Hands, plan: &MapPlan) -> Run<Option<LinkageStatement>> {
+    let Some(epoch) = plan.epoch else { return Ok(None) };
+    let place = hands.place(&plan.consortium).ok_or(RunFault::WorkerLost)?;
+    let key = linkage_sub_key(&hands.keys, place.kind, plan.consortium, epoch)?;
+    let check = check_value(&key, NORMALISER);
+    Ok(Some(LinkageStatement { epoch, key: key_id(&key), normaliser: NORMALISER, check }))
+}

@@ -1,0 +1,95 @@
+//! What long work needs: a run over a source, a mapping run, a consolidation; and what the last one made.
+
+use std::collections::BTreeMap;
+
+use crate::digest::DocumentDigest;
+use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::record::consolidation::ConsolidatedPart;
+use crate::record::dataset::Dataset;
+use crate::record::listing::BlobRef;
+use crate::record::mapping::{Mapping, Origin};
+use crate::record::order::OptOutEntry;
+use crate::record::share::Share;
+use crate::state::tables::MappedSet;
+
+/// Everything a run over a source needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPlan {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The source.
+    pub dataset: Dataset,
+    /// The terms.
+    pub share: Share,
+    /// Who has opted out.
+    pub opted_out: Vec<OptOutEntry>,
+    /// The snapshot before: its listing, and its row index for a keyed table. `None`: take a full one.
+    pub previous: Option<(BlobRef, Option<BlobRef>)>,
+    /// The epoch of the linkage key, where rows carry tokens.
+    pub epoch: Option<u32>,
+    /// For a mapped table: the set that it is taken from.
+    pub set: Option<MappedSet>,
+}
+
+/// Everything a mapping run needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapPlan {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The mapping.
+    pub mapping: Mapping,
+    /// Its digest.
+    pub digest: DocumentDigest,
+    /// Each source by its name in the mapping: the dataset, and who has opted out of it.
+    pub sources: BTreeMap<Name, (Dataset, Vec<OptOutEntry>)>,
+    /// The epoch of the linkage key, where one is held.
+    pub epoch: Option<u32>,
+}
+
+/// One landed table that is consolidated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedTable {
+    /// Whose rows they are.
+    pub member: Name,
+    /// The share.
+    pub share: ShareId,
+    /// The landed version.
+    pub version: LandedVersion,
+    /// The snapshots of its chain, the full one first.
+    pub chain: Vec<SnapshotId>,
+    /// Where the rows come from, as the manifest says.
+    pub origin: Origin,
+}
+
+/// Everything a consolidation needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsolidationPlan {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// What is consolidated.
+    pub tables: Vec<LandedTable>,
+    /// The parts of the set in use, by table and member: what has not changed is taken over.
+    pub previous: Option<BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>>,
+}
+
+/// What a consolidation made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsolidatedSet {
+    /// The common schema.
+    pub schema: DocumentDigest,
+    /// The parts, by table and member.
+    pub tables: BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>,
+    /// Names the parts' files.
+    pub listing: BlobRef,
+}
+
+/// One landed version: its listings from the full snapshot to the last delta.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedVersion {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The version.
+    pub snapshot: SnapshotId,
+    /// Listings from the full one on, all landed.
+    pub listings: Vec<BlobRef>,
+}
