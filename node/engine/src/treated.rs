@@ -170,10 +170,10 @@ impl Treating<'_> {
             }
             DataType::Decimal128(precision, scale) => {
                 let values = array.as_primitive::<Decimal128Type>();
-                let most = 10_i128.checked_pow(u32::from(*precision)).unwrap_or(i128::MAX);
+                let most = 10_u128.checked_pow(u32::from(*precision)).unwrap_or(u128::MAX);
                 let round = |row| {
                     let rounded = Decimal::new(values.value(row), i32::from(*scale)).round(digits);
-                    let units = rounded.units_at(i32::from(*scale)).filter(|units| units.abs() < most);
+                    let units = rounded.units_at(i32::from(*scale)).filter(|units| units.unsigned_abs() < most);
                     units.ok_or(Refusal::OutOfRange)
                 };
                 let (cells, refused) = self.cells(array.len(), valid, round);
