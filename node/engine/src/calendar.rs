@@ -91,16 +91,16 @@ pub(crate) fn month_of(text: &str, format: DateFormat) -> Option<(u32, u32)> {
     CalendarDay::read(&first, format).map(|(day, _)| (day.year, day.month))
 }
 
-/// The text with its day moved; a time of day behind it stays. `None`: no day, no time, or beyond the calendar.
+/// The text with its day moved; a time of day behind it stays. `None`: no day, or beyond the calendar.
 pub(crate) fn shifted(text: &str, format: DateFormat, days: i64) -> Option<String> {
     let (day, rest) = CalendarDay::read(text, format)?;
     let moved = CalendarDay::from_epoch(day.to_epoch().checked_add(days)?)?;
-    is_time_of_day(rest).then(|| moved.write(format) + rest)
+    Some(moved.write(format) + rest)
 }
 
 /// Nothing, or hours and minutes with what may follow them, and no digit beyond: a long number behind a day could be
 /// anything.
-fn is_time_of_day(rest: &str) -> bool {
+pub(crate) fn is_time_of_day(rest: &str) -> bool {
     if rest.is_empty() {
         return true;
     }
