@@ -84,7 +84,8 @@ impl Maker {
             }
         };
         self.check(&array, &mut failed);
-        failed.sort_unstable_by_key(|(row, _)| *row);
+        // Of two reasons the one that was found first.
+        failed.sort_by_key(|(row, _)| *row);
         failed.dedup_by_key(|(row, _)| *row);
         Made { array, failed }
     }
@@ -246,8 +247,8 @@ fn convert(
             }
             known.get(unit).and_then(Option::as_ref)
         });
-        if let Some(conversion) = conversion {
-            built.append_value(conversion.value(value));
+        if let Some(converted) = conversion.and_then(|conversion| conversion.value(value)) {
+            built.append_value(converted);
         } else {
             failed.push((row, Reason::Unit));
             built.append_null();

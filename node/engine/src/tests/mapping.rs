@@ -298,6 +298,16 @@ fn a_file_that_is_no_mapping_is_told_by_line_or_rule() {
     assert!(told("schema = \"stays-1\"", "schema = \"stays-2\"").contains("stays-2"));
 }
 
+#[test]
+fn a_value_that_a_unit_makes_infinite_is_in_quarantine() {
+    let mut member = Member::new(5);
+    member.sources.insert("labs".into(), "vid,sodium,glucose,hours\nv1,1e308,,1\nv4,inf,,1\nv3,2,,1\n".to_owned());
+    let value = "set.value = { value = \"{what}\", unit = \"'km'\", to = \"mm\" }";
+    let mapped = member.map(&MAPPING.replace("set.value = \"{what}\"", value)).unwrap();
+    let entries = |reason| mapped.report.quarantine.get(&("lab".into(), "value".into(), reason)).map(|rows| rows.0);
+    assert_eq!((entries(Reason::Unit), entries(Reason::Cast)), (Some(1), Some(1)));
+}
+
 /// Two thousand corruptions: whatever is done to a source, a run ends with a fault that names it or accounts for all.
 #[test]
 fn whatever_is_done_to_a_source_a_run_accounts_for_all_of_it_or_makes_nothing() {
