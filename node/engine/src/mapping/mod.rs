@@ -6,6 +6,7 @@
 
 mod account;
 mod cell;
+mod exact;
 mod fact;
 mod file;
 mod function;
