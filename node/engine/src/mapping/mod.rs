@@ -7,6 +7,7 @@
 mod account;
 mod cell;
 mod exact;
+mod expression;
 mod fact;
 mod file;
 mod function;

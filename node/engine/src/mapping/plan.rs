@@ -19,6 +19,7 @@ use datafusion::prelude::SessionConfig;
 use crate::batch::SourceColumn;
 use crate::columnar::column_type;
 use crate::mapping::cell::{Expression, Maker, Making};
+use crate::mapping::expression::unwrapping;
 use crate::mapping::file::{Fact, Mapping, Setting, SourceRules, Word};
 use crate::mapping::unit::Converter;
 use crate::policy::ROW_COLUMN;
@@ -247,7 +248,8 @@ impl<'a> Compiler<'a> {
         let fault = || PlanFault::Expression { rule, column: column.to_owned(), text: text.to_owned() };
         let state = self.context.state();
         let logical = state.create_logical_expr(text, &self.schema).map_err(|_| fault())?;
-        let physical = state.create_physical_expr(logical, &self.schema).map_err(|_| fault())?;
+        let physical = state.create_physical_expr(logical, &self.schema);
+        let physical = physical.and_then(|made| unwrapping(made, self.schema.as_arrow())).map_err(|_| fault())?;
         if column == "where" && physical.data_type(self.schema.as_arrow()).ok() != Some(DataType::Boolean) {
             return Err(fault());
         }

@@ -299,6 +299,22 @@ fn a_file_that_is_no_mapping_is_told_by_line_or_rule() {
 }
 
 #[test]
+fn whole_numbers_do_not_wrap() {
+    let mut member = Member::new(5);
+    let labs = format!("vid,sodium,glucose,hours\nv1,1,,{}\nv4,1,,{}\nv3,1,,1\n", 1_i64 << 62, i64::MIN);
+    member.sources.insert("labs".into(), labs);
+    let sums =
+        [("cast(hours as bigint) * 4", 2), ("cast(hours as bigint) + {max}", 2), ("-(cast(hours as bigint))", 1)];
+    for (sql, failing) in sums {
+        let sql = sql.replace("{max}", &i64::MAX.to_string());
+        let mapped = member.map(&MAPPING.replace("10 / cast(hours as bigint)", &sql));
+        let mapped = mapped.unwrap_or_else(|fault| panic!("{sql}: {fault}"));
+        let reason = mapped.report.quarantine.get(&("lab".into(), "whole".into(), Reason::Expression));
+        assert_eq!(reason.map(|rows| rows.0), Some(failing), "{sql}");
+    }
+}
+
+#[test]
 fn a_value_that_a_unit_makes_infinite_is_in_quarantine() {
     let mut member = Member::new(5);
     member.sources.insert("labs".into(), "vid,sodium,glucose,hours\nv1,1e308,,1\nv4,inf,,1\nv3,2,,1\n".to_owned());
