@@ -1,14 +1,24 @@
-//! What a mapping's SQL may be: whole numbers in it do not wrap.
+//! What a mapping's SQL may be: a question of the row alone, whose whole numbers do not wrap.
 
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::Operator;
+use datafusion::logical_expr::{Expr, Operator, Volatility};
 use datafusion::physical_expr::expressions::{BinaryExpr, Literal, NegativeExpr};
 
 use crate::mapping::cell::Expression;
+
+/// Whether the same row gives the same value whenever it is asked: no chance, no clock.
+pub(crate) fn is_steady(expression: &Expr) -> bool {
+    let moves = |expression: &Expr| match expression {
+        Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Immutable,
+        Expr::ScalarVariable(..) => true,
+        _ => false,
+    };
+    !expression.exists(|expression| Ok(moves(expression))).unwrap_or(true)
+}
 
 /// The expression with arithmetic that fails where a whole number would wrap (law 12).
 pub(crate) fn unwrapping(expression: Expression, seen: &Schema) -> Result<Expression> {

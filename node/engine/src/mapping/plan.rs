@@ -19,7 +19,7 @@ use datafusion::prelude::SessionConfig;
 use crate::batch::SourceColumn;
 use crate::columnar::column_type;
 use crate::mapping::cell::{Expression, Maker, Making};
-use crate::mapping::expression::unwrapping;
+use crate::mapping::expression::{is_steady, unwrapping};
 use crate::mapping::file::{Fact, Mapping, Setting, SourceRules, Word};
 use crate::mapping::unit::Converter;
 use crate::policy::ROW_COLUMN;
@@ -64,6 +64,15 @@ pub enum PlanFault {
         /// The column.
         column: ColumnName,
     },
+    /// An expression that asks for chance or the clock.
+    Unsteady {
+        /// The rule.
+        rule: usize,
+        /// The column, or `where`.
+        column: String,
+        /// The expression as the mapping has it.
+        text: String,
+    },
 }
 
 impl fmt::Display for PlanFault {
@@ -82,6 +91,12 @@ impl fmt::Display for PlanFault {
             Self::Unit { rule, column } => write!(f, "rule {rule}, {column}: the unit that leaves is no UCUM unit"),
             Self::Word { rule, word } => write!(f, "rule {rule}: an entry of each has no word {word}"),
             Self::NoColumn { source, column } => write!(f, "source {source}: there is no column {column}"),
+            Self::Unsteady { rule, column, text } => {
+                write!(
+                    f,
+                    "rule {rule}, {column}: the expression {text} asks for chance or the clock, and not for the row"
+                )
+            }
         }
     }
 }
@@ -248,6 +263,9 @@ impl<'a> Compiler<'a> {
         let fault = || PlanFault::Expression { rule, column: column.to_owned(), text: text.to_owned() };
         let state = self.context.state();
         let logical = state.create_logical_expr(text, &self.schema).map_err(|_| fault())?;
+        if !is_steady(&logical) {
+            return Err(PlanFault::Unsteady { rule, column: column.to_owned(), text: text.to_owned() });
+        }
         let physical = state.create_physical_expr(logical, &self.schema);
         let physical = physical.and_then(|made| unwrapping(made, self.schema.as_arrow())).map_err(|_| fault())?;
         if column == "where" && physical.data_type(self.schema.as_arrow()).ok() != Some(DataType::Boolean) {

@@ -298,6 +298,28 @@ fn a_file_that_is_no_mapping_is_told_by_line_or_rule() {
     assert!(told("schema = \"stays-1\"", "schema = \"stays-2\"").contains("stays-2"));
 }
 
+// MAP-21
+#[test]
+fn an_expression_asks_neither_chance_nor_the_clock() {
+    let told = |sql: &str| {
+        let (from, to) = ("\"10 / cast(hours as bigint)\"", format!("\"{sql}\""));
+        Member::new(5).map(&MAPPING.replace(from, &to)).err().map(|fault| fault.to_string()).unwrap_or_default()
+    };
+    for moving in [
+        "cast(random() * 9 as bigint)",
+        "length(uuid())",
+        "date_part('year', now())",
+        "date_part('year', current_date())",
+    ] {
+        let fault = told(moving);
+        assert!(fault.contains("rule 3, whole") && fault.contains("chance or the clock"), "{moving}: {fault}");
+    }
+    let filter =
+        Member::new(5).map(&MAPPING.replace("where = \"{what} is not null\"", "where = \"random() < 0.5\"")).err();
+    assert!(filter.is_some_and(|fault| fault.to_string().contains("rule 3, where")));
+    assert_eq!(told("1 + 1"), "");
+}
+
 #[test]
 fn whole_numbers_do_not_wrap() {
     let mut member = Member::new(5);
