@@ -19,7 +19,7 @@ use datafusion::prelude::SessionConfig;
 use crate::batch::SourceColumn;
 use crate::columnar::column_type;
 use crate::mapping::cell::{Expression, Maker, Making};
-use crate::mapping::expression::{is_steady, unwrapping};
+use crate::mapping::expression::{called, is_steady, naming, unwrapping};
 use crate::mapping::file::{Fact, Mapping, Setting, SourceRules, Word};
 use crate::mapping::unit::Converter;
 use crate::policy::ROW_COLUMN;
@@ -64,6 +64,15 @@ pub enum PlanFault {
         /// The column.
         column: ColumnName,
     },
+    /// A column that names a patient or a row, made by something else than the functions that make keyed ids.
+    NotKeyed {
+        /// The rule.
+        rule: usize,
+        /// The column.
+        column: String,
+        /// The functions of which one must make it.
+        functions: &'static [&'static str],
+    },
     /// An expression that asks for chance or the clock.
     Unsteady {
         /// The rule.
@@ -91,6 +100,11 @@ impl fmt::Display for PlanFault {
             Self::Unit { rule, column } => write!(f, "rule {rule}, {column}: the unit that leaves is no UCUM unit"),
             Self::Word { rule, word } => write!(f, "rule {rule}: an entry of each has no word {word}"),
             Self::NoColumn { source, column } => write!(f, "source {source}: there is no column {column}"),
+            Self::NotKeyed { rule, column, functions } => write!(
+                f,
+                "rule {rule}, {column}: it names a patient or a row, and must be a call of {}(...) and nothing around it",
+                functions.join("(...) or ")
+            ),
             Self::Unsteady { rule, column, text } => {
                 write!(
                     f,
@@ -216,11 +230,34 @@ impl<'a> Compiler<'a> {
         let makers = fields.iter().map(|field| {
             let making = match fact.set.get(&field.name) {
                 None => Making::Constant(arrow::array::new_null_array(&field.kind.arrow(), 1)),
-                Some(setting) => self.making(setting, rule, field, &text)?,
+                Some(setting) => {
+                    let making = self.making(setting, rule, field, &text)?;
+                    self.check_naming(fact, rule, field, &text)?;
+                    making
+                }
             };
             Ok(Maker { field: field.clone(), making, defaults_used: 0 })
         });
         Ok(Rule { table: fact.table.clone(), filter, makers: makers.collect::<Result<_, _>>()? })
+    }
+
+    /// A column that names a patient or a row is a keyed id, whatever the mapping says.
+    fn check_naming(
+        &self,
+        fact: &Fact,
+        rule: usize,
+        field: &Field,
+        text: &impl Fn(&str) -> Result<String, PlanFault>,
+    ) -> Result<(), PlanFault> {
+        let Some(functions) = naming(&fact.table, field) else { return Ok(()) };
+        let made = match fact.set.get(&field.name) {
+            Some(Setting::Sql(raw)) => self.context.state().create_logical_expr(&text(raw)?, &self.schema).ok(),
+            _ => None,
+        };
+        match made.as_ref().and_then(called) {
+            Some(function) if functions.contains(&function) => Ok(()),
+            _ => Err(PlanFault::NotKeyed { rule, column: field.name.clone(), functions }),
+        }
     }
 
     fn making(

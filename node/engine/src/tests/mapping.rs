@@ -298,6 +298,34 @@ fn a_file_that_is_no_mapping_is_told_by_line_or_rule() {
     assert!(told("schema = \"stays-1\"", "schema = \"stays-2\"").contains("stays-2"));
 }
 
+// MAP-20
+#[test]
+fn what_names_a_patient_or_a_row_is_a_keyed_id_or_the_mapping_is_refused() {
+    let told = |from: &str, to: &str| {
+        assert!(MAPPING.contains(from), "{from}");
+        match Member::new(5).map(&MAPPING.replace(from, to)) {
+            Err(MapFault::Plan(fault)) => fault.to_string(),
+            Err(fault) => panic!("{fault}"),
+            Ok(_) => String::new(),
+        }
+    };
+    let person = "set.person_id = \"person(pid)\"\nset.sex";
+    for raw in ["'1234'", "person(pid) + 0", "coalesce(person(pid), 7)", "length(sex)"] {
+        assert!(told(person, &format!("set.person_id = \"{raw}\"\nset.sex")).contains("rule 1, person_id"), "{raw}");
+    }
+    assert!(told(person, "set.person_id = 7\nset.sex").contains("rule 1, person_id"));
+    assert!(told(person, "set.person_id = { default = 7 }\nset.sex").contains("rule 1, person_id"));
+    let visit = "set.person_id = \"person(pid)\"\nset.began";
+    assert!(told(visit, "set.person_id = \"length(pid)\"\nset.began").contains("rule 2, person_id"));
+    let id = "set.visit_id = \"surrogate('visit', vid)\"\nset.person_id";
+    assert!(told(id, "set.visit_id = \"person(pid)\"\nset.person_id").contains("rule 2, visit_id"));
+    assert!(
+        told("set.before = \"surrogate('visit', prior)\"", "set.before = \"length(prior)\"").contains("rule 2, before")
+    );
+    assert!(told("set.lab_id = \"surrogate('lab', vid, '{what}')\"", "set.lab_id = 1").contains("rule 3, lab_id"));
+    assert_eq!(told("person(pid)", "surrogate('person', pid)"), "");
+}
+
 // MAP-21
 #[test]
 fn an_expression_asks_neither_chance_nor_the_clock() {
