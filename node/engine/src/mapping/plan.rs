@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Schema};
 use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
 use cohortium_protocol::record::suspicion::suspicion;
 use cohortium_schema::schema::{CommonSchema, Field, Kind};
@@ -117,8 +118,11 @@ impl fmt::Display for PlanFault {
 
 impl std::error::Error for PlanFault {}
 
-/// The columns of a source as its policy treats them: what identifies a patient becomes a pseudonym, free text and what
-/// no expression could read is dropped.
+/// The columns of a source as its policy treats them: what identifies a patient becomes a pseudonym; names that tokens
+/// are made of, free text and what no expression could read are dropped.
+///
+/// What its dataset declares stands over what the mapping says: the patient and the key identify, and of the key only a
+/// column that the mapping lists as plain does not. The day of birth that tokens are made of is a column like any other.
 ///
 /// # Errors
 /// [`PlanFault::NoColumn`].
@@ -126,6 +130,7 @@ pub(crate) fn columns_of(
     name: &str,
     rules: &SourceRules,
     patient: Option<&ColumnName>,
+    dataset: &Dataset,
     found: &[SourceColumn],
 ) -> Result<Vec<Column>, PlanFault> {
     // Where nothing names a patient, each row is one: its own id stands for it.
@@ -135,9 +140,14 @@ pub(crate) fn columns_of(
     if let Some(column) = listed.into_iter().find(|column| !is_there(column)) {
         return Err(PlanFault::NoColumn { source: name.to_owned(), column: column.clone() });
     }
+    let names = dataset.linkage.iter().flat_map(|linkage| [&linkage.given, &linkage.family]);
+    let names: BTreeSet<&ColumnName> = names.collect();
     let column = |found: &SourceColumn| {
         let kind = column_type(&found.kind);
-        let role = if rules.identifiers.contains(&found.name) || patient == Some(&found.name) {
+        let is_patient = patient == Some(&found.name) || dataset.patient.as_ref() == Some(&found.name);
+        let is_key = dataset.key.contains(&found.name) && !rules.plain.contains(&found.name);
+        let is_name = names.contains(&found.name) && !is_patient;
+        let role = if rules.identifiers.contains(&found.name) || is_patient || is_key || is_name {
             ColumnRole::DirectIdentifier
         } else {
             match suspicion(found.name.as_str()).role {
@@ -148,6 +158,7 @@ pub(crate) fn columns_of(
             }
         };
         let treatment = match (role, kind) {
+            _ if is_name => Treatment::Drop,
             (_, None) | (ColumnRole::FreeText, _) => Treatment::Drop,
             (ColumnRole::DirectIdentifier, _) => Treatment::Pseudonym,
             _ => Treatment::Keep,

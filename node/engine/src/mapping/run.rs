@@ -236,7 +236,7 @@ fn open(job: &MapJob<'_>, name: &str) -> Result<Opened, MapFault> {
     let reader = SourceReader::open_with(&source.handle, format, &job.limits, Tolerance::SetAside).map_err(at)?;
     let lists_patients = name == job.mapping.patients.source;
     let patient = if lists_patients { Some(&job.mapping.patients.id) } else { source.dataset.patient.as_ref() };
-    let columns = columns_of(name, rules, patient, reader.columns())?;
+    let columns = columns_of(name, rules, patient, source.dataset, reader.columns())?;
     let has_token = lists_patients && job.linkage_key.is_some() && source.dataset.linkage.is_some();
     Ok(Opened { reader, columns, linkage: if has_token { Linkage::Token } else { Linkage::None } })
 }

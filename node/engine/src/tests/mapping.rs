@@ -349,6 +349,58 @@ fn an_expression_asks_neither_chance_nor_the_clock() {
 }
 
 #[test]
+fn a_dataset_s_own_word_of_who_its_rows_are_about_stands_over_a_mapping_that_says_nothing() {
+    let mut member = Member::new(5);
+    let declared =
+        "who,vorne,hinten,geburt,sex,stay\nCANARY1,Ada,Byron,12/10/1815,F,s1\nCANARY2,Max,Born,12/11/1882,M,s2\n";
+    member.sources.insert("patients".into(), declared.to_owned());
+    let dataset = member.datasets.get_mut("patients").unwrap();
+    dataset.patient = Some(name("who"));
+    dataset.key = vec![name("stay")];
+    dataset.linkage = Some(LinkageColumns {
+        given: name("vorne"),
+        family: name("hinten"),
+        birth: name("geburt"),
+        birth_format: DateFormat::MonthDayYearSlashes,
+    });
+    let mapping = |born: &str, plain: &str| {
+        let people = MAPPING.replace("id = \"pid\"", "id = \"stay\"").replace(
+            "[source.patients]\ndataset = \"patients\"",
+            &format!("[source.patients]\ndataset = \"patients\"\nplain = [{plain}]"),
+        );
+        people.replace("\"person(pid)\"\nset.sex", "\"person(stay)\"\nset.sex").replace("\"day(dob, 'm/d/y')\"", born)
+    };
+    // The columns' names say nothing; what the dataset declares does.
+    for dropped in ["vorne", "hinten"] {
+        let fault = member.map(&mapping(&format!("\"day({dropped}, 'iso')\""), "")).err();
+        assert!(fault.as_ref().is_some_and(|fault| fault.to_string().contains("rule 1, born")), "{dropped} {fault:?}");
+    }
+    let ward = |column: &str, plain: &str| {
+        let from = "table = \"visit\"\nfrom = \"visits\"";
+        assert!(MAPPING.contains(from));
+        let visits = "table = \"visit\"\nfrom = \"patients\"";
+        let mapping = mapping("\"day(geburt, 'm/d/y')\"", plain).replace(from, visits);
+        let mapping = mapping.replace(
+            "\"surrogate('visit', vid)\"\nset.person_id = \"person(pid)\"\nset.began = \"day(began, 'iso')\"",
+            "\"surrogate('visit', stay)\"\nset.person_id = \"person(stay)\"\nset.began = \"day(geburt, 'm/d/y')\"",
+        );
+        let mapping = mapping
+            .replace("{ sql = \"ward\", default = \"none\" }", &format!("\"substr({column}, 1, 2)\""))
+            .replace("set.before = \"surrogate('visit', prior)\"\n", "");
+        let mapping = &mapping[..mapping.rfind("[[fact]]").unwrap()];
+        member.map(mapping).unwrap().rows("visit")
+    };
+    assert!(ward("sex", "").iter().any(|row| row.contains(",F")));
+    for (column, plain) in [("who", ""), ("stay", ""), ("who", "\"who\"")] {
+        let rows = ward(column, plain);
+        assert!(
+            rows.len() == 2 && rows.iter().all(|row| !row.contains("CA") && !row.contains(",s1")),
+            "{column}: {rows:?}"
+        );
+    }
+}
+
+#[test]
 fn whole_numbers_do_not_wrap() {
     let mut member = Member::new(5);
     let labs = format!("vid,sodium,glucose,hours\nv1,1,,{}\nv4,1,,{}\nv3,1,,1\n", 1_i64 << 62, i64::MIN);
