@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
+use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
 use cohortium_schema::schema::{Reference, Table};
-use datafusion::common::hash_utils::{RandomState, create_hashes};
 
+use crate::cells::Cells;
 use crate::consolidate::shape::{ORIGIN_COLUMN, SOURCE_COLUMN};
 use crate::limits::Limits;
 use crate::mapping::account::{Reason, TableCount};
+use crate::packed::Labelled;
 use crate::sink::{RowsWriter, SinkFault};
 
 /// What a run loses and sets in the place of what is missing.
@@ -45,7 +47,7 @@ pub(crate) struct Output<'s> {
     pub(crate) references: Vec<(usize, String, Option<String>)>,
     writer: RowsWriter<&'s mut (dyn Write + Send)>,
     /// Primary keys that were emitted, with a hash of what the row says.
-    keys: HashMap<i64, u64>,
+    keys: HashMap<i64, [u8; 16]>,
     pub(crate) count: TableCount,
 }
 
@@ -92,7 +94,7 @@ impl<'s> Output<'s> {
         let keys = batch.column(place).as_primitive::<Int64Type>();
         let said = batch.num_columns() - 2;
         let hashes = row_hashes(&batch.columns()[..said], batch.num_rows());
-        let sight = |(row, hash): (usize, u64)| {
+        let sight = |(row, hash): (usize, [u8; 16])| {
             let key = keys.value(row);
             match self.keys.get(&key) {
                 None => {
@@ -117,15 +119,13 @@ impl<'s> Output<'s> {
     }
 }
 
-/// A hash of what each row says. Within one run, to tell a repetition from a conflict.
-fn row_hashes(columns: &[ArrayRef], rows: usize) -> Vec<u64> {
-    let state = RandomState::with_seed(7);
-    let mut hashes = vec![0; rows];
-    match create_hashes(columns, &state, &mut hashes) {
-        Ok(_) => hashes,
-        // No column of a common schema is of a type that cannot be hashed.
-        Err(_) => (0..rows as u64).collect(),
-    }
+/// A hash of what each row says, what it leaves unsaid included. Within one run, to tell a repetition from a conflict.
+fn row_hashes(columns: &[ArrayRef], rows: usize) -> Vec<[u8; 16]> {
+    let key = Secret32::new([0; 32]);
+    let mut hash = Labelled::new(&key, b"fact");
+    let cells = columns.iter().map(|column| Cells::new(column).expect("a common schema's types are handled"));
+    let cells: Vec<Cells> = cells.collect();
+    (0..rows).map(|row| hash.hash(|message| cells.iter().for_each(|cells| cells.encode(row, message)))).collect()
 }
 
 /// One entry of the quarantine table, for a row of a batch.
@@ -207,4 +207,20 @@ pub(crate) fn owned_columns(source: &str, origins: &[&str]) -> [ArrayRef; 2] {
         ids.append_value(origin);
     }
     [Arc::new(names.finish()), Arc::new(ids.finish())]
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn a_row_says_something_else_where_another_column_is_empty() {
+        let columns = [vec![Some(5), None, Some(5)], vec![None, Some(5), None]];
+        let columns = columns.map(|column| Arc::new(Int64Array::from(column)) as ArrayRef);
+        let hashes = row_hashes(&columns, 3);
+        assert_ne!(hashes[0], hashes[1]);
+        assert_eq!(hashes[0], hashes[2]);
+    }
 }

@@ -400,6 +400,26 @@ fn a_dataset_s_own_word_of_who_its_rows_are_about_stands_over_a_mapping_that_say
     }
 }
 
+// MAP-5
+#[test]
+fn a_fact_that_leaves_another_column_empty_is_a_conflict_and_not_a_repetition() {
+    let mut member = Member::new(5);
+    member.sources.insert("visits".into(), "vid,pid,began,ward,prior,a,b\nv1,p1,2024-01-02,A,,5,\n".to_owned());
+    member.sources.insert("labs".into(), "vid,sodium,glucose,hours\nv1,1,,5\nv1,1,5,\n".to_owned());
+    let mapping =
+        MAPPING.replace("each = [{ what = \"sodium\" }, { what = \"glucose\" }]", "each = [{ what = \"sodium\" }]");
+    let mapping = mapping.replace("\"10 / cast(hours as bigint)\"", "\"hours\"");
+    let mapping = mapping.replace("set.value = \"{what}\"", "set.value = 1.0\nset.other = \"glucose\"");
+    member.schema = CommonSchema::parse(&SCHEMA.replace(
+        "  { name = \"whole\", kind = \"integer\", role = \"measure\" },\n",
+        "  { name = \"whole\", kind = \"integer\", role = \"measure\" },\n  { name = \"other\", kind = \"integer\", role = \"measure\" },\n",
+    ))
+    .unwrap();
+    let mapped = member.map(&mapping).unwrap();
+    assert_eq!(counts(&mapped.report.tables["lab"]), [2, 1, 1, 0]);
+    assert_eq!(mapped.report.quarantine[&("lab".into(), String::new(), Reason::Conflict)].0, 1);
+}
+
 #[test]
 fn whole_numbers_do_not_wrap() {
     let mut member = Member::new(5);
