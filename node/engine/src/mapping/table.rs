@@ -84,8 +84,9 @@ impl<'s> Output<'s> {
         self.keys.contains_key(&key)
     }
 
-    pub(crate) fn facts(&self) -> u64 {
-        self.keys.len() as u64
+    /// Rows that were written. Not the keys that are known: some tables have none.
+    pub(crate) const fn facts(&self) -> u64 {
+        self.count.emitted.0
     }
 
     /// What the keys of these rows say, taking new ones in.
@@ -212,8 +213,17 @@ pub(crate) fn owned_columns(source: &str, origins: &[&str]) -> [ArrayRef; 2] {
 #[cfg(test)]
 mod tests {
     use arrow::array::Int64Array;
+    use cohortium_schema::schema::CommonSchema;
 
     use super::*;
+
+    const DEATH: &str = r#"
+name = "few"
+version = "1"
+[[table]]
+name = "death"
+field = [{ name = "cause", kind = "text", role = "quasi-identifier" }]
+"#;
 
     #[test]
     fn a_row_says_something_else_where_another_column_is_empty() {
@@ -222,5 +232,18 @@ mod tests {
         let hashes = row_hashes(&columns, 3);
         assert_ne!(hashes[0], hashes[1]);
         assert_eq!(hashes[0], hashes[2]);
+    }
+
+    #[test]
+    fn the_rows_of_a_table_without_a_key_are_counted_too() {
+        let schema = CommonSchema::parse(DEATH).unwrap();
+        let mut sink = Vec::new();
+        let mut output = Output::new(schema.table("death").unwrap(), &mut sink, &Limits::default()).unwrap();
+        let texts =
+            |words: [&str; 2]| Arc::new(words.into_iter().map(Some).collect::<arrow::array::StringArray>()) as ArrayRef;
+        let [source, origin] = owned_columns("north", &["1", "2"]);
+        let columns = vec![texts(["a", "b"]), source, origin];
+        output.write(&RecordBatch::try_new(Arc::clone(&output.schema), columns).unwrap()).unwrap();
+        assert_eq!(output.facts(), 2);
     }
 }
