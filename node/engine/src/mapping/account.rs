@@ -100,8 +100,10 @@ pub struct MapReport {
     /// Codes that no code map had, by map and code, with the records they cost. For the member's own eyes: a code is a
     /// cell.
     pub unmapped: BTreeMap<(String, String), Rows>,
-    /// More unmapped codes than are listed.
+    /// More unmapped codes than are listed, or longer ones.
     pub unmapped_more: bool,
+    /// Records whose unmapped code is not listed.
+    pub unmapped_unlisted: Rows,
     /// What the gates measured.
     pub quality: Measured,
 }
@@ -149,6 +151,7 @@ impl Fate {
     pub(crate) fn mark(&mut self, other: Self) {
         self.0 |= other.0;
     }
+            "unmapped_unlisted": self.unmapped_unlisted.0,
 }
 
 /// The fates of a source's rows, one byte each.

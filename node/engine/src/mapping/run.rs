@@ -458,3 +458,4 @@ fn seen_schema(outgoing: &Schema) -> SchemaRef {
     };
     Arc::new(Schema::new(outgoing.fields().iter().map(field).collect::<Vec<_>>()))
 }
+            unmapped_unlisted: self.losses.unmapped_unlisted,

@@ -17,15 +17,26 @@ use crate::mapping::account::{Reason, TableCount};
 use crate::packed::Labelled;
 use crate::sink::{RowsWriter, SinkFault};
 
+/// Characters of a code that is listed. 64.
+const CODE_CHARS_MAX: usize = 64;
+
 /// What a run loses and sets in the place of what is missing.
 #[derive(Default)]
 pub(crate) struct Losses {
     pub(crate) unmapped: BTreeMap<(String, String), Rows>,
     pub(crate) unmapped_more: bool,
+    /// Records whose code is not listed.
+    pub(crate) unmapped_unlisted: Rows,
 }
 
 impl Losses {
+    /// Lists a code that no map has, or counts it: what is longer than codes are may be anything, free text too.
     pub(crate) fn unmapped(&mut self, map: &str, code: &str, codes_max: usize) {
+        if code.chars().nth(CODE_CHARS_MAX).is_some() {
+            self.unmapped_more = true;
+            self.unmapped_unlisted.0 += 1;
+            return;
+        }
         let key = (map.to_owned(), code.to_owned());
         if let Some(count) = self.unmapped.get_mut(&key) {
             count.0 += 1;
@@ -33,6 +44,7 @@ impl Losses {
             self.unmapped.insert(key, Rows(1));
         } else {
             self.unmapped_more = true;
+            self.unmapped_unlisted.0 += 1;
         }
     }
 }
@@ -245,5 +257,18 @@ field = [{ name = "cause", kind = "text", role = "quasi-identifier" }]
         let columns = vec![texts(["a", "b"]), source, origin];
         output.write(&RecordBatch::try_new(Arc::clone(&output.schema), columns).unwrap()).unwrap();
         assert_eq!(output.facts(), 2);
+    }
+
+    #[test]
+    fn a_code_is_listed_only_where_it_is_as_short_as_codes_are() {
+        let mut losses = Losses::default();
+        let (longest, longer) = ("\u{e4}".repeat(CODE_CHARS_MAX), "a".repeat(CODE_CHARS_MAX + 1));
+        for code in ["x", "x", &longest, &longer, "y"] {
+            losses.unmapped("sex", code, 2);
+        }
+        let listed: Vec<(&str, u64)> =
+            losses.unmapped.iter().map(|((_, code), rows)| (code.as_str(), rows.0)).collect();
+        assert_eq!(listed, [("x", 2), (longest.as_str(), 1)]);
+        assert_eq!((losses.unmapped_more, losses.unmapped_unlisted), (true, Rows(2)));
     }
 }
