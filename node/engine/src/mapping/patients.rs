@@ -49,7 +49,8 @@ impl Enrolment<'_> {
         };
         let tokens = batch.column_by_name(TOKEN_COLUMN).and_then(|tokens| tokens.as_fixed_size_binary_opt());
         for (row, id) in ids.iter().enumerate() {
-            let Some(id) = id else { continue };
+            // A blank is no identifier: rows without one are not one patient.
+            let Some(id) = id.filter(|id| !id.is_empty()) else { continue };
             let token = tokens.filter(|tokens| tokens.is_valid(row)).map(|tokens| tokens.value(row));
             let by_token = token.is_some() && self.linkage_key.is_some();
             if self.registry.people.get(id).is_some_and(|known| known.by_token || !by_token) {

@@ -10,7 +10,7 @@ use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::key::wrap::Secret32;
-use cohortium_protocol::record::dataset::Dataset;
+use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::schema::{Column, Treatment};
 use cohortium_protocol::record::share::{Linkage, TableTerms};
@@ -356,7 +356,7 @@ impl<'a, 's> Run<'a, 's> {
     fn batch(&mut self, name: &str, policy: &Policy<'_>, batch: &SourceBatch, rules: &mut [Rule]) -> Result<(), Inner> {
         let prepared = policy.prepare(batch)?;
         let staying = prepared.staying();
-        let rows = as_seen(&policy.outgoing(&prepared, &staying)?);
+        let rows = self.as_seen(name, policy, &policy.outgoing(&prepared, &staying)?);
         let fates = self.fates.entry(name.to_owned()).or_default();
         fates.reach(batch.first_row + (batch.places.len() + batch.set_aside.len()) as u64);
         let all = batch.row_numbers();
@@ -432,23 +432,36 @@ impl<'a, 's> Run<'a, 's> {
         assert!(report.balances(), "every row and every fact is accounted for");
         Ok(report)
     }
+
+    /// A batch as rules see it: the row's id is text; an empty cell of a text table, and a blank identifier of any, is no
+    /// value.
+    fn as_seen(&self, name: &str, policy: &Policy<'_>, batch: &RecordBatch) -> RecordBatch {
+        let is_text_table = self.job.sources.get(name).is_some_and(|s| matches!(s.dataset.source, Source::Csv { .. }));
+        let is_pseudonym = |column: &str| {
+            let mut pseudonyms = policy.leaving.iter().filter(|leaving| leaving.is_pseudonym());
+            pseudonyms.any(|leaving| policy.names[leaving.source].as_str() == column)
+        };
+        as_seen(batch, |column| is_text_table || is_pseudonym(column))
+    }
 }
 
-/// A batch as rules see it: in text sources an empty cell is no value, and the row's id is text.
-fn as_seen(batch: &RecordBatch) -> RecordBatch {
-    let clean = |array: &ArrayRef| -> ArrayRef {
+fn as_seen(batch: &RecordBatch, is_blank_none: impl Fn(&str) -> bool) -> RecordBatch {
+    let clean = |(array, field): (&ArrayRef, &Arc<Field>)| -> ArrayRef {
         if array.data_type() == &DataType::FixedSizeBinary(16) {
             return text(array).map_or_else(|NotHandled| Arc::clone(array), |ids| Arc::new(ids));
         }
-        let Some(texts) = array.as_string_opt::<i32>() else { return Arc::clone(array) };
+        let Some(texts) = array.as_string_opt::<i32>().filter(|_| is_blank_none(field.name())) else {
+            return Arc::clone(array);
+        };
         if texts.offsets().lengths().all(|length| length > 0) {
             return Arc::clone(array);
         }
         let empty: arrow::array::BooleanArray = texts.iter().map(|text| Some(text == Some(""))).collect();
         nullif(array, &empty).unwrap_or_else(|_| Arc::clone(array))
     };
-    let columns = batch.columns().iter().map(clean).collect();
-    RecordBatch::try_new(seen_schema(&batch.schema()), columns).expect("the same columns, ids as text")
+    let schema = batch.schema();
+    let columns = batch.columns().iter().zip(schema.fields()).map(clean).collect();
+    RecordBatch::try_new(seen_schema(&schema), columns).expect("the same columns, ids as text")
 }
 
 fn seen_schema(outgoing: &Schema) -> SchemaRef {

@@ -446,6 +446,22 @@ fn a_value_that_a_unit_makes_infinite_is_in_quarantine() {
     assert_eq!((entries(Reason::Unit), entries(Reason::Cast)), (Some(1), Some(1)));
 }
 
+#[test]
+fn an_empty_cell_is_no_value_in_a_text_table_and_one_where_values_have_types() {
+    let mut member = Member::new(5);
+    let rows = [
+        "{\"vid\":\"v1\",\"pid\":\"p1\",\"began\":\"2024-01-02\",\"ward\":\"\",\"prior\":null}",
+        "{\"vid\":\"v2\",\"pid\":\"\",\"began\":\"2024-01-02\",\"ward\":null,\"prior\":\"\"}",
+    ];
+    member.sources.insert("visits".into(), rows.join("\n"));
+    member.datasets.get_mut("visits").unwrap().source = Source::Ndjson { path: "unused".parse().unwrap() };
+    let mapped = member.map(MAPPING).unwrap();
+    let visits = mapped.rows("visit");
+    assert_eq!(visits.len(), 1, "the row of nobody is in quarantine: {visits:?}");
+    assert!(!visits[0].contains("none"), "an empty text is not the recorded default: {visits:?}");
+    assert_eq!(mapped.report.defaults.get("visit.ward").map(|rows| rows.0), Some(1), "the null of the other row");
+}
+
 /// Two thousand corruptions: whatever is done to a source, a run ends with a fault that names it or accounts for all.
 #[test]
 fn whatever_is_done_to_a_source_a_run_accounts_for_all_of_it_or_makes_nothing() {
