@@ -106,6 +106,11 @@ pub enum MapFault {
         /// The limit.
         max: u64,
     },
+    /// The account of a source or table does not come out: a row or fact was lost. A fault of this program.
+    Unaccounted {
+        /// The source or table.
+        name: String,
+    },
     /// A table for which facts were due would be empty: the mapping is wrong, not the rows.
     EmptyTable {
         /// The table.
@@ -127,6 +132,7 @@ impl fmt::Display for MapFault {
             Self::NotGiven { name } => write!(f, "nothing is given for {name}"),
             Self::Changed { source } => write!(f, "source {source} was written to while it was read"),
             Self::TooMany { max } => write!(f, "more than {max} rows, patients or facts"),
+            Self::Unaccounted { name } => write!(f, "the account of {name} does not come out"),
             Self::EmptyTable { table } => {
                 write!(f, "every fact of table {table} would be in quarantine; mend the mapping and run it again")
             }
@@ -158,6 +164,7 @@ impl From<&MapFault> for RunFault {
             MapFault::Changed { .. } => Self::Changed,
             MapFault::EmptyTable { .. } => Self::Malformed,
             MapFault::TooMany { .. } | MapFault::Sink { .. } => Self::Limit,
+            MapFault::Unaccounted { .. } => Self::WorkerLost,
         }
     }
 }
@@ -304,6 +311,8 @@ pub(crate) struct Run<'a, 's> {
     pub(crate) outputs: Vec<Output<'s>>,
     pub(crate) quarantine: Quarantine<'s>,
     pub(crate) fates: BTreeMap<String, Fates>,
+    /// Rows of each source as its reader counted them.
+    read: BTreeMap<String, u64>,
     pub(crate) losses: Losses,
     pub(crate) pending: Vec<Pending>,
     pub(crate) pending_rows: u64,
@@ -326,6 +335,7 @@ impl<'a, 's> Run<'a, 's> {
             outputs,
             quarantine: Quarantine::new(sinks.quarantine, &job.limits)?,
             fates: BTreeMap::new(),
+            read: BTreeMap::new(),
             losses: Losses::default(),
             pending: Vec::new(),
             pending_rows: 0,
@@ -350,7 +360,9 @@ impl<'a, 's> Run<'a, 's> {
         let read = for_each_batch(opened.reader, self.job.limits.rows_streamed_max, |batch| {
             self.batch(name, &policy, &batch, &mut rules)
         });
-        read.map_err(|fault| fault.at(name)).map(|_| ())
+        let read = read.map_err(|fault| fault.at(name))?;
+        self.read.insert(name.to_owned(), read);
+        Ok(())
     }
 
     fn batch(&mut self, name: &str, policy: &Policy<'_>, batch: &SourceBatch, rules: &mut [Rule]) -> Result<(), Inner> {
@@ -361,9 +373,13 @@ impl<'a, 's> Run<'a, 's> {
         fates.reach(batch.first_row + (batch.places.len() + batch.set_aside.len()) as u64);
         let all = batch.row_numbers();
         let refused: BTreeMap<u64, &ColumnName> = prepared.refused.iter().map(|row| (row.place, &row.column)).collect();
-        for ((number, stays), place) in all.iter().zip(&prepared.stays).zip(&prepared.places) {
-            if !stays && !refused.contains_key(place) {
-                fates.mark(number - 1, Fate::OPTED_OUT);
+        let rows_of_batch = all.iter().zip(&prepared.stays).zip(&prepared.places);
+        let gone = rows_of_batch.filter(|((_, stays), place)| !**stays && !refused.contains_key(*place));
+        let gone: Vec<u64> = gone.map(|((number, _), _)| number - 1).collect();
+        // By its own count of who opted out: a row that is gone for another reason, or none, is lost, and told so.
+        if gone.len() as u64 == prepared.opted_out {
+            for number in gone {
+                fates.mark(number, Fate::OPTED_OUT);
             }
         }
         for (number, place) in all.iter().zip(&prepared.places) {
@@ -376,6 +392,11 @@ impl<'a, 's> Run<'a, 's> {
         self.unread(name, batch)?;
         let numbers: Vec<u64> = staying.iter().map(|row| all[*row as usize] - 1).collect();
         let places: Vec<u64> = staying.iter().map(|row| prepared.places[*row as usize]).collect();
+        if let Some(fates) = self.fates.get_mut(name) {
+            for number in &numbers {
+                fates.mark(*number, Fate::SEEN);
+            }
+        }
         let seen = fact::Seen { source: name, rows: &rows, numbers: &numbers, places: &places };
         for rule in rules {
             fact::apply(self, rule, &seen).map_err(Inner::Whole)?;
@@ -407,7 +428,8 @@ impl<'a, 's> Run<'a, 's> {
 
     fn finish(mut self) -> Result<MapReport, MapFault> {
         fact::settle(&mut self)?;
-        let sources = self.fates.iter().map(|(name, fates)| (name.clone(), fates.count())).collect();
+        let read = |name: &String| self.read.get(name).copied().unwrap_or_default();
+        let sources = self.fates.iter().map(|(name, fates)| (name.clone(), fates.count(read(name)))).collect();
         let mut tables = BTreeMap::new();
         for output in self.outputs {
             let name = output.name.clone();
@@ -427,10 +449,13 @@ impl<'a, 's> Run<'a, 's> {
             defaults: self.defaults,
             unmapped: self.losses.unmapped,
             unmapped_more: self.losses.unmapped_more,
+            unmapped_unlisted: self.losses.unmapped_unlisted,
             quality: self.gates.finish(None),
         };
-        assert!(report.balances(), "every row and every fact is accounted for");
-        Ok(report)
+        match report.unbalanced() {
+            Some(name) => Err(MapFault::Unaccounted { name: name.to_owned() }),
+            None => Ok(report),
+        }
     }
 
     /// A batch as rules see it: the row's id is text; an empty cell of a text table, and a blank identifier of any, is no
@@ -471,4 +496,105 @@ fn seen_schema(outgoing: &Schema) -> SchemaRef {
     };
     Arc::new(Schema::new(outgoing.fields().iter().map(field).collect::<Vec<_>>()))
 }
-            unmapped_unlisted: self.losses.unmapped_unlisted,
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cohortium_protocol::ident::DatasetId;
+    use cohortium_protocol::record::row_filter::{Passes, RowTest};
+    use cohortium_protocol::record::text_form::TextForm;
+
+    use super::*;
+
+    const SCHEMA: &str = r#"
+name = "few"
+version = "1"
+[[table]]
+name = "person"
+field = [
+  { name = "person_id", kind = "integer", required = true, primary_key = true, role = "quasi-identifier" },
+  { name = "sex", kind = "text", role = "quasi-identifier" },
+]
+"#;
+    const MAPPING: &str = r#"
+mapping = "north"
+version = 1
+schema = "few-1"
+patients = { source = "patients", id = "pid" }
+source.patients = { dataset = "patients" }
+[[fact]]
+table = "person"
+from = "patients"
+set = { person_id = "surrogate('person', pid)", sex = "sex" }
+"#;
+
+    /// What goes wrong on the way from the source to the rules.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Loss {
+        Nothing,
+        /// The policy takes a row out and does not say so.
+        Policy,
+        /// The reader has counted a row that is in no batch.
+        Row,
+        /// A row's number is in no batch, and was not counted.
+        Number,
+    }
+
+    fn mapped(loss: Loss) -> Result<MapReport, MapFault> {
+        let schema = CommonSchema::parse(SCHEMA).unwrap();
+        let mapping = Mapping::parse(MAPPING, &schema).unwrap();
+        let dataset = Dataset {
+            dataset: DatasetId([1; 16]),
+            name: "patients".parse().unwrap(),
+            source: Source::Csv { path: "unused".parse().unwrap(), form: TextForm::default() },
+            key: Vec::new(),
+            patient: None,
+            linkage: None,
+        };
+        let (none, handle) = (BTreeSet::new(), Arc::new(b"pid,sex\n1,F\n2,\n3,M\n".to_vec()));
+        let source = MapSource { dataset: &dataset, handle, opt_outs: &none };
+        let job = MapJob {
+            mapping: &mapping,
+            schema: &schema,
+            sources: [("patients".to_owned(), source)].into(),
+            row_key: &Secret32::new([5; 32]),
+            linkage_key: None,
+            checks: Checks::declared(&schema),
+            limits: Limits::default(),
+        };
+        let (mut table, mut aside) = (Vec::new(), Vec::new());
+        let tables = [("person".to_owned(), &mut table as &mut (dyn Write + Send))].into();
+        let mut run = Run::new(&job, MapSinks { tables, quarantine: &mut aside })?;
+        let mut opened = open(&job, "patients")?;
+        let mut terms = TableTerms::of(opened.columns.clone(), Linkage::None);
+        if loss == Loss::Policy {
+            terms.filter = vec![RowTest { column: "sex".parse().unwrap(), passes: Passes::Present }];
+        }
+        let policy = policy(&job, "patients", &terms, opened.reader.columns())?;
+        let functions = functions(job.row_key, &Arc::default());
+        let mut rules = Compiler::new(&seen_schema(policy.schema()), functions, &mapping, &schema).rules("patients")?;
+        let mut read = 0;
+        while let Some(mut batch) = opened.reader.next_batch().unwrap() {
+            read += batch.places.len() as u64;
+            if loss == Loss::Row {
+                batch.places.pop();
+                batch.columns.iter_mut().flatten().for_each(|column| *column = column.slice(0, column.len() - 1));
+            }
+            batch.first_row += u64::from(loss == Loss::Number);
+            run.batch("patients", &policy, &batch, &mut rules).map_err(|fault| fault.at("patients"))?;
+        }
+        run.read.insert("patients".to_owned(), read);
+        run.finish()
+    }
+
+    // MAP-4, MAP-5
+    #[test]
+    fn a_run_in_which_a_row_is_lost_on_the_way_to_the_rules_makes_nothing() {
+        assert_eq!(mapped(Loss::Nothing).map(|report| report.sources["patients"].accepted.0), Ok(3));
+        for loss in [Loss::Policy, Loss::Row, Loss::Number] {
+            let lost = MapFault::Unaccounted { name: "patients".to_owned() };
+            assert_eq!(mapped(loss).map(|_| ()), Err(lost), "{loss:?}");
+        }
+    }
+}

@@ -136,7 +136,8 @@ impl SourceReader {
     }
 }
 
-/// Hands every batch to `work`, while another thread reads the next ones. Returns the number of rows.
+/// Hands every batch to `work`, while another thread reads the next ones. Returns the number of rows, those set aside
+/// included.
 pub(crate) fn for_each_batch<E: From<SourceFault>>(
     mut reader: SourceReader,
     rows_max: u64,
@@ -155,7 +156,7 @@ pub(crate) fn for_each_batch<E: From<SourceFault>>(
         let mut rows = 0;
         for batch in receiver {
             let batch = batch?;
-            rows += batch.places.len() as u64;
+            rows += (batch.places.len() + batch.set_aside.len()) as u64;
             if rows > rows_max {
                 return Err(SourceFault::TooManyRows { max: rows_max }.into());
             }
