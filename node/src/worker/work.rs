@@ -31,12 +31,15 @@ use crate::worker::job::{
 };
 use crate::worker::sealed;
 
-/// The files of a job, taken in order.
-struct Files(std::vec::IntoIter<File>);
+/// The files of a job, taken in order, and the bounds of what is done with them.
+struct Files {
+    files: std::vec::IntoIter<File>,
+    limits: Limits,
+}
 
 impl Files {
     fn next(&mut self) -> Result<File, ReportFault> {
-        self.0.next().ok_or(ReportFault::LOST)
+        self.files.next().ok_or(ReportFault::LOST)
     }
 
     fn plain(&mut self) -> Result<Handle, ReportFault> {
@@ -55,8 +58,9 @@ impl Files {
     }
 }
 
-pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
-    let mut files = Files(files.into_iter());
+/// Does a job with so much memory.
+pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Report, ReportFault> {
+    let mut files = Files { files: files.into_iter(), limits: Limits::of_memory(memory_bytes) };
     match job {
         Job::Take { terms, source, previous, rows, deletes, index } => {
             taken(&terms, [source.as_ref(), previous.as_ref()], [&rows, &deletes, &index], &mut files)
@@ -67,7 +71,7 @@ pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
         Job::Check { chain } => checked(&chain, &mut files),
         Job::Count { chain } => {
             let chain = chain_of(&chain, &mut files)?;
-            counted(&chain)
+            counted(&chain, &files.limits)
         }
         Job::Merge { chain, shape } => merged(&chain, shape, &mut files),
         Job::Gather { shape, member, snapshots, chain, previous, into } => {
@@ -95,14 +99,14 @@ impl Borrowed {
         }
     }
 
-    fn job<'a>(&'a self, terms: &'a Terms) -> policy::Job<'a> {
+    fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
         policy::Job {
             table: &terms.table,
             dataset: &terms.dataset,
             row_key: &self.row_key,
             linkage_key: self.linkage_key.as_ref(),
             opt_outs: &self.opt_outs,
-            limits: Limits::default(),
+            limits,
         }
     }
 }
@@ -125,7 +129,8 @@ fn taken(
     let secrets = Borrowed::of(terms);
     let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
     let previous = previous.as_deref().map(|handle| handle as &dyn RandomRead);
-    let report = take(&secrets.job(terms), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
+    let report =
+        take(&secrets.job(terms, files.limits), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
     let (has_deletes, has_index) = (report.deletes > Rows(0), report.has_index);
     Ok(Report::Taken {
         report: Box::new(report),
@@ -166,7 +171,7 @@ fn mapped(
         row_key: &row_key,
         linkage_key: linkage_key.as_ref(),
         checks: Checks::omop_5_4(&schema),
-        limits: Limits::default(),
+        limits: files.limits,
     };
     let sinks = writers.iter_mut().map(|(name, writer)| ((*name).clone(), writer as &mut (dyn Write + Send)));
     let sinks = MapSinks { tables: sinks.collect(), quarantine: &mut aside };
@@ -204,13 +209,13 @@ fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut 
     let source = files.either(source)?;
     let secrets = Borrowed::of(terms);
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let seen = preview(&secrets.job(terms), &source, rows).map_err(|fault| ReportFault::told(&fault))?;
+    let seen = preview(&secrets.job(terms, files.limits), &source, rows).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Previewed(Previewed { header: seen.header, rows: seen.rows, dropped: seen.dropped }))
 }
 
 fn profiled(source: &Source, files: &mut Files) -> Result<Report, ReportFault> {
     let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
-    let columns = profile(&files.plain()?, format, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+    let columns = profile(&files.plain()?, format, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Profiled(columns))
 }
 
@@ -230,18 +235,18 @@ fn chain_of(parts: &[Part], files: &mut Files) -> Result<LandedChain, ReportFaul
 fn checked(parts: &[Part], files: &mut Files) -> Result<Report, ReportFault> {
     let chain = chain_of(parts, files)?;
     let (landed, stated) = (chain.deltas.last().unwrap_or(&chain.full), parts.last().ok_or(ReportFault::LOST)?);
-    let limits = Limits::default();
+    let limits = files.limits;
     let rows = land::check(&landed.rows, &limits).map_err(|fault| ReportFault::told(&fault))?;
     let deletes = landed.deletes.as_ref().map(|deletes| land::check(deletes, &limits)).transpose();
     let deletes = deletes.map_err(|fault| ReportFault::told(&fault))?.map_or(Rows(0), |table| table.rows);
     if rows.rows != stated.rows_stated || deletes != stated.deletes_stated {
         return Err(ReportFault::of(RunFault::Malformed));
     }
-    counted(&chain)
+    counted(&chain, &limits)
 }
 
-fn counted(chain: &LandedChain) -> Result<Report, ReportFault> {
-    let count = land::count(chain, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+fn counted(chain: &LandedChain, limits: &Limits) -> Result<Report, ReportFault> {
+    let count = land::count(chain, limits).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Rows(count.rows))
 }
 
@@ -249,8 +254,8 @@ fn merged(parts: &[Part], shape: Shape, files: &mut Files) -> Result<Report, Rep
     let chain = chain_of(parts, files)?;
     let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
     let written = match shape {
-        Shape::Parquet => land::merge(&chain, &mut out, &Limits::default()),
-        Shape::Csv => land::to_csv(&chain, &mut out, &Limits::default()),
+        Shape::Parquet => land::merge(&chain, &mut out, &files.limits),
+        Shape::Csv => land::to_csv(&chain, &mut out, &files.limits),
     };
     let rows = written.map_err(|fault| ReportFault::told(&fault))?;
     out.flush().map_err(disk_full)?;
@@ -289,7 +294,7 @@ fn gathered(
         member: order.member,
         chain: &chain,
         snapshots: order.snapshots,
-        limits: Limits::default(),
+        limits: files.limits,
     };
     let mut sinks = writers.iter_mut().map(|writer| writer as &mut (dyn Write + Send));
     let made = match &previous {
@@ -307,7 +312,7 @@ fn written(table: &SealedFile, shape: Shape, files: &mut Files) -> Result<Report
     let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
     let written = match shape {
         Shape::Parquet => plain::copy(&table, &mut out),
-        Shape::Csv => plain::to_csv(&table, &mut out, &Limits::default()),
+        Shape::Csv => plain::to_csv(&table, &mut out, &files.limits),
     };
     let rows = written.map_err(|fault| ReportFault::told(&fault))?;
     out.flush().map_err(disk_full)?;

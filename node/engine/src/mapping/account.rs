@@ -193,6 +193,11 @@ impl Fates {
         }
     }
 
+    /// Bytes that they take, and for a moment twice as many again while they grow.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        3 * self.0.len() as u64
+    }
+
     /// What became of the rows, of which the reader counted so many. A row that the reader counted and nobody looked at, or
     /// that has a number and was not read, is in no sum, so that the account does not balance.
     pub(crate) fn count(&self, rows_read: u64) -> SourceCount {

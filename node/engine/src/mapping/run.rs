@@ -25,7 +25,7 @@ use crate::mapping::account::{Fate, Fates, MapReport, Reason};
 use crate::mapping::fact::{self, Pending};
 use crate::mapping::file::Mapping;
 use crate::mapping::function::functions;
-use crate::mapping::patients::{Enrolment, Registry};
+use crate::mapping::patients::{Enrolment, PATIENT_BYTES, Registry};
 use crate::mapping::plan::{Compiler, PlanFault, Rule, columns_of, reading_order};
 use crate::mapping::table::{Entry, Losses, Output, Quarantine};
 use crate::policy::{Job, Policy, PolicyFault, ROW_COLUMN};
@@ -106,6 +106,11 @@ pub enum MapFault {
         /// The limit.
         max: u64,
     },
+    /// What the run would hold of what it has seen is over the limit.
+    TooManyBytes {
+        /// The limit.
+        max: u64,
+    },
     /// The account of a source or table does not come out: a row or fact was lost. A fault of this program.
     Unaccounted {
         /// The source or table.
@@ -132,6 +137,9 @@ impl fmt::Display for MapFault {
             Self::NotGiven { name } => write!(f, "nothing is given for {name}"),
             Self::Changed { source } => write!(f, "source {source} was written to while it was read"),
             Self::TooMany { max } => write!(f, "more than {max} rows, patients or facts"),
+            Self::TooManyBytes { max } => {
+                write!(f, "patients, keys and facts that wait take more than {max} bytes of memory")
+            }
             Self::Unaccounted { name } => write!(f, "the account of {name} does not come out"),
             Self::EmptyTable { table } => {
                 write!(f, "every fact of table {table} would be in quarantine; mend the mapping and run it again")
@@ -163,7 +171,7 @@ impl From<&MapFault> for RunFault {
             MapFault::Policy { fault, .. } => fault.into(),
             MapFault::Changed { .. } => Self::Changed,
             MapFault::EmptyTable { .. } => Self::Malformed,
-            MapFault::TooMany { .. } | MapFault::Sink { .. } => Self::Limit,
+            MapFault::TooMany { .. } | MapFault::TooManyBytes { .. } | MapFault::Sink { .. } => Self::Limit,
             MapFault::Unaccounted { .. } => Self::WorkerLost,
         }
     }
@@ -279,16 +287,13 @@ fn enrol(job: &MapJob<'_>) -> Result<Registry, MapFault> {
     let terms = TableTerms::of(only(&opened.columns, id), opened.linkage);
     let policy = policy(job, name, &terms, opened.reader.columns())?;
     opened.reader.project(policy.needed());
-    let mut enrolment = Enrolment {
-        row_key: job.row_key,
-        linkage_key: job.linkage_key,
-        registry: Registry::default(),
-        patients_max: job.limits.rows_max,
-    };
+    let patients_max = job.limits.rows_max.min(job.limits.mapped_bytes_max / PATIENT_BYTES);
+    let mut enrolment =
+        Enrolment { row_key: job.row_key, linkage_key: job.linkage_key, registry: Registry::default(), patients_max };
     for_each_batch(opened.reader, job.limits.rows_streamed_max, |batch| {
         let prepared = policy.prepare(&batch)?;
         let rows = policy.outgoing(&prepared, &prepared.staying())?;
-        let too_many = |_| Inner::Whole(MapFault::TooMany { max: job.limits.rows_max });
+        let too_many = |_| Inner::Whole(MapFault::TooMany { max: patients_max });
         enrolment.take_in(&rows, id.as_str()).map_err(too_many)
     })
     .map_err(|fault: Inner| fault.at(name))?;
@@ -313,9 +318,11 @@ pub(crate) struct Run<'a, 's> {
     pub(crate) fates: BTreeMap<String, Fates>,
     /// Rows of each source as its reader counted them.
     read: BTreeMap<String, u64>,
+    registry_bytes: u64,
     pub(crate) losses: Losses,
     pub(crate) pending: Vec<Pending>,
     pub(crate) pending_rows: u64,
+    pub(crate) pending_bytes: u64,
     pub(crate) gates: Gates,
     defaults: BTreeMap<String, cohortium_protocol::quantity::Rows>,
 }
@@ -336,9 +343,11 @@ impl<'a, 's> Run<'a, 's> {
             quarantine: Quarantine::new(sinks.quarantine, &job.limits)?,
             fates: BTreeMap::new(),
             read: BTreeMap::new(),
+            registry_bytes: 0,
             losses: Losses::default(),
             pending: Vec::new(),
             pending_rows: 0,
+            pending_bytes: 0,
             gates: Gates::new(job.schema, &job.checks),
             defaults: BTreeMap::new(),
         })
@@ -357,6 +366,7 @@ impl<'a, 's> Run<'a, 's> {
         let compiler = Compiler::new(&seen_schema(policy.schema()), functions, self.job.mapping, self.job.schema);
         let mut rules = compiler.rules(name)?;
         self.fates.insert(name.to_owned(), Fates::default());
+        self.registry_bytes = registry.held_bytes();
         let read = for_each_batch(opened.reader, self.job.limits.rows_streamed_max, |batch| {
             self.batch(name, &policy, &batch, &mut rules)
         });
@@ -403,6 +413,21 @@ impl<'a, 's> Run<'a, 's> {
             for (column, used) in rule.defaults_used() {
                 self.defaults.entry(format!("{}.{column}", rule.table)).or_default().0 += used;
             }
+            // One batch may be due as many facts as there are entries of `each`.
+            self.check_room()?;
+        }
+        Ok(())
+    }
+
+    /// Neither more facts nor more memory than the limits.
+    fn check_room(&self) -> Result<(), Inner> {
+        let held = self.outputs.iter().map(Output::held_bytes).sum::<u64>()
+            + self.fates.values().map(Fates::held_bytes).sum::<u64>()
+            + self.pending_bytes
+            + self.registry_bytes;
+        let max = self.job.limits.mapped_bytes_max;
+        if held > max {
+            return Err(Inner::Whole(MapFault::TooManyBytes { max }));
         }
         let facts: u64 = self.outputs.iter().map(Output::facts).sum::<u64>() + self.pending_rows;
         let max = self.job.limits.rows_streamed_max.min(self.job.limits.rows_max.saturating_mul(4));

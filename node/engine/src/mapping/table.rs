@@ -19,6 +19,9 @@ use crate::sink::{RowsWriter, SinkFault};
 
 /// Characters of a code that is listed. 64.
 const CODE_CHARS_MAX: usize = 64;
+/// Bytes that one primary key takes while the table of them grows: 24 in an entry, some of which are empty, and for a
+/// moment the old table beside the new one.
+const KEY_BYTES: u64 = 96;
 
 /// What a run loses and sets in the place of what is missing.
 #[derive(Default)]
@@ -99,6 +102,11 @@ impl<'s> Output<'s> {
     /// Rows that were written. Not the keys that are known: some tables have none.
     pub(crate) const fn facts(&self) -> u64 {
         self.count.emitted.0
+    }
+
+    /// Bytes that its known keys take.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.keys.len() as u64 * KEY_BYTES
     }
 
     /// What the keys of these rows say, taking new ones in.

@@ -89,6 +89,7 @@ struct Member {
     opt_outs: BTreeSet<[u8; 16]>,
     row_key: Secret32,
     linkage_key: Option<Secret32>,
+    limits: Limits,
 }
 
 impl Member {
@@ -121,6 +122,7 @@ impl Member {
             opt_outs: BTreeSet::new(),
             row_key: Secret32::new([row_key; 32]),
             linkage_key: Some(Secret32::new([6; 32])),
+            limits: Limits::default(),
         }
     }
 
@@ -139,7 +141,7 @@ impl Member {
             row_key: &self.row_key,
             linkage_key: self.linkage_key.as_ref(),
             checks: Checks::declared(&self.schema),
-            limits: Limits::default(),
+            limits: self.limits,
         };
         let mut tables: BTreeMap<String, Vec<u8>> =
             mapping.fact.iter().map(|fact| (fact.table.clone(), Vec::new())).collect();
@@ -460,6 +462,17 @@ fn an_empty_cell_is_no_value_in_a_text_table_and_one_where_values_have_types() {
     assert_eq!(visits.len(), 1, "the row of nobody is in quarantine: {visits:?}");
     assert!(!visits[0].contains("none"), "an empty text is not the recorded default: {visits:?}");
     assert_eq!(mapped.report.defaults.get("visit.ward").map(|rows| rows.0), Some(1), "the null of the other row");
+}
+
+#[test]
+fn what_a_run_holds_is_bounded_by_its_memory_and_the_fault_says_so() {
+    let member = Member::new(5);
+    assert_eq!(member.limits, Limits::default());
+    for (bytes, expected) in [(200, MapFault::TooMany { max: 1 }), (700, MapFault::TooManyBytes { max: 700 })] {
+        let limits = Limits { mapped_bytes_max: bytes, ..Limits::default() };
+        let member = Member { limits, ..Member::new(5) };
+        assert_eq!(member.map(MAPPING).err(), Some(expected));
+    }
 }
 
 /// Two thousand corruptions: whatever is done to a source, a run ends with a fault that names it or accounts for all.
