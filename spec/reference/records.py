@@ -239,9 +239,14 @@ def check_consolidation(c):
         require(of["version"] == table.version_id(name, c["schema"], parts).hex(), "version")
 
 
+RUN_FAULT = Enum(
+    "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost",
+    "set_stale")
+
 CONSOLIDATION = Checked(Struct(
     consortium=CONSORTIUM, operator=NAME, sequence=U64, previous=Option(DIGEST), schema=DIGEST,
-    tables=Map(NAME, Struct(version=TABLE_VERSION, parts=Map(NAME, CONSOLIDATED_PART))), software=TEXT, at=MILLIS, ext=EXT,
+    tables=Map(NAME, Struct(version=TABLE_VERSION, parts=Map(NAME, CONSOLIDATED_PART))), left_out=Map(NAME, RUN_FAULT),
+    software=TEXT, at=MILLIS, ext=EXT,
 ), check_consolidation)
 
 # --- orders and the journal
@@ -280,9 +285,6 @@ COMMAND = Enum(
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 
-RUN_FAULT = Enum(
-    "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost",
-    "set_stale")
 ACT = Enum(
     began=Struct(party=NAME), order=SIGNED, person=SIGNED, charter=SIGNED, node_record=SIGNED,
     join_asked=Struct(secret=DIGEST, record=SIGNED), invitation=SIGNED, acceptance=SIGNED, standing=SIGNED,

@@ -217,7 +217,7 @@ def consolidation():
     parts, schema = {"north": part("north", 1, "0b" * 32), "south": part("south", 2)}, "5c" * 32
     version = table.version_id("person", schema, {member: stated["digest"] for member, stated in parts.items()}).hex()
     return {"consortium": CONSORTIUM, "operator": "operator", "sequence": 1, "previous": None, "schema": schema,
-            "tables": {"person": {"version": version, "parts": parts}}, "software": "cohortium 0.1.0", "at": NOW, "ext": {}}
+            "tables": {"person": {"version": version, "parts": parts}}, "left_out": {"west": "malformed"}, "software": "cohortium 0.1.0", "at": NOW, "ext": {}}
 
 
 def consolidation_2():

@@ -7,12 +7,13 @@ use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::Name;
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::consolidation::Consolidation;
+use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::order::Command;
 use serde_json::{Value, json};
 
 use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
-use crate::cli::print::{Shown, Table, short, yes};
+use crate::cli::print::{Shown, Table, short, word, yes};
 use crate::control::View;
 
 /// The verbs.
@@ -71,17 +72,33 @@ fn consolidate(cx: &Cx) -> Result<Shown, CliFault> {
                 current(&view).ok_or_else(|| CliFault::not_found("nothing that can be consolidated has landed"))?;
             let unchanged = view.tables == before;
             let tables: Vec<&Name> = set.tables.keys().collect();
-            let json = json!({"number": set.sequence, "digest": view.tables, "tables": tables, "unchanged": unchanged});
-            let text = if unchanged {
+            let json = json!({
+                "number": set.sequence, "digest": view.tables, "tables": tables, "unchanged": unchanged,
+                "left_out": set.left_out,
+            });
+            let mut text = if unchanged {
                 format!("Nothing has changed since consolidation {}\n", set.sequence)
             } else {
                 format!("Consolidation {} of {} tables\n", set.sequence, tables.len())
             };
+            for (member, fault) in &set.left_out {
+                text.push_str(&left_out(member, *fault));
+            }
             return Ok(Shown::new(json, text));
         }
         sleep(LOOK_EVERY);
     }
     Err(CliFault::local("the consolidation is still running; `cohortium history` shows its end"))
+}
+
+fn left_out(member: &Name, fault: RunFault) -> String {
+    let why = match fault {
+        RunFault::SetStale => {
+            "its landed tables are of several mapping runs; it must take every share of the last one".to_owned()
+        }
+        other => format!("its landed rows cannot be taken in ({}); the daemon's log names the table", word(&other)),
+    };
+    format!("Left out: {member}, whose rows of before stay: {why}\n")
 }
 
 fn list(view: &View) -> Shown {

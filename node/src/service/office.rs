@@ -129,26 +129,18 @@ impl Office {
             let (dataset, share) = endpoint.preview(consortium, share)?;
             let state = endpoint.state(consortium)?;
             let binding = state.charters.binding(&state.party);
-            let set = match &dataset.source {
-                Source::Mapped { mapping, .. } => {
-                    state.mappings.get(mapping).and_then(|known| Some(known.set.as_ref()?.listing))
-                }
-                Source::Csv { .. }
-                | Source::Parquet { .. }
-                | Source::Ndjson { .. }
-                | Source::Json { .. }
-                | Source::ArrowIpc { .. }
-                | Source::Files { .. } => None,
-            };
-            Some(Previewed {
-                set,
+            let set = endpoint.set_of(consortium, share.share);
+            Some(set.map(|set| Previewed {
+                set: set.map(|set| set.listing),
                 dataset: dataset.clone(),
                 share: share.clone(),
                 opted_out: endpoint.opted_out(consortium, dataset.dataset),
                 epoch: binding.and_then(|version| version.charter.linkage.as_ref()).map(|linkage| linkage.epoch),
-            })
+            }))
         });
-        looked.await.ok_or_else(stopping)?.ok_or_else(|| error(ErrorKind::NotFound, "there is no such share"))
+        let found = looked.await.ok_or_else(stopping)?;
+        let found = found.ok_or_else(|| error(ErrorKind::NotFound, "there is no such share"))?;
+        found.map_err(|fault| refused(&ReportFault::of(fault)))
     }
 
     async fn landed(&self, order: Box<Signed<Order>>) -> Result<Vec<BlobRef>, Reply> {

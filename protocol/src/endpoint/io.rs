@@ -21,7 +21,7 @@ use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
 
 pub use super::notice::{Notice, OrderFault};
-pub use super::plan::{ConsolidatedSet, ConsolidationPlan, LandedTable, LandedVersion, MapPlan, RunPlan};
+pub use super::plan::{ConsolidatedSet, ConsolidationPlan, LandedTable, LandedVersion, MapPlan, Parts, RunPlan};
 
 /// What time it is, told with every input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,7 +33,7 @@ use crate::key::pair::{KeyPair, PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::log::tree::TreeHead;
 use crate::message::hello::Refused;
-use crate::record::journal_entry::{Act, Actor, JournalEntry};
+use crate::record::journal_entry::{Act, Actor, JournalEntry, RunFault};
 use crate::record::listing::BlobRef;
 use crate::record::node_record::NodeRecord;
 use crate::state::State;
@@ -86,6 +86,8 @@ struct Room {
     mapping: BTreeSet<Name>,
     /// Whether a consolidation runs.
     consolidating: bool,
+    /// Why the last consolidation since the start made nothing; `None` after one that did, or found nothing new.
+    tables_fault: Option<RunFault>,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
@@ -191,6 +193,7 @@ impl Endpoint {
             running: BTreeSet::new(),
             mapping: BTreeSet::new(),
             consolidating: false,
+            tables_fault: None,
             listings: BTreeMap::new(),
             parked: Vec::new(),
             served: BTreeMap::new(),

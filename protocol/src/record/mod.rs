@@ -19,6 +19,7 @@ pub mod share;
 pub mod listing;
 pub mod mapping;
 pub mod manifest;
+pub mod run_fault;
 pub mod consolidation;
 pub mod invitation;
 pub mod acceptance;
