@@ -86,6 +86,8 @@ struct Room {
     mapping: BTreeSet<Name>,
     /// Whether a consolidation runs.
     consolidating: bool,
+    /// Whether a publication runs.
+    publishing: bool,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
@@ -153,6 +155,7 @@ enum Waiting {
     Run(Box<io::RunPlan>),
     Map(Box<io::MapPlan>),
     Consolidate(Box<io::ConsolidationPlan>),
+    Publish(Box<io::PublishPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
     LogProof { conn: ConnId, from: u64, asked: bool },
@@ -191,6 +194,7 @@ impl Endpoint {
             running: BTreeSet::new(),
             mapping: BTreeSet::new(),
             consolidating: false,
+            publishing: false,
             listings: BTreeMap::new(),
             parked: Vec::new(),
             served: BTreeMap::new(),
@@ -225,6 +229,7 @@ impl Endpoint {
             Input::RunEnded { ticket, end } => self.run_ended(ticket, end),
             Input::Mapped { ticket, end } => self.mapped(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
+            Input::Published { ticket, end } => self.published(ticket, end),
             Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
@@ -342,6 +347,7 @@ impl Endpoint {
             | Input::RunEnded { .. }
             | Input::Mapped { .. }
             | Input::Consolidated { .. }
+            | Input::Published { .. }
             | Input::LandingOpened { .. }
             | Input::BlobFinished { .. }
             | Input::ListingRead { .. }
@@ -375,6 +381,7 @@ impl Endpoint {
             | Waiting::Run(_)
             | Waiting::Map(_)
             | Waiting::Consolidate(_)
+            | Waiting::Publish(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::Witness { .. } => true,
@@ -435,6 +442,7 @@ impl Endpoint {
                 | Waiting::Run(_)
                 | Waiting::Map(_)
                 | Waiting::Consolidate(_)
+                | Waiting::Publish(_)
                 | Waiting::LinkageKey { .. }
                 | Waiting::LinkageWrap { .. }
                 | Waiting::LogProof { .. }

@@ -112,13 +112,18 @@ impl Endpoint {
     /// Whether a run or landing is under way, so that a sweep must wait.
     pub fn is_moving(&self) -> bool {
         self.rooms.values().any(|room| {
-            !room.running.is_empty() || !room.mapping.is_empty() || room.consolidating || !room.landings.is_empty()
+            !room.running.is_empty() || !room.mapping.is_empty() || room.consolidating || room.publishing || !room.landings.is_empty()
         })
     }
 
     /// Whether a consolidation runs.
     pub fn is_consolidating(&self, consortium: ConsortiumId) -> bool {
         self.rooms.get(&consortium).is_some_and(|room| room.consolidating)
+    }
+
+    /// Whether a publication runs.
+    pub fn is_publishing(&self, consortium: ConsortiumId) -> bool {
+        self.rooms.get(&consortium).is_some_and(|room| room.publishing)
     }
 
     /// The terms and dataset of a share, for a preview.

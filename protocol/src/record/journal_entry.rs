@@ -161,6 +161,18 @@ pub enum Act {
         /// What it was refused with.
         code: ErrorCode,
     },
+    /// Table versions are what a PostgreSQL of this party holds now.
+    Published {
+        /// The consolidation that they are of.
+        consolidation: DocumentDigest,
+    },
+    /// A publication that changed nothing, or with `Unsettled` perhaps everything.
+    PublishFailed {
+        /// The consolidation.
+        consolidation: DocumentDigest,
+        /// Why.
+        fault: RunFault,
+    },
 }
 
 /// Why a run produced no snapshot. Carries nothing of the source's content.
@@ -185,6 +197,8 @@ pub enum RunFault {
     WorkerLost,
     /// The mapped tables are older than an opt-out, a source's definition or the linkage key, or were never made.
     SetStale,
+    /// The connection was lost while the new version became visible: it is there whole, or not at all.
+    Unsettled,
 }
 
 /// Who did it.

@@ -191,6 +191,8 @@ impl State {
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. } => {}
             Act::ConsolidationFailed { fault } => self.tables.fail(*fault),
+            Act::Published { consolidation } => self.tables.publish(*consolidation, None),
+            Act::PublishFailed { consolidation, fault } => self.tables.publish(*consolidation, Some(*fault)),
         }
     }
 
@@ -256,6 +258,8 @@ impl State {
             | Command::RunMapping { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
+            | Command::ReadTables { .. }
+            | Command::Publish { .. }
             | Command::Prune { .. } => {}
         }
     }

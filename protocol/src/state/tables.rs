@@ -45,6 +45,16 @@ pub struct Tables {
     current: Option<DocumentDigest>,
     last: Option<(u64, DocumentDigest)>,
     fault: Option<RunFault>,
+    published: Option<Publication>,
+}
+
+/// How the last publication ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publication {
+    /// The consolidation that was to be published.
+    pub consolidation: DocumentDigest,
+    /// Why it was not.
+    pub fault: Option<RunFault>,
 }
 
 /// One set of table versions.
@@ -71,6 +81,16 @@ impl Tables {
     /// Notes a consolidation that made nothing.
     pub const fn fail(&mut self, fault: RunFault) {
         self.fault = Some(fault);
+    }
+
+    /// Notes how a publication ended.
+    pub const fn publish(&mut self, consolidation: DocumentDigest, fault: Option<RunFault>) {
+        self.published = Some(Publication { consolidation, fault });
+    }
+
+    /// How the last publication ended.
+    pub const fn published(&self) -> Option<Publication> {
+        self.published
     }
 
     /// Why the last consolidation made nothing; `None` after one that did.
