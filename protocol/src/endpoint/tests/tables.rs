@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::record::mapping::{Mapping, MappingFields, Origin};
-use crate::record::order::{OptOutChoice, OptOutEntry};
+use crate::record::consolidation::ConsolidatedPart;
+use crate::record::order::{AbsentTable, OptOutChoice, OptOutEntry, PublishPlace};
+use crate::record::remote::{Address, DatabasePlace, Privacy};
+use crate::table_version::PartDigest;
 
 fn mapping(pair: &Pair, change: impl FnOnce(&mut MappingFields)) -> Command {
     let stays: Name = "stays".parse().unwrap();
@@ -140,4 +143,68 @@ fn a_manifest_of_a_mapped_table_says_where_its_rows_come_from_and_a_consolidatio
     pair.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
     let stated = pair.subscription(0).snapshots.last().unwrap();
     assert_eq!(Origin::of(&stated.manifest.ext), Ok(Some(origin)));
+}
+
+/// A set of table versions at the operator, with these parts of one table.
+fn consolidated(pair: &mut Pair, parts: BTreeMap<Name, ConsolidatedPart>) -> DocumentDigest {
+    pair.order(0, Command::Consolidate).unwrap();
+    let begun =
+        |effect: &Effect| if let Effect::Consolidate { ticket, .. } = effect { Some(*ticket) } else { None };
+    let ticket = pair.pick(0, begun).unwrap();
+    let tables = BTreeMap::from([("person".parse().unwrap(), parts)]);
+    let set = ConsolidatedSet { schema: DocumentDigest([2; 32]), tables, listing: listing().1 };
+    pair.feed(0, Input::Consolidated { ticket, end: Ok(Box::new(set)) });
+    pair.state(0).tables.current().unwrap().digest
+}
+
+fn publish(consolidation: DocumentDigest) -> Command {
+    let text = |text: &str| text.parse().unwrap();
+    let place = DatabasePlace {
+        address: Address::Socket { path: text("/run/db") },
+        privacy: Privacy::WithinMachine,
+        database: text("cdm"),
+        user: text("writer"),
+        password: None,
+        statement_seconds: 300,
+    };
+    let into = Box::new(PublishPlace { place, schema: None, absent: AbsentTable::Refuse });
+    Command::Publish { consolidation, into }
+}
+
+// CONS-10
+#[test]
+fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_not_be_used() {
+    let mut pair = Pair::new();
+    pair.share(LandedRows::Exclude);
+    assert!(matches!(pair.order(0, publish(DocumentDigest([9; 32]))), Err(OrderFault::NotFound { .. })));
+    let first = consolidated(&mut pair, BTreeMap::new());
+    pair.order(0, Command::Stop).unwrap();
+    assert_eq!(pair.order(0, publish(first)), Err(OrderFault::Stopped));
+    pair.order(0, Command::Start).unwrap();
+    pair.order(0, publish(first)).unwrap();
+    let begun = |effect: &Effect| if let Effect::Publish { ticket, plan } = effect { Some((*ticket, plan.set.digest)) } else { None };
+    let (ticket, digest) = pair.pick(0, begun).unwrap();
+    assert_eq!(digest, first);
+    assert!(matches!(pair.order(0, publish(first)), Err(OrderFault::OutOfOrder { .. })), "one at a time");
+    pair.feed(0, Input::Published { ticket, end: Err(RunFault::Unsettled) });
+    let last = |pair: &Pair| pair.state(0).tables.published().map(|last| (last.consolidation, last.fault));
+    assert_eq!(last(&pair), Some((first, Some(RunFault::Unsettled))));
+    pair.order(0, publish(first)).unwrap();
+    let (ticket, _) = pair.pick(0, begun).unwrap();
+    pair.feed(0, Input::Published { ticket, end: Ok(()) });
+    assert_eq!(last(&pair), Some((first, None)));
+    // Its rows are of no share that may be used, as after a revocation.
+    let part = ConsolidatedPart {
+        share: SHARE,
+        snapshot: SnapshotId([4; 32]),
+        mapping: None,
+        vocabulary: None,
+        digest: PartDigest([5; 32]),
+        blobs: Vec::new(),
+    };
+    let second = consolidated(&mut pair, BTreeMap::from([("north".parse().unwrap(), part)]));
+    for command in [publish(second), Command::ReadTables { consolidation: second }] {
+        assert!(matches!(pair.order(0, command), Err(OrderFault::OutOfOrder { .. })));
+    }
+    assert!(matches!(pair.order(0, publish(first)), Err(OrderFault::NotFound { .. })), "it is in use no longer");
 }
