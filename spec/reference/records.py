@@ -301,7 +301,7 @@ COMMAND = Enum(
     use_tables=Struct(consolidation=DIGEST),
     read_tables=Struct(consolidation=DIGEST),
     publish=Struct(consolidation=DIGEST, into=Struct(
-        place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"))),
+        place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))),
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 

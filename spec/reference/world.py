@@ -339,7 +339,7 @@ def commands():
         {"use-tables": {"consolidation": "b5" * 32}},
         {"read-tables": {"consolidation": "b5" * 32}},
         {"publish": {"consolidation": "b5" * 32, "into": {
-            "place": database_place(), "schema": "cdm", "absent": "create"}}},
+            "place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}}},
     ]
 
 

@@ -8,7 +8,7 @@ use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{Name, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::consolidation::Consolidation;
-use cohortium_protocol::record::order::{AbsentTable, Command, PublishPlace};
+use cohortium_protocol::record::order::{AbsentTable, Command, PublishPlace, WrittenIds};
 use serde_json::{Value, json};
 
 use crate::cli::call::Cx;
@@ -59,6 +59,9 @@ pub(crate) struct Publish {
     /// Make tables that are not there
     #[arg(long)]
     create: bool,
+    /// Write ids of rows as numbers from 1, of this publication alone: the official OMOP tables hold no ids of 63 bits
+    #[arg(long)]
+    number_ids: bool,
 }
 
 /// How long `run` waits.
@@ -170,7 +173,8 @@ fn publish(cx: &Cx, publish: &Publish) -> Result<Shown, CliFault> {
     let place = publish.reach.place(&publish.postgres, remote::POSTGRES_PORT)?;
     let shown = remote::shown_place(&place);
     let absent = if publish.create { AbsentTable::Create } else { AbsentTable::Refuse };
-    let into = Box::new(PublishPlace { place, schema: publish.schema.clone(), absent });
+    let ids = if publish.number_ids { WrittenIds::Numbered } else { WrittenIds::Whole };
+    let into = Box::new(PublishPlace { place, schema: publish.schema.clone(), absent, ids });
     let view = cx.view()?;
     let (consolidation, number) = in_use(&view)?;
     cx.give(&view, Command::Publish { consolidation, into })?;

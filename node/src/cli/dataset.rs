@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
 use crate::cli::find;
-use crate::cli::remote::{self, ObjectFlags, ReachFlags, RowsFlags};
 use crate::cli::print::{Shown, Table, from_word, short, word};
+use crate::cli::remote::{self, ObjectFlags, ReachFlags, RowsFlags};
 use crate::control::{Reply, Request, View};
 
 /// The verbs.
@@ -188,7 +188,9 @@ fn source(add: &Add) -> Result<Source, CliFault> {
         (None, None, Some(path), None, None) => Ok(Source::Json { path: absolute(path)? }),
         (None, None, None, Some(path), None) => Ok(Source::ArrowIpc { path: absolute(path)? }),
         (None, None, None, None, Some(path)) => Ok(Source::Files { folder: absolute(path)? }),
-        _ => Err(CliFault::usage("give one of --csv, --parquet, --ndjson, --json-array, --arrow, --files, --fhir, --postgres, --maria and --s3")),
+        _ => Err(CliFault::usage(
+            "give one of --csv, --parquet, --ndjson, --json-array, --arrow, --files, --fhir, --postgres, --maria and --s3",
+        )),
     }
 }
 

@@ -42,7 +42,8 @@ const fn stays(column: &ObservedColumn) -> bool {
 
 /// What each column is.
 pub(crate) fn schema(file: &str, columns: &[ObservedColumn]) -> String {
-    let mut text = format!("# Columns of {}: kinds of values as found, roles and classes as guessed from names.\n", quoted(file));
+    let mut text =
+        format!("# Columns of {}: kinds of values as found, roles and classes as guessed from names.\n", quoted(file));
     text.push_str("# A person confirms them: cohortium share define NAME --dataset DATASET --policy THIS-FILE\n");
     for column in columns {
         // Nothing says yet how finely a measure may leave.
@@ -76,12 +77,8 @@ pub(crate) fn mapping(name: &str, columns: &[ObservedColumn]) -> String {
     );
     let identifiers = columns.iter().filter(|column| column.role == ColumnRole::DirectIdentifier);
     let identifiers: Vec<String> = identifiers.map(|column| quoted(column.name.as_str())).collect();
-    let _ = writeln!(
-        text,
-        "source.rows = {{ dataset = {}, identifiers = [{}] }}",
-        quoted(name),
-        identifiers.join(", ")
-    );
+    let _ =
+        writeln!(text, "source.rows = {{ dataset = {}, identifiers = [{}] }}", quoted(name), identifiers.join(", "));
     let person = if id == "cohortium_row" { "surrogate('person', ID)" } else { "person(ID)" };
     let _ = write!(
         text,
@@ -121,7 +118,13 @@ pub(crate) fn mapping(name: &str, columns: &[ObservedColumn]) -> String {
 fn date(columns: &[&ObservedColumn]) -> String {
     let day = columns.iter().find_map(|column| match column.looks {
         Looks::Date(format) => Some((sql(column.name.as_str()), format)),
-        Looks::Integer | Looks::Number | Looks::Boolean | Looks::Timestamp | Looks::Text | Looks::Nothing | Looks::Other => None,
+        Looks::Integer
+        | Looks::Number
+        | Looks::Boolean
+        | Looks::Timestamp
+        | Looks::Text
+        | Looks::Nothing
+        | Looks::Other => None,
     });
     let Some((column, format)) = day else { return "{ default = \"1900-01-01\" }".to_owned() };
     let format = match format {

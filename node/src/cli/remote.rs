@@ -136,12 +136,7 @@ pub(crate) struct ObjectFlags {
 
 impl ObjectFlags {
     /// The object `BUCKET/KEY`; `text` says how it is written if it is a text table.
-    pub(crate) fn place(
-        &self,
-        object: &str,
-        reach: &ReachFlags,
-        text: TextForm,
-    ) -> Result<Box<ObjectPlace>, CliFault> {
+    pub(crate) fn place(&self, object: &str, reach: &ReachFlags, text: TextForm) -> Result<Box<ObjectPlace>, CliFault> {
         let (bucket, key) = object.split_once('/').ok_or_else(|| CliFault::usage("--s3 takes BUCKET/KEY"))?;
         let parsed = |text: &str| text.parse::<Text>().map_err(|fault| CliFault::usage(format!("--s3 {fault}")));
         let form = self.form.as_deref().or_else(|| Some(key.rsplit_once('.')?.1)).unwrap_or_default();
@@ -151,7 +146,11 @@ impl ObjectFlags {
             "ndjson" => ObjectForm::Ndjson,
             "json-array" | "json" => ObjectForm::Json,
             "arrow" => ObjectForm::ArrowIpc,
-            other => return Err(CliFault::usage(format!("--form {other} is none of csv, parquet, ndjson, json-array, arrow"))),
+            other => {
+                return Err(CliFault::usage(format!(
+                    "--form {other} is none of csv, parquet, ndjson, json-array, arrow"
+                )));
+            }
         };
         Ok(Box::new(ObjectPlace {
             endpoint: self.endpoint.clone(),
@@ -172,7 +171,8 @@ pub(crate) fn view(file: &Path) -> Result<ViewText, CliFault> {
 
 fn written<const MAX: usize>(file: &Path) -> Result<Written<MAX>, CliFault> {
     let bytes = home::read_bounded(file, MAX as u64)?;
-    let text = String::from_utf8(bytes).map_err(|_| CliFault::usage(format!("{} is not UTF-8 text", file.display())))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| CliFault::usage(format!("{} is not UTF-8 text", file.display())))?;
     Written::try_from(text).map_err(|fault| CliFault::usage(format!("{}: {fault}", file.display())))
 }
 

@@ -109,9 +109,7 @@ fn draft(cx: &Cx, profile: &Profile) -> Result<Shown, CliFault> {
 }
 
 fn listed(columns: &[ObservedColumn]) -> Vec<Value> {
-    let one = |column: &ObservedColumn| {
-        json!({"name": column.name, "looks": column.looks, "role": column.role, "class": column.class})
-    };
+    let one = |column: &ObservedColumn| json!({"name": column.name, "looks": column.looks, "role": column.role, "class": column.class});
     columns.iter().map(one).collect()
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cohortium_protocol::endpoint::io::{ConsolidationPlan, Input, LandedVersion, MapPlan, PublishPlan, RunPlan, Ticket};
+use cohortium_protocol::endpoint::io::{
+    ConsolidationPlan, Input, LandedVersion, MapPlan, PublishPlan, RunPlan, Ticket,
+};
 
 use crate::driver::hands::Hands;
 use crate::driver::{consolidation, landed, mapping, publish, run, sweep};

@@ -36,8 +36,9 @@ async fn publish(hands: &Arc<Hands>, plan: PublishPlan) -> Result<(), ReportFaul
         return Err(ReportFault { fault: RunFault::Limit, detail: Some(detail) });
     }
     files.insert(0, connect(&plan.into.place.address).await?);
-    let (schema, absent) = (plan.into.schema.map(String::from), plan.into.absent);
-    match hands.pool.run(Job::Publish(Box::new(PublishOrder { sign_on, schema, absent, tables })), files).await? {
+    let (schema, absent, ids) = (plan.into.schema.map(String::from), plan.into.absent, plan.into.ids);
+    let order = PublishOrder { sign_on, schema, absent, ids, tables };
+    match hands.pool.run(Job::Publish(Box::new(order)), files).await? {
         Report::Published => Ok(()),
         _ => Err(ReportFault::LOST),
     }

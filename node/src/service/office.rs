@@ -69,9 +69,13 @@ impl Office {
                 let (limit, about) = (history::HISTORY_ENTRIES_MAX, Some(id));
                 history::run(&self.hands, history::Wanted { consortium, from: 0, limit, about }).await
             }
-            Request::MappingFault { mapping } => Ok(Reply::Told { message: self.hands.told.last(&About::Mapping(mapping)) }),
+            Request::MappingFault { mapping } => {
+                Ok(Reply::Told { message: self.hands.told.last(&About::Mapping(mapping)) })
+            }
             Request::PublicationFault => Ok(Reply::Told { message: self.hands.told.last(&About::Publication) }),
-            Request::ExportTables { order, folder } => tables::export(&self.queue, &self.hands, order, &folder, out).await,
+            Request::ExportTables { order, folder } => {
+                tables::export(&self.queue, &self.hands, order, &folder, out).await
+            }
             Request::MappingReport { order } => mapped::report(&self.queue, &self.hands, order).await,
             Request::Quarantine { order, path } => mapped::quarantine(&self.queue, &self.hands, order, &path).await,
             Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,

@@ -127,7 +127,11 @@ fn fhir(view: &str, input: &Handle, rows_max: u64, out: &mut SealedWriter<std::f
         let mut failed = None;
         let mut take = |part| {
             failed = put(&mut writer, part).err();
-            if failed.is_some() || writer.count() >= rows_max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if failed.is_some() || writer.count() >= rows_max {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         let ended = extract(&view, Sequential::new(input), Layout::of(&head), &options, &mut take);
         match (failed, ended) {

@@ -12,7 +12,7 @@ use cohortium_protocol::ident::{ColumnName, Name, SnapshotId};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::{AbsentTable, OptOutEntry};
+use cohortium_protocol::record::order::{AbsentTable, OptOutEntry, WrittenIds};
 use cohortium_protocol::record::remote::DatabaseRows;
 use cohortium_protocol::record::share::TableTerms;
 use cohortium_protocol::wire::codec::Blob;
@@ -112,6 +112,7 @@ pub(crate) struct PublishOrder {
     pub(crate) sign_on: SignOn,
     pub(crate) schema: Option<String>,
     pub(crate) absent: AbsentTable,
+    pub(crate) ids: WrittenIds,
     pub(crate) tables: Vec<PublishedTable>,
 }
 
@@ -259,16 +260,28 @@ pub(crate) struct Previewed {
 /// What became of a job.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Report {
-    Taken { report: Box<TakeReport>, rows: Made, deletes: Option<Made>, index: Option<Made> },
+    Taken {
+        report: Box<TakeReport>,
+        rows: Made,
+        deletes: Option<Made>,
+        index: Option<Made>,
+    },
     Mapped(Box<MappedTables>),
-    Gathered { report: Box<PartReport>, files: Vec<Made> },
+    Gathered {
+        report: Box<PartReport>,
+        files: Vec<Made>,
+    },
     Previewed(Previewed),
     Profiled(Vec<ProfiledColumn>),
     Observed(Vec<ObservedColumn>),
     /// The suite's report, as JSON.
-    Suite { report: String },
+    Suite {
+        report: String,
+    },
     /// Bytes of the blob that was written.
-    Drawn { bytes: u64 },
+    Drawn {
+        bytes: u64,
+    },
     Published,
     Rows(Rows),
     Probed(String),

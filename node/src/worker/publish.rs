@@ -7,10 +7,12 @@ use std::sync::Arc;
 use cohortium_database::land::{Absent, LandFault, Landing, Target};
 use cohortium_database::query::TableName;
 use cohortium_database::stream::Stream;
+use cohortium_engine::consolidate::numbered::Numbering;
 use cohortium_engine::consolidate::union::TableReader;
 use cohortium_engine::limits::Limits;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::AbsentTable;
+use cohortium_protocol::record::order::{AbsentTable, WrittenIds};
+use cohortium_schema::omop;
 
 use crate::worker::draw;
 use crate::worker::job::{PublishOrder, PublishedTable, Report, ReportFault};
@@ -18,7 +20,7 @@ use crate::worker::work::Files;
 
 /// Lands every table in one transaction.
 pub(super) fn published(order: PublishOrder, files: &mut Files) -> Result<Report, ReportFault> {
-    let PublishOrder { sign_on, schema, absent, tables } = order;
+    let PublishOrder { sign_on, schema, absent, ids, tables } = order;
     let stream = Stream::try_from(OwnedFd::from(files.next()?)).map_err(|_| ReportFault::LOST)?;
     let mut readers = Vec::with_capacity(tables.len());
     for table in &tables {
@@ -38,11 +40,19 @@ pub(super) fn published(order: PublishOrder, files: &mut Files) -> Result<Report
     let (limits, login) = (draw::limits(&sign_on), draw::login(sign_on));
     let names: Vec<_> = tables.iter().map(|table| table.shape.table().as_str()).collect();
     let told = |fault: LandFault| told(&fault, &names);
+    let common = omop::omop_5_4();
+    let mut numbering = match ids {
+        WrittenIds::Whole => None,
+        WrittenIds::Numbered => Some(Numbering::new(&common, names.iter().copied())),
+    };
     let mut landing = Landing::begin(stream, &login, &limits, &targets).map_err(told)?;
     for (target, (table, reader)) in tables.iter().zip(&mut readers).enumerate() {
         let own = own(table);
         while let Some(batch) = reader.next_batch().map_err(|fault| ReportFault::told(&fault))? {
-            let batch = batch.project(&own).map_err(|_| ReportFault::LOST)?;
+            let mut batch = batch.project(&own).map_err(|_| ReportFault::LOST)?;
+            if let Some(numbering) = &mut numbering {
+                batch = numbering.number(names[target], &batch).map_err(|fault| ReportFault::told(&fault))?;
+            }
             landing.write(target, &batch).map_err(told)?;
         }
     }
@@ -76,13 +86,10 @@ fn told(fault: &LandFault, names: &[&str]) -> ReportFault {
         | LandFault::Missing { .. }
         | LandFault::ColumnName { .. }
         | LandFault::Mismatch { .. }
-        | LandFault::NoType { .. } => {
-            ReportFault { fault: RunFault::ColumnsDiffer, detail: Some(fault.to_string()) }
+        | LandFault::NoType { .. } => ReportFault { fault: RunFault::ColumnsDiffer, detail: Some(fault.to_string()) },
+        LandFault::Cell { target, fault } => {
+            ReportFault { fault: RunFault::Malformed, detail: Some(format!("table {}, {fault}", named(target))) }
         }
-        LandFault::Cell { target, fault } => ReportFault {
-            fault: RunFault::Malformed,
-            detail: Some(format!("table {}, {fault}", named(target))),
-        },
         LandFault::CommitUnknown => ReportFault { fault: RunFault::Unsettled, detail: Some(fault.to_string()) },
         LandFault::Count { .. } => ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) },
         LandFault::Schema { .. } | LandFault::Lost => ReportFault::LOST,

@@ -28,7 +28,8 @@ use cohortium_schema::gate::{Checks, Report as Quality, Thresholds};
 use cohortium_schema::omop;
 
 use crate::worker::job::{
-    Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms,
+    Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape,
+    Terms,
 };
 use crate::worker::{draw, publish, sealed};
 
@@ -216,7 +217,8 @@ fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut 
 
 fn profiled(source: &Source, sealed: Option<&SealedFile>, files: &mut Files) -> Result<Report, ReportFault> {
     let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
-    let columns = profile(&files.either(sealed)?, format, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+    let columns =
+        profile(&files.either(sealed)?, format, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Profiled(columns))
 }
 

@@ -152,9 +152,7 @@ impl Endpoint {
         room.publishing = false;
         let (act, notice) = match end {
             Ok(()) => (Act::Published { consolidation }, Notice::Published(consolidation)),
-            Err(fault) => {
-                (Act::PublishFailed { consolidation, fault }, Notice::PublishFailed(consolidation, fault))
-            }
+            Err(fault) => (Act::PublishFailed { consolidation, fault }, Notice::PublishFailed(consolidation, fault)),
         };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));

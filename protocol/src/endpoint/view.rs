@@ -112,7 +112,11 @@ impl Endpoint {
     /// Whether a run or landing is under way, so that a sweep must wait.
     pub fn is_moving(&self) -> bool {
         self.rooms.values().any(|room| {
-            !room.running.is_empty() || !room.mapping.is_empty() || room.consolidating || room.publishing || !room.landings.is_empty()
+            !room.running.is_empty()
+                || !room.mapping.is_empty()
+                || room.consolidating
+                || room.publishing
+                || !room.landings.is_empty()
         })
     }
 

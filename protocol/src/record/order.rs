@@ -206,6 +206,18 @@ pub struct PublishPlace {
     pub schema: Option<Text>,
     /// What becomes of a table that is not there.
     pub absent: AbsentTable,
+    /// How ids of rows are written.
+    pub ids: WrittenIds,
+}
+
+/// How ids of rows are written into a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WrittenIds {
+    /// As they are: 63 bits.
+    Whole,
+    /// As numbers from 1, of this writing alone, for tables that hold 32 bits.
+    Numbered,
 }
 
 /// What becomes of a table that is not there.

@@ -19,7 +19,8 @@ use crate::postgres::postgres;
 use crate::room::say;
 
 /// Stays as a database has them. The third row's day is infinitely late: no day that could be given on.
-const STAYS: &str = "CREATE TABLE stays (eid integer PRIMARY KEY, name text, age integer, sodium numeric(6,1), seen date);
+const STAYS: &str =
+    "CREATE TABLE stays (eid integer PRIMARY KEY, name text, age integer, sodium numeric(6,1), seen date);
     INSERT INTO stays VALUES (7, 'CANARY7', 54, 140.5, '2024-02-29'), (8, 'CANARY8', 61, 138, '2024-03-01'),
     (9, 'CANARY9', 70, NULL, 'infinity'), (11, 'CANARY11', 33, 141, '2023-12-31')";
 
@@ -41,8 +42,16 @@ from = "stays"
 set = { visit_occurrence_id = "surrogate('visit', eid)", person_id = "person(eid)", visit_concept_id = 9201, visit_start_date = "day(CAST(seen AS VARCHAR), 'iso')", visit_end_date = "day(CAST(seen AS VARCHAR), 'iso')", visit_type_concept_id = 32817 }
 "#;
 
-const DEFINE: [&str; 8] =
-    ["--pseudonym", "eid", "--drop", "name", "--keep-role", "age=quasi-identifier,seen=quasi-identifier", "--round", "sodium=0"];
+const DEFINE: [&str; 8] = [
+    "--pseudonym",
+    "eid",
+    "--drop",
+    "name",
+    "--keep-role",
+    "age=quasi-identifier,seen=quasi-identifier",
+    "--round",
+    "sodium=0",
+];
 
 /// Writes a file that only this user can read.
 pub(crate) fn secret(path: &Path, text: &str) -> String {
@@ -85,7 +94,10 @@ fn shared(net: &Network, whole: &[&str], sound: &[&str]) {
     net.op.until_landed("sound", 1);
     net.op.tell(&["subscription", "checkout", "sound", &net.text("out.csv")]);
     let out = net.path("out.csv");
-    assert_eq!((column(&out, "age"), column(&out, "sodium")), (texts(&["33", "54", "61"]), texts(&["138", "140", "141"])));
+    assert_eq!(
+        (column(&out, "age"), column(&out, "sodium")),
+        (texts(&["33", "54", "61"]), texts(&["138", "140", "141"]))
+    );
     assert_eq!(column(&out, "seen"), texts(&["2023-12-31", "2024-02-29", "2024-03-01"]));
     assert!(!fs::read_to_string(&out).unwrap().contains(CANARY));
     net.offer(&Offer { from: north, to: &net.op, name: "whole", source: whole, define: &DEFINE, approve: &[] });
@@ -111,7 +123,9 @@ fn a_postgres_table_is_shared_and_mapped_and_what_cannot_be_given_on_is_accounte
     let folder = server.room.folder.display().to_string();
     let socket = server.socket().display().to_string();
     let reach = ["--database", "stays", "--user", "admin", "--password-file", &password];
-    let whole = [&["--postgres", &socket], &reach[..], &["--table", "public.stays", "--key", "eid", "--patient", "eid"]].concat();
+    let whole =
+        [&["--postgres", &socket], &reach[..], &["--table", "public.stays", "--key", "eid", "--patient", "eid"]]
+            .concat();
     net.north().tell(&[&["dataset", "add", "stays"], &whole[..]].concat());
     let listed = net.north().tell(&["dataset", "list"]).to_string();
     assert!(listed.contains("\"postgres\"") && !listed.contains(server.password), "{listed}");
@@ -189,7 +203,8 @@ fn a_database_that_goes_away_or_lets_nobody_in_fails_the_run_and_leaves_nothing(
     let net = Network::new(Plan::pair(PROGRAM));
     let north = net.north();
     let password = secret(&net.path("password"), server.password);
-    let reach = ["--database", "going", "--user", "admin", "--password-file", &password, "--table", "rows", "--key", "eid"];
+    let reach =
+        ["--database", "going", "--user", "admin", "--password-file", &password, "--table", "rows", "--key", "eid"];
     let direct = format!("127.0.0.1:{}", server.room.port);
     let cut = format!("127.0.0.1:{}", cutting(server.room.port, 1_000_000));
     net.offer(&Offer {
@@ -324,7 +339,10 @@ fn answer(mut stream: TcpStream, object: &[u8]) {
         request.extend(&piece[..read]);
     }
     let request = String::from_utf8_lossy(&request).to_lowercase();
-    let tag = format!("\"{:x}\"", object.iter().fold(object.len() as u64, |sum, byte| sum.wrapping_mul(31) ^ u64::from(*byte)));
+    let tag = format!(
+        "\"{:x}\"",
+        object.iter().fold(object.len() as u64, |sum, byte| sum.wrapping_mul(31) ^ u64::from(*byte))
+    );
     let common = format!("Connection: close\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nETag: {tag}\r\n");
     let range = request.lines().find_map(|line| line.strip_prefix("range: bytes="));
     let said = request.lines().find_map(|line| line.strip_prefix("if-match: "));
@@ -340,7 +358,8 @@ fn answer(mut stream: TcpStream, object: &[u8]) {
             let (start, end) = range.trim().split_once('-').unwrap();
             let (start, end): (usize, usize) = (start.parse().unwrap(), end.parse().unwrap());
             let total = object.len();
-            let head = format!("Content-Range: bytes {start}-{end}/{total}\r\nContent-Length: {}\r\n\r\n", end + 1 - start);
+            let head =
+                format!("Content-Range: bytes {start}-{end}/{total}\r\nContent-Length: {}\r\n\r\n", end + 1 - start);
             let mut all = format!("HTTP/1.1 206 Partial Content\r\n{common}{head}").into_bytes();
             all.extend(&object[start..=end]);
             all
@@ -361,8 +380,19 @@ fn an_object_of_a_store_is_shared_in_one_version_or_not_at_all() {
     let credentials = secret(&net.path("credentials"), "name\nkey\n");
     let at = |port: u16| format!("http://127.0.0.1:{port}");
     let source = |endpoint: &str, credentials: &str| {
-        ["--s3", "ward/a/stays.csv", "--endpoint", endpoint, "--credentials", credentials, "--delimiter", ";", "--key", "eid"]
-            .map(str::to_owned)
+        [
+            "--s3",
+            "ward/a/stays.csv",
+            "--endpoint",
+            endpoint,
+            "--credentials",
+            credentials,
+            "--delimiter",
+            ";",
+            "--key",
+            "eid",
+        ]
+        .map(str::to_owned)
     };
     let first = source(&at(store.port), &credentials);
     net.offer(&Offer {

@@ -1,9 +1,9 @@
 //! Mappings: defined in order, run, and fresh before anything of what they made leaves.
 
 use super::*;
-use crate::record::mapping::{Mapping, MappingFields, Origin};
 use crate::record::consolidation::ConsolidatedPart;
-use crate::record::order::{AbsentTable, OptOutChoice, OptOutEntry, PublishPlace};
+use crate::record::mapping::{Mapping, MappingFields, Origin};
+use crate::record::order::{AbsentTable, OptOutChoice, OptOutEntry, PublishPlace, WrittenIds};
 use crate::record::remote::{Address, DatabasePlace, Privacy};
 use crate::table_version::PartDigest;
 
@@ -148,8 +148,7 @@ fn a_manifest_of_a_mapped_table_says_where_its_rows_come_from_and_a_consolidatio
 /// A set of table versions at the operator, with these parts of one table.
 fn consolidated(pair: &mut Pair, parts: BTreeMap<Name, ConsolidatedPart>) -> DocumentDigest {
     pair.order(0, Command::Consolidate).unwrap();
-    let begun =
-        |effect: &Effect| if let Effect::Consolidate { ticket, .. } = effect { Some(*ticket) } else { None };
+    let begun = |effect: &Effect| if let Effect::Consolidate { ticket, .. } = effect { Some(*ticket) } else { None };
     let ticket = pair.pick(0, begun).unwrap();
     let tables = BTreeMap::from([("person".parse().unwrap(), parts)]);
     let set = ConsolidatedSet { schema: DocumentDigest([2; 32]), tables, listing: listing().1 };
@@ -167,7 +166,7 @@ fn publish(consolidation: DocumentDigest) -> Command {
         password: None,
         statement_seconds: 300,
     };
-    let into = Box::new(PublishPlace { place, schema: None, absent: AbsentTable::Refuse });
+    let into = Box::new(PublishPlace { place, schema: None, absent: AbsentTable::Refuse, ids: WrittenIds::Whole });
     Command::Publish { consolidation, into }
 }
 
@@ -182,7 +181,9 @@ fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_n
     assert_eq!(pair.order(0, publish(first)), Err(OrderFault::Stopped));
     pair.order(0, Command::Start).unwrap();
     pair.order(0, publish(first)).unwrap();
-    let begun = |effect: &Effect| if let Effect::Publish { ticket, plan } = effect { Some((*ticket, plan.set.digest)) } else { None };
+    let begun = |effect: &Effect| {
+        if let Effect::Publish { ticket, plan } = effect { Some((*ticket, plan.set.digest)) } else { None }
+    };
     let (ticket, digest) = pair.pick(0, begun).unwrap();
     assert_eq!(digest, first);
     assert!(matches!(pair.order(0, publish(first)), Err(OrderFault::OutOfOrder { .. })), "one at a time");
