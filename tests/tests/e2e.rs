@@ -51,6 +51,10 @@ mod codes;
 mod cosigning;
 #[path = "e2e/drawn.rs"]
 mod drawn;
+#[path = "e2e/stored.rs"]
+mod stored;
+#[path = "e2e/drafts.rs"]
+mod drafts;
 #[path = "e2e/published.rs"]
 mod published;
 #[path = "e2e/large.rs"]

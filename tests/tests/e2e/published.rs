@@ -1,5 +1,6 @@
 //! Consolidated tables in an operator's PostgreSQL and in a folder: whole, or as they were.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -46,7 +47,7 @@ fn official(schema: &str) -> Option<String> {
 fn consolidated(net: &Network, rows: u32, number: usize) {
     let north = net.north();
     let mut text = String::from("eid,name,age\n");
-    (0..rows).for_each(|row| text.push_str(&format!("{row},{CANARY}{row},{}\n", 20 + row % 60)));
+    (0..rows).for_each(|row| writeln!(text, "{row},{CANARY}{row},{}", 20 + row % 60).unwrap());
     fs::write(net.path("stays.csv"), text).unwrap();
     if number == 1 {
         north.tell(&["dataset", "add", "stays", "--csv", &net.text("stays.csv"), "--patient", "eid"]);
