@@ -91,53 +91,52 @@ pub fn observe(source: &Handle, format: Format, limits: &Limits) -> Result<Vec<O
     Ok(columns.collect())
 }
 
-/// Ways to write a day, the commonest first.
-const DATES: [DateFormat; 4] =
-    [DateFormat::Iso, DateFormat::DayMonthYearDots, DateFormat::MonthDayYearSlashes, DateFormat::Compact];
+/// What a text can look like, the first that fits before the others: eight digits are a day before they are a number.
+const GUESSES: [Looks; 7] = [
+    Looks::Date(DateFormat::Iso),
+    Looks::Date(DateFormat::DayMonthYearDots),
+    Looks::Date(DateFormat::MonthDayYearSlashes),
+    Looks::Date(DateFormat::Compact),
+    Looks::Integer,
+    Looks::Number,
+    Looks::Boolean,
+];
+
+fn fits(cell: &str, looks: Looks) -> bool {
+    match looks {
+        Looks::Date(format) => CalendarDay::read(cell, format).is_some(),
+        Looks::Integer => cell.parse::<i64>().is_ok(),
+        Looks::Number => cell.parse::<f64>().is_ok_and(f64::is_finite),
+        Looks::Boolean => matches!(cell, "true" | "false" | "TRUE" | "FALSE" | "True" | "False"),
+        Looks::Timestamp | Looks::Text | Looks::Nothing | Looks::Other => false,
+    }
+}
 
 /// What every cell of a column so far could be.
 #[derive(Clone)]
 struct TextLooks {
     seen: bool,
-    integer: bool,
-    number: bool,
-    boolean: bool,
-    dates: [bool; DATES.len()],
+    guesses: Vec<Looks>,
 }
 
 impl Default for TextLooks {
     fn default() -> Self {
-        Self { seen: false, integer: true, number: true, boolean: true, dates: [true; DATES.len()] }
+        Self { seen: false, guesses: GUESSES.to_vec() }
     }
 }
 
 impl TextLooks {
     fn see(&mut self, cells: &StringArray) {
         for cell in (0..cells.len()).filter(|row| cells.is_valid(*row)).map(|row| cells.value(row).trim()) {
-            if cell.is_empty() {
-                continue;
-            }
-            self.seen = true;
-            self.integer &= cell.parse::<i64>().is_ok();
-            self.number &= cell.parse::<f64>().is_ok_and(f64::is_finite);
-            self.boolean &= matches!(cell, "true" | "false" | "TRUE" | "FALSE" | "True" | "False");
-            for (could, format) in self.dates.iter_mut().zip(DATES) {
-                *could &= CalendarDay::read(cell, format).is_some();
+            if !cell.is_empty() {
+                self.seen = true;
+                self.guesses.retain(|looks| fits(cell, *looks));
             }
         }
     }
 
     fn verdict(&self) -> Looks {
-        let date = DATES.into_iter().zip(self.dates).find(|(_, could)| *could).map(|(format, _)| format);
-        match (self.seen, date) {
-            (false, _) => Looks::Nothing,
-            // Eight digits are a day before they are a number.
-            (true, Some(format)) => Looks::Date(format),
-            (true, None) if self.integer => Looks::Integer,
-            (true, None) if self.number => Looks::Number,
-            (true, None) if self.boolean => Looks::Boolean,
-            (true, None) => Looks::Text,
-        }
+        if self.seen { self.guesses.first().copied().unwrap_or(Looks::Text) } else { Looks::Nothing }
     }
 }
 

@@ -66,6 +66,7 @@ const LIMITS: WorkerLimits = WorkerLimits {
     cpu: Duration::from_hours(1),
     wall: Duration::from_hours(2),
     output: Bytes(1 << 30),
+    pool: 1,
 };
 
 /// Has a worker of this program do one job.
