@@ -170,7 +170,7 @@ fn publish(consolidation: DocumentDigest) -> Command {
     Command::Publish { consolidation, into }
 }
 
-// CONS-10
+// CONS-10, CONS-12
 #[test]
 fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_not_be_used() {
     let mut pair = Pair::new();
