@@ -138,7 +138,7 @@ fn sof_report(cx: &Cx, folder: &Path) -> Result<Shown, CliFault> {
     for entry in std::fs::read_dir(folder).map_err(wrong)? {
         let name = entry.map_err(wrong)?.file_name();
         let name = name.into_string().map_err(|_| CliFault::usage("a file's name is not UTF-8 text"))?;
-        if name.ends_with(".json") {
+        if Path::new(&name).extension().is_some_and(|ending| ending == "json") {
             names.push(name);
         }
     }

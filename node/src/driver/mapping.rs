@@ -74,17 +74,14 @@ fn prepare(hands: &Hands, plan: &MapPlan, drawn: BTreeMap<Name, Drawn>) -> Run<(
     let mut files = Vec::new();
     let (mut sources, mut opened) = (Vec::new(), Vec::new());
     for (name, (dataset, out)) in &plan.sources {
-        let (sealed, file) = match drawn.get(name) {
-            Some(drawn) => {
-                let (sealed, file) = drawn.open()?;
-                (Some(sealed), file)
-            }
-            None => {
-                let path = dataset.source.path().filter(|_| !matches!(dataset.source, Source::Files { .. }));
-                let (source, file) = Opened::new(path.ok_or(RunFault::Unreadable)?.as_str())?;
-                opened.push(source);
-                (None, file)
-            }
+        let (sealed, file) = if let Some(drawn) = drawn.get(name) {
+            let (sealed, file) = drawn.open()?;
+            (Some(sealed), file)
+        } else {
+            let path = dataset.source.path().filter(|_| !matches!(dataset.source, Source::Files { .. }));
+            let (source, file) = Opened::new(path.ok_or(RunFault::Unreadable)?.as_str())?;
+            opened.push(source);
+            (None, file)
         };
         files.push(file);
         let (name, dataset, opted_out) = (name.to_string(), dataset.clone(), out.iter().copied().collect());

@@ -102,16 +102,16 @@ fn database(mut source: Source, rows_max: u64, out: &mut SealedWriter<std::fs::F
             None => return Err(told(&DatabaseFault::Unsupported { column: name, kind: declared })),
         }
     }
-    let mut writer = DrawnWriter::new(out, &columns, &Limits::default()).map_err(unwritten)?;
+    let mut writer = DrawnWriter::new(out, &columns, &Limits::default()).map_err(|fault| unwritten(&fault))?;
     while writer.count() < rows_max {
         let Some(batch) = source.next_batch().map_err(|fault| told(&fault))? else { break };
-        writer.rows(batch.columns.into_iter().flatten().collect(), batch.places).map_err(unwritten)?;
+        writer.rows(batch.columns.into_iter().flatten().collect(), batch.places).map_err(|fault| unwritten(&fault))?;
         for fault in batch.faults {
             let (place, code) = (fault.row, code(fault.reason.code())?);
-            writer.fault(DrawnFault { place, column: Some(fault.column), code }).map_err(unwritten)?;
+            writer.fault(DrawnFault { place, column: Some(fault.column), code }).map_err(|fault| unwritten(&fault))?;
         }
     }
-    writer.finish().map(drop).map_err(unwritten)
+    writer.finish().map(drop).map_err(|fault| unwritten(&fault))
 }
 
 fn fhir(view: &str, input: &Handle, rows_max: u64, out: &mut SealedWriter<std::fs::File>) -> Result<(), ReportFault> {
@@ -120,7 +120,7 @@ fn fhir(view: &str, input: &Handle, rows_max: u64, out: &mut SealedWriter<std::f
     let unreadable = |_| ReportFault::of(RunFault::Unreadable);
     let mut head = vec![0; usize::try_from(input.len().min(HEAD_BYTES)).unwrap_or(0)];
     input.read_at(0, &mut head).map_err(unreadable)?;
-    let mut writer = DrawnWriter::new(out, &columns(&view)?, &Limits::default()).map_err(unwritten)?;
+    let mut writer = DrawnWriter::new(out, &columns(&view)?, &Limits::default()).map_err(|fault| unwritten(&fault))?;
     if rows_max > 0 {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let options = Options { on_fault: OnFault::SetAside, threads: threads.min(THREADS_MAX), ..Options::default() };
@@ -143,7 +143,7 @@ fn fhir(view: &str, input: &Handle, rows_max: u64, out: &mut SealedWriter<std::f
             }
         }
     }
-    writer.finish().map(drop).map_err(unwritten)
+    writer.finish().map(drop).map_err(|fault| unwritten(&fault))
 }
 
 /// Threads of one extraction: what they make is written by one.
@@ -165,12 +165,12 @@ fn columns(view: &View) -> Result<Vec<SourceColumn>, ReportFault> {
 
 fn put(writer: &mut Writer<'_>, part: Part) -> Result<(), ReportFault> {
     match part {
-        Part::Rows { batch, lines } => writer.rows(batch.columns().to_vec(), lines).map_err(unwritten),
+        Part::Rows { batch, lines } => writer.rows(batch.columns().to_vec(), lines).map_err(|fault| unwritten(&fault)),
         Part::Fault(fault) => {
             let column = fault.clause.as_deref().and_then(|clause| clause.strip_prefix("column "));
             let column = column.and_then(|name| name.parse().ok());
             let (place, code) = (fault.line, code(fault.reason.code())?);
-            writer.fault(DrawnFault { place, column, code }).map_err(unwritten)
+            writer.fault(DrawnFault { place, column, code }).map_err(|fault| unwritten(&fault))
         }
     }
 }
@@ -179,7 +179,7 @@ fn code(text: &str) -> Result<FaultCode, ReportFault> {
     FaultCode::of(text).ok_or(ReportFault::LOST)
 }
 
-fn unwritten(fault: DrawFault) -> ReportFault {
+fn unwritten(fault: &DrawFault) -> ReportFault {
     match fault {
         DrawFault::Sink { .. } => ReportFault::of(RunFault::Limit),
         DrawFault::Columns => ReportFault::LOST,
@@ -189,7 +189,10 @@ fn unwritten(fault: DrawFault) -> ReportFault {
 /// A database's fault: its code, and where it is, in our words.
 pub(super) fn told(fault: &DatabaseFault) -> ReportFault {
     let kind = match fault {
-        DatabaseFault::Lost { .. }
+        // It took longer than allowed.
+        DatabaseFault::Server { state, .. } if matches!(state.as_str(), "57014" | "70100") => RunFault::Limit,
+        DatabaseFault::Server { .. }
+        | DatabaseFault::Lost { .. }
         | DatabaseFault::NotPrivate
         | DatabaseFault::NoTls
         | DatabaseFault::Tls
@@ -199,8 +202,6 @@ pub(super) fn told(fault: &DatabaseFault) -> ReportFault {
         | DatabaseFault::Query
         | DatabaseFault::NotASelect
         | DatabaseFault::NotTransactional => RunFault::Unreadable,
-        DatabaseFault::Server { state, .. } if matches!(state.as_str(), "57014" | "70100") => RunFault::Limit,
-        DatabaseFault::Server { .. } => RunFault::Unreadable,
         DatabaseFault::Protocol | DatabaseFault::Row(_) => RunFault::Malformed,
         DatabaseFault::HeaderName { .. } | DatabaseFault::HeaderTwice { .. } | DatabaseFault::Unsupported { .. } => {
             RunFault::ColumnsDiffer
