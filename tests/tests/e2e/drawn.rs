@@ -96,7 +96,7 @@ fn shared(net: &Network, whole: &[&str], sound: &[&str]) {
     let out = net.path("out.csv");
     assert_eq!(
         (column(&out, "age"), column(&out, "sodium")),
-        (texts(&["33", "54", "61"]), texts(&["138", "140", "141"]))
+        (texts(&["33", "54", "61"]), texts(&["138.0", "140.0", "141.0"]))
     );
     assert_eq!(column(&out, "seen"), texts(&["2023-12-31", "2024-02-29", "2024-03-01"]));
     assert!(!fs::read_to_string(&out).unwrap().contains(CANARY));
@@ -195,7 +195,7 @@ fn cutting(to: u16, after: usize) -> u16 {
 fn a_database_that_goes_away_or_lets_nobody_in_fails_the_run_and_leaves_nothing() {
     let Some(server) = postgres() else { return };
     let database = server.database("going");
-    let rows = "CREATE TABLE rows AS SELECT i AS eid, 'CANARY' || i AS name, 50 AS age, 140.0 AS sodium,
+    let rows = "CREATE TABLE rows AS SELECT i AS eid, 'CANARY' || i AS name, 50 AS age, 140.0::float8 AS sodium,
         DATE '2024-01-01' AS seen FROM generate_series(1, 60000) AS i";
     server.sql(&database, &rows.replace("CANARY", CANARY));
     let net = Network::new(Plan::pair(PROGRAM));
@@ -309,7 +309,8 @@ fn fhir_resources_become_tables_of_the_common_schema_and_broken_ones_are_in_quar
 fn what_was_drawn_does_not_outlive_a_crash() {
     let Some(server) = postgres() else { return };
     let database = server.database("crash");
-    let rows = "CREATE TABLE rows AS SELECT i AS eid, i AS age, 140.0 AS sodium, DATE '2024-01-01' AS seen, '' AS name
+    let rows =
+        "CREATE TABLE rows AS SELECT i AS eid, i AS age, 140.0::float8 AS sodium, DATE '2024-01-01' AS seen, '' AS name
         FROM generate_series(1, 100000) AS i";
     server.sql(&database, rows);
     let mut net = Network::new(Plan::pair(PROGRAM));
