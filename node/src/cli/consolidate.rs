@@ -45,8 +45,6 @@ pub(crate) enum Verb {
 
 /// Where tables are published.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("server").args(["postgres"]))]
-#[command(group = clap::ArgGroup::new("remote").args(["postgres"]))]
 pub(crate) struct Publish {
     /// HOST, HOST:PORT, or the path of its socket or the socket's folder
     #[arg(long, value_name = "ADDRESS", required = true)]

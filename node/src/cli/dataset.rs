@@ -34,9 +34,6 @@ pub(crate) enum Verb {
 /// A source.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["csv", "parquet", "ndjson", "json_array", "arrow", "files", "fhir", "postgres", "maria", "s3"]))]
-#[command(group = clap::ArgGroup::new("text_table").args(["csv", "s3"]))]
-#[command(group = clap::ArgGroup::new("server").args(["postgres", "maria"]))]
-#[command(group = clap::ArgGroup::new("remote").args(["postgres", "maria", "s3"]))]
 pub(crate) struct Add {
     /// The dataset's name
     name: Name,
@@ -61,10 +58,10 @@ pub(crate) struct Add {
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
     /// FHIR resources, one a line, in one array or in one bundle, through --view
-    #[arg(long, value_name = "FILE", requires = "view")]
+    #[arg(long, value_name = "FILE")]
     fhir: Option<PathBuf>,
     /// The SQL on FHIR ViewDefinition, as JSON
-    #[arg(long, value_name = "FILE", requires = "fhir")]
+    #[arg(long, value_name = "FILE")]
     view: Option<PathBuf>,
     /// Rows of a PostgreSQL: HOST, HOST:PORT, or the path of its socket or the socket's folder
     #[arg(long, value_name = "ADDRESS")]
@@ -104,25 +101,32 @@ pub(crate) struct Add {
 /// How a text table is written.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Form {
-    /// The character between two cells; write tab for a tab
-    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter, requires = "text_table")]
-    delimiter: u8,
-    /// utf-8, utf-16 (by its byte-order mark), utf-16le, utf-16be or windows-1252 (Latin-1 is part of it)
-    #[arg(long, default_value = "utf-8", value_parser = from_word::<TextEncoding>, requires = "text_table")]
-    encoding: TextEncoding,
+    /// The character between two cells; write tab for a tab [default: ,]
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    delimiter: Option<u8>,
+    /// utf-8, utf-16 (by its byte-order mark), utf-16le, utf-16be or windows-1252 (Latin-1 is part of it) [default: utf-8]
+    #[arg(long, value_parser = from_word::<TextEncoding>)]
+    encoding: Option<TextEncoding>,
     /// What stands where there is no value, such as ? or NA or nothing; once for each
-    #[arg(long, value_name = "TEXT", requires = "text_table")]
+    #[arg(long, value_name = "TEXT")]
     missing: Vec<MissingMark>,
     /// The columns' names, where the first line is a row already
-    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',', requires = "text_table")]
+    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',')]
     columns: Vec<ColumnName>,
 }
 
 impl Form {
+    /// Whether anything is said.
+    const fn is_said(&self) -> bool {
+        let Self { delimiter, encoding, missing, columns } = self;
+        delimiter.is_some() || encoding.is_some() || !missing.is_empty() || !columns.is_empty()
+    }
+
     pub(crate) fn checked(&self) -> Result<TextForm, CliFault> {
         let heading = if self.columns.is_empty() { Heading::Line } else { Heading::Names(self.columns.clone()) };
         let missing = self.missing.iter().cloned().collect();
-        let fields = TextFormFields { delimiter: self.delimiter, encoding: self.encoding, missing, heading };
+        let (delimiter, encoding) = (self.delimiter.unwrap_or(b','), self.encoding.unwrap_or(TextEncoding::Utf8));
+        let fields = TextFormFields { delimiter, encoding, missing, heading };
         TextForm::try_from(fields).map_err(|fault| CliFault::usage(fault.to_string()))
     }
 }
@@ -165,13 +169,32 @@ fn define(cx: &Cx, add: Add) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"dataset": id, "name": name}), format!("Dataset {name} ({})\n", short(&id))))
 }
 
+/// Flags that say nothing about this kind of source are refused. By hand: clap asks for nothing that another argument
+/// excludes.
+fn fitting(add: &Add) -> Result<(), CliFault> {
+    let (server, store) = (add.postgres.is_some() || add.maria.is_some(), add.s3.is_some());
+    let others = [
+        (add.form.is_said() && add.csv.is_none() && !store, "a text table"),
+        ((add.reach.is_said() || add.rows.is_said()) && !server, "a database"),
+        (add.reach.has_tls() && !server && !store, "a database or a store"),
+        (add.object.is_said() && !store, "an object of a store"),
+    ];
+    match others.into_iter().find(|(wrong, _)| *wrong) {
+        Some((_, of)) => Err(CliFault::usage(format!("a flag that is said here is for {of}"))),
+        None => Ok(()),
+    }
+}
+
 fn source(add: &Add) -> Result<Source, CliFault> {
+    fitting(add)?;
     if let Some(path) = &add.csv {
         let path = absolute(path)?;
         return Ok(Source::Csv { path, form: add.form.checked()? });
     }
-    if let Some((path, view)) = add.fhir.as_deref().zip(add.view.as_deref()) {
-        return Ok(Source::Fhir { path: absolute(path)?, view: remote::view(view)? });
+    match (add.fhir.as_deref(), add.view.as_deref()) {
+        (Some(path), Some(view)) => return Ok(Source::Fhir { path: absolute(path)?, view: remote::view(view)? }),
+        (None, None) => {}
+        (Some(_), None) | (None, Some(_)) => return Err(CliFault::usage("--fhir and --view go together")),
     }
     if let Some(address) = &add.postgres {
         return Ok(Source::Postgres(add.rows.of(add.reach.place(address, remote::POSTGRES_PORT)?)?));

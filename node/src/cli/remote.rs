@@ -17,30 +17,44 @@ use crate::home;
 pub(crate) const POSTGRES_PORT: u16 = 5432;
 pub(crate) const MARIA_PORT: u16 = 3306;
 
+/// The longest that a server works on one statement, where nobody says otherwise.
+const STATEMENT_SECONDS: u32 = 300;
+
 /// How a server is reached, and who signs on to it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReachFlags {
     /// The database
-    #[arg(long, requires = "server")]
+    #[arg(long)]
     database: Option<Text>,
     /// Who signs on
-    #[arg(long, requires = "server")]
+    #[arg(long)]
     user: Option<Text>,
     /// A file that only the node's user can read, whose first line is the password
-    #[arg(long, value_name = "FILE", requires = "server")]
+    #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Speak TLS, and trust the certificates in this PEM file alone; without it the server must be on this machine
-    #[arg(long, value_name = "FILE", requires = "remote")]
+    #[arg(long, value_name = "FILE")]
     tls_roots: Option<PathBuf>,
     /// The name that the server's certificate must carry [default: the host]
     #[arg(long, value_name = "NAME", requires = "tls_roots")]
     tls_name: Option<Text>,
-    /// The longest that the server may work on one statement
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400), requires = "server")]
-    statement_timeout: u32,
+    /// The longest that the server may work on one statement [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    statement_timeout: Option<u32>,
 }
 
 impl ReachFlags {
+    /// Whether anything is said that only a database needs.
+    pub(crate) const fn is_said(&self) -> bool {
+        let Self { database, user, password_file, statement_timeout, .. } = self;
+        database.is_some() || user.is_some() || password_file.is_some() || statement_timeout.is_some()
+    }
+
+    /// Whether it is said whom to trust.
+    pub(crate) const fn has_tls(&self) -> bool {
+        self.tls_roots.is_some()
+    }
+
     /// The place at this address: `HOST`, `HOST:PORT`, or the path of a socket.
     pub(crate) fn place(&self, address: &str, port: u16) -> Result<DatabasePlace, CliFault> {
         let needed = |value: &Option<Text>, flag: &str| {
@@ -63,7 +77,7 @@ impl ReachFlags {
             database: needed(&self.database, "--database")?,
             user: needed(&self.user, "--user")?,
             password: self.password_file.as_deref().map(absolute).transpose()?,
-            statement_seconds: self.statement_timeout,
+            statement_seconds: self.statement_timeout.unwrap_or(STATEMENT_SECONDS),
         })
     }
 }
@@ -91,17 +105,22 @@ fn address_of(written: &str, port: u16) -> Result<Address, CliFault> {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RowsFlags {
     /// The table or view: TABLE, or SCHEMA.TABLE
-    #[arg(long, requires = "server", conflicts_with = "select")]
+    #[arg(long, conflicts_with = "select")]
     table: Option<String>,
     /// A file with one SELECT whose rows are the source
-    #[arg(long, value_name = "FILE", requires = "server")]
+    #[arg(long, value_name = "FILE")]
     select: Option<PathBuf>,
     /// Read at most so many rows a second
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "server")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rows_per_second: Option<u32>,
 }
 
 impl RowsFlags {
+    /// Whether anything is said.
+    pub(crate) const fn is_said(&self) -> bool {
+        self.table.is_some() || self.select.is_some() || self.rows_per_second.is_some()
+    }
+
     /// The source of these rows at a place.
     pub(crate) fn of(&self, place: DatabasePlace) -> Result<Box<DatabaseTable>, CliFault> {
         let text = |text: &str| text.parse::<Text>().map_err(|fault| CliFault::usage(format!("--table {fault}")));
@@ -121,20 +140,25 @@ impl RowsFlags {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ObjectFlags {
     /// The store, such as <https://s3.hospital.example:9000> [default: Amazon's in the region]
-    #[arg(long, value_name = "URL", requires = "s3")]
+    #[arg(long, value_name = "URL")]
     endpoint: Option<Text>,
-    /// The region
-    #[arg(long, default_value = "us-east-1", requires = "s3")]
-    region: Text,
+    /// The region [default: us-east-1]
+    #[arg(long)]
+    region: Option<Text>,
     /// A file that only the node's user can read: access key, secret and perhaps a session token, a line each
-    #[arg(long, value_name = "FILE", requires = "s3")]
+    #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// How the object is read: csv, parquet, ndjson, json-array or arrow [default: by the key's ending]
-    #[arg(long, value_name = "FORM", requires = "s3")]
+    #[arg(long, value_name = "FORM")]
     form: Option<String>,
 }
 
 impl ObjectFlags {
+    /// Whether anything is said.
+    pub(crate) const fn is_said(&self) -> bool {
+        self.endpoint.is_some() || self.region.is_some() || self.credentials.is_some() || self.form.is_some()
+    }
+
     /// The object `BUCKET/KEY`; `text` says how it is written if it is a text table.
     pub(crate) fn place(&self, object: &str, reach: &ReachFlags, text: TextForm) -> Result<Box<ObjectPlace>, CliFault> {
         let (bucket, key) = object.split_once('/').ok_or_else(|| CliFault::usage("--s3 takes BUCKET/KEY"))?;
@@ -154,7 +178,7 @@ impl ObjectFlags {
         };
         Ok(Box::new(ObjectPlace {
             endpoint: self.endpoint.clone(),
-            region: self.region.clone(),
+            region: self.region.clone().map_or_else(|| parsed("us-east-1"), Ok)?,
             bucket: parsed(bucket)?,
             key: parsed(key)?,
             roots: reach.tls_roots.as_deref().map(absolute).transpose()?,

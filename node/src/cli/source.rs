@@ -39,7 +39,6 @@ pub(crate) enum Verb {
 
 /// A file that is to be drafted.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("text_table").args(["file"]))]
 pub(crate) struct Profile {
     /// The file; its ending says what it is: .csv, .tsv, .parquet, .ndjson, .json or .arrow
     file: PathBuf,
