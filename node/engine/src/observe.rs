@@ -34,6 +34,8 @@ pub enum Looks {
     Boolean,
     /// Days, written so.
     Date(DateFormat),
+    /// Days, as days.
+    Day,
     /// Points in time.
     Timestamp,
     /// Text.
@@ -82,7 +84,7 @@ pub fn observe(source: &Handle, format: Format, limits: &Limits) -> Result<Vec<O
             Some(ColumnType::Integer) => Looks::Integer,
             Some(ColumnType::Float) => Looks::Number,
             Some(ColumnType::Boolean) => Looks::Boolean,
-            Some(ColumnType::Date) => Looks::Date(DateFormat::Iso),
+            Some(ColumnType::Date) => Looks::Day,
             Some(ColumnType::Timestamp) => Looks::Timestamp,
             Some(ColumnType::Other) | None => Looks::Other,
         };
@@ -108,7 +110,7 @@ fn fits(cell: &str, looks: Looks) -> bool {
         Looks::Integer => cell.parse::<i64>().is_ok(),
         Looks::Number => cell.parse::<f64>().is_ok_and(f64::is_finite),
         Looks::Boolean => matches!(cell, "true" | "false" | "TRUE" | "FALSE" | "True" | "False"),
-        Looks::Timestamp | Looks::Text | Looks::Nothing | Looks::Other => false,
+        Looks::Day | Looks::Timestamp | Looks::Text | Looks::Nothing | Looks::Other => false,
     }
 }
 

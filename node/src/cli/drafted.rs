@@ -29,6 +29,7 @@ const fn looks(looks: Looks) -> &'static str {
         Looks::Date(DateFormat::DayMonthYearDots) => "days as 29.02.2024",
         Looks::Date(DateFormat::MonthDayYearSlashes) => "days as 02/29/2024",
         Looks::Date(DateFormat::Compact) => "days as 20240229",
+        Looks::Day => "days",
         Looks::Timestamp => "points in time",
         Looks::Text => "text",
         Looks::Nothing => "no value in the first rows",
@@ -104,7 +105,7 @@ pub(crate) fn mapping(name: &str, columns: &[ObservedColumn]) -> String {
         text,
         "\n[[fact]]\ntable = \"observation\"\nfrom = \"rows\"\nwhere = \"{{column}} IS NOT NULL\"\neach = [\n{}\n]\n\
          set = {{ observation_id = {}, person_id = {}, observation_concept_id = 0, observation_date = {}, \
-         observation_type_concept_id = 32817, value_as_string = \"CAST({{column}} AS VARCHAR)\", \
+         observation_type_concept_id = 32817, value_as_string = \"{{column}}\", \
          observation_source_value = \"'{{name}}'\" }}\n",
         each.join("\n"),
         of("surrogate('observation', '{name}', ID)"),
@@ -116,25 +117,25 @@ pub(crate) fn mapping(name: &str, columns: &[ObservedColumn]) -> String {
 
 /// The first day of a row, or one that stands for none.
 fn date(columns: &[&ObservedColumn]) -> String {
-    let day = columns.iter().find_map(|column| match column.looks {
-        Looks::Date(format) => Some((sql(column.name.as_str()), format)),
-        Looks::Integer
-        | Looks::Number
-        | Looks::Boolean
-        | Looks::Timestamp
-        | Looks::Text
-        | Looks::Nothing
-        | Looks::Other => None,
+    let day = columns.iter().find_map(|column| {
+        let name = sql(column.name.as_str());
+        match column.looks {
+            Looks::Date(DateFormat::Iso) => Some(format!("day({name}, 'iso')")),
+            Looks::Date(DateFormat::DayMonthYearDots) => Some(format!("day({name}, 'd.m.y')")),
+            Looks::Date(DateFormat::MonthDayYearSlashes) => Some(format!("day({name}, 'm/d/y')")),
+            Looks::Date(DateFormat::Compact) => Some(format!("day({name}, 'compact')")),
+            Looks::Day => Some(name),
+            Looks::Integer
+            | Looks::Number
+            | Looks::Boolean
+            | Looks::Timestamp
+            | Looks::Text
+            | Looks::Nothing
+            | Looks::Other => None,
+        }
     });
-    let Some((column, format)) = day else { return "{ default = \"1900-01-01\" }".to_owned() };
-    let format = match format {
-        DateFormat::Iso => "iso",
-        DateFormat::DayMonthYearDots => "d.m.y",
-        DateFormat::MonthDayYearSlashes => "m/d/y",
-        DateFormat::Compact => "compact",
-    };
-    let value = quoted(&format!("day(CAST({column} AS VARCHAR), '{format}')"));
-    format!("{{ sql = {value}, default = \"1900-01-01\" }}")
+    let none = "default = \"1900-01-01\"";
+    day.map_or_else(|| format!("{{ {none} }}"), |day| format!("{{ sql = {}, {none} }}", quoted(&day)))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ set = { person_id = "person(eid)", gender_concept_id = 0, year_of_birth = "2024 
 [[fact]]
 table = "visit_occurrence"
 from = "stays"
-set = { visit_occurrence_id = "surrogate('visit', eid)", person_id = "person(eid)", visit_concept_id = 9201, visit_start_date = "day(CAST(seen AS VARCHAR), 'iso')", visit_end_date = "day(CAST(seen AS VARCHAR), 'iso')", visit_type_concept_id = 32817 }
+set = { visit_occurrence_id = "surrogate('visit', eid)", person_id = "person(eid)", visit_concept_id = 9201, visit_start_date = "seen", visit_end_date = "seen", visit_type_concept_id = 32817 }
 "#;
 
 /// What leaves of them.
