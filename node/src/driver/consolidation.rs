@@ -177,7 +177,7 @@ fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut 
 
 /// A table of the common schema as consolidation knows it. A primary key that is not the patient's makes rows of one
 /// member unique alone: surrogate ids of two members never meet.
-fn shape(schema: &CommonSchema, table: &Name) -> Run<TableShape> {
+pub(crate) fn shape(schema: &CommonSchema, table: &Name) -> Run<TableShape> {
     let found = schema.table(table.as_str()).ok_or(RunFault::ColumnsDiffer)?;
     let name = |text: &str| text.parse::<ColumnName>().map_err(|_| RunFault::ColumnsDiffer);
     let columns = found

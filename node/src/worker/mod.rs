@@ -7,6 +7,8 @@ pub(crate) mod job;
 pub(crate) mod pass;
 mod confine;
 mod sealed;
+mod draw;
+mod publish;
 mod work;
 pub(crate) mod pool;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
@@ -12,6 +12,7 @@ use cohortium_engine::handle::{Handle, RandomRead};
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
 use cohortium_engine::mapping::{MapJob, MapReport, MapSinks, MapSource, Mapping, map};
+use cohortium_engine::observe::observe;
 use cohortium_engine::plain;
 use cohortium_engine::policy;
 use cohortium_engine::preview::preview;
@@ -27,22 +28,23 @@ use cohortium_schema::gate::{Checks, Report as Quality, Thresholds};
 use cohortium_schema::omop;
 
 use crate::worker::job::{
-    Job, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms,
+    Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape,
+    Terms,
 };
-use crate::worker::sealed;
+use crate::worker::{draw, publish, sealed};
 
 /// The files of a job, taken in order, and the bounds of what is done with them.
-struct Files {
+pub(super) struct Files {
     files: std::vec::IntoIter<File>,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 impl Files {
-    fn next(&mut self) -> Result<File, ReportFault> {
+    pub(super) fn next(&mut self) -> Result<File, ReportFault> {
         self.files.next().ok_or(ReportFault::LOST)
     }
 
-    fn plain(&mut self) -> Result<Handle, ReportFault> {
+    pub(super) fn plain(&mut self) -> Result<Handle, ReportFault> {
         Ok(Arc::new(self.next()?))
     }
 
@@ -53,7 +55,7 @@ impl Files {
         }
     }
 
-    fn sealed(&mut self, file: &SealedFile) -> Result<Handle, ReportFault> {
+    pub(super) fn sealed(&mut self, file: &SealedFile) -> Result<Handle, ReportFault> {
         sealed::open(self.next()?, file).map_err(|_| ReportFault::of(RunFault::Unreadable))
     }
 }
@@ -67,7 +69,11 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
         }
         Job::Map { order, tables, quarantine } => mapped(&order, &tables, &quarantine, &mut files),
         Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
-        Job::Profile { source } => profiled(&source, &mut files),
+        Job::Profile { source, sealed } => profiled(&source, sealed.as_ref(), &mut files),
+        Job::Observe { source } => observed(&source, &mut files),
+        Job::Suite { names } => suite(names, &mut files),
+        Job::Draw { from, rows_max, into } => draw::drawn(from, rows_max, &into, &mut files),
+        Job::Publish(order) => publish::published(*order, &mut files),
         Job::Check { chain } => checked(&chain, &mut files),
         Job::Count { chain } => {
             let chain = chain_of(&chain, &mut files)?;
@@ -111,7 +117,7 @@ impl Borrowed {
     }
 }
 
-fn disk_full(_: std::io::Error) -> ReportFault {
+pub(super) fn disk_full(_: std::io::Error) -> ReportFault {
     ReportFault::of(RunFault::Limit)
 }
 
@@ -152,13 +158,14 @@ fn mapped(
     let row_key = Secret32::new(order.row_key.0);
     let linkage_key = order.linkage_key.as_ref().map(|key| Secret32::new(key.0));
     let opt_outs: Vec<BTreeSet<[u8; 16]>> =
-        order.sources.iter().map(|(_, _, out)| out.iter().map(|entry| entry.0).collect()).collect();
+        order.sources.iter().map(|input| input.opted_out.iter().map(|entry| entry.0).collect()).collect();
     let mut sources = BTreeMap::new();
-    for ((name, dataset, _), opt_outs) in order.sources.iter().zip(&opt_outs) {
-        sources.insert(name.clone(), MapSource { dataset, handle: files.plain()?, opt_outs });
+    for (MapInput { name, dataset, sealed, .. }, opt_outs) in order.sources.iter().zip(&opt_outs) {
+        let handle = files.either(sealed.as_ref())?;
+        sources.insert(name.clone(), MapSource { dataset, handle, opt_outs });
     }
-    let patients = order.sources.iter().find(|(name, ..)| *name == mapping.patients.source);
-    let linked = linkage_key.is_some() && patients.is_some_and(|(_, dataset, _)| dataset.linkage.is_some());
+    let patients = order.sources.iter().find(|input| input.name == mapping.patients.source);
+    let linked = linkage_key.is_some() && patients.is_some_and(|input| input.dataset.linkage.is_some());
     let mut writers = Vec::with_capacity(tables.len());
     for (name, sealed) in tables {
         writers.push((name, sealed::create(files.next()?, sealed).map_err(disk_full)?));
@@ -213,10 +220,35 @@ fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut 
     Ok(Report::Previewed(Previewed { header: seen.header, rows: seen.rows, dropped: seen.dropped }))
 }
 
-fn profiled(source: &Source, files: &mut Files) -> Result<Report, ReportFault> {
+fn profiled(source: &Source, sealed: Option<&SealedFile>, files: &mut Files) -> Result<Report, ReportFault> {
     let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
-    let columns = profile(&files.plain()?, format, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
+    let columns = profile(&files.either(sealed)?, format, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Profiled(columns))
+}
+
+fn observed(source: &Source, files: &mut Files) -> Result<Report, ReportFault> {
+    let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
+    let columns = observe(&files.plain()?, format, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
+    Ok(Report::Observed(columns))
+}
+
+/// Case files are as long as this at most, each.
+const CASE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+fn suite(names: Vec<String>, files: &mut Files) -> Result<Report, ReportFault> {
+    let mut cases = Vec::with_capacity(names.len());
+    for name in names {
+        let mut bytes = Vec::new();
+        let read = files.next()?.take(CASE_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|_| ReportFault::of(RunFault::Unreadable))?;
+        if bytes.len() as u64 > CASE_BYTES_MAX {
+            return Err(ReportFault { fault: RunFault::Limit, detail: Some(format!("{name} is too long")) });
+        }
+        cases.push((name, bytes));
+    }
+    let report = cohortium_fhir::sof_report(cases.into_iter())
+        .map_err(|fault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) })?;
+    Ok(Report::Suite { report })
 }
 
 fn chain_of(parts: &[Part], files: &mut Files) -> Result<LandedChain, ReportFault> {

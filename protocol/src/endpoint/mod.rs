@@ -88,6 +88,8 @@ struct Room {
     consolidating: bool,
     /// Why the last consolidation since the start made nothing; `None` after one that did, or found nothing new.
     tables_fault: Option<RunFault>,
+    /// Whether a publication runs.
+    publishing: bool,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
@@ -155,6 +157,7 @@ enum Waiting {
     Run(Box<io::RunPlan>),
     Map(Box<io::MapPlan>),
     Consolidate(Box<io::ConsolidationPlan>),
+    Publish(Box<io::PublishPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
     LogProof { conn: ConnId, from: u64, asked: bool },
@@ -194,6 +197,7 @@ impl Endpoint {
             mapping: BTreeSet::new(),
             consolidating: false,
             tables_fault: None,
+            publishing: false,
             listings: BTreeMap::new(),
             parked: Vec::new(),
             served: BTreeMap::new(),
@@ -228,6 +232,7 @@ impl Endpoint {
             Input::RunEnded { ticket, end } => self.run_ended(ticket, end),
             Input::Mapped { ticket, end } => self.mapped(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
+            Input::Published { ticket, end } => self.published(ticket, end),
             Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
@@ -345,6 +350,7 @@ impl Endpoint {
             | Input::RunEnded { .. }
             | Input::Mapped { .. }
             | Input::Consolidated { .. }
+            | Input::Published { .. }
             | Input::LandingOpened { .. }
             | Input::BlobFinished { .. }
             | Input::ListingRead { .. }
@@ -378,6 +384,7 @@ impl Endpoint {
             | Waiting::Run(_)
             | Waiting::Map(_)
             | Waiting::Consolidate(_)
+            | Waiting::Publish(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::Witness { .. } => true,
@@ -438,6 +445,7 @@ impl Endpoint {
                 | Waiting::Run(_)
                 | Waiting::Map(_)
                 | Waiting::Consolidate(_)
+                | Waiting::Publish(_)
                 | Waiting::LinkageKey { .. }
                 | Waiting::LinkageWrap { .. }
                 | Waiting::LogProof { .. }

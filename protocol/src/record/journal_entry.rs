@@ -163,6 +163,18 @@ pub enum Act {
         /// What it was refused with.
         code: ErrorCode,
     },
+    /// Table versions are what a PostgreSQL of this party holds now.
+    Published {
+        /// The consolidation that they are of.
+        consolidation: DocumentDigest,
+    },
+    /// A publication that changed nothing, or with `Unsettled` perhaps everything.
+    PublishFailed {
+        /// The consolidation.
+        consolidation: DocumentDigest,
+        /// Why.
+        fault: RunFault,
+    },
 }
 
 /// Who did it.

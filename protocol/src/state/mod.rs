@@ -196,6 +196,8 @@ impl State {
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. } => {}
             Act::ConsolidationFailed { .. } => {}
+            Act::Published { consolidation } => self.tables.publish(*consolidation, None),
+            Act::PublishFailed { consolidation, fault } => self.tables.publish(*consolidation, Some(*fault)),
         }
     }
 
@@ -261,6 +263,8 @@ impl State {
             | Command::RunMapping { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
+            | Command::ReadTables { .. }
+            | Command::Publish { .. }
             | Command::Prune { .. } => {}
         }
     }

@@ -382,9 +382,11 @@ impl<'a, 's> Run<'a, 's> {
         let fates = self.fates.entry(name.to_owned()).or_default();
         fates.reach(batch.first_row + (batch.places.len() + batch.set_aside.len()) as u64);
         let all = batch.row_numbers();
-        let refused: BTreeMap<u64, &ColumnName> = prepared.refused.iter().map(|row| (row.place, &row.column)).collect();
-        let rows_of_batch = all.iter().zip(&prepared.stays).zip(&prepared.places);
-        let gone = rows_of_batch.filter(|((_, stays), place)| !**stays && !refused.contains_key(*place));
+        // By the row, not by its place: a source's record may become several rows, which share one.
+        let refused = prepared.refused.iter().map(|row| (row.row - batch.first_row, &row.column));
+        let refused: BTreeMap<u64, &ColumnName> = refused.collect();
+        let rows_of_batch = all.iter().zip(&prepared.stays).zip(0..);
+        let gone = rows_of_batch.filter(|((_, stays), row)| !**stays && !refused.contains_key(row));
         let gone: Vec<u64> = gone.map(|((number, _), _)| number - 1).collect();
         // By its own count of who opted out: a row that is gone for another reason, or none, is lost, and told so.
         if gone.len() as u64 == prepared.opted_out {
@@ -392,8 +394,8 @@ impl<'a, 's> Run<'a, 's> {
                 fates.mark(number, Fate::OPTED_OUT);
             }
         }
-        for (number, place) in all.iter().zip(&prepared.places) {
-            if let Some(column) = refused.get(place) {
+        for ((number, place), row) in all.iter().zip(&prepared.places).zip(0..) {
+            if let Some(column) = refused.get(&row) {
                 let entry =
                     Entry { source: name, place: *place, table: "", column: column.as_str(), reason: Reason::Row };
                 self.set_aside(&entry, number - 1)?;
