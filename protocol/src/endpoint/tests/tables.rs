@@ -383,7 +383,7 @@ fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_n
     let (ticket, _) = pair.pick(0, begun).unwrap();
     pair.feed(0, Input::Published { ticket, end: Ok(()) });
     assert_eq!(last(&pair), Some((first, None)));
-    // Its rows are of no share that may be used, as after a revocation.
+    // Its rows are of a share that may be used, until it is revoked.
     let part = ConsolidatedPart {
         share: SHARE,
         snapshot: SnapshotId([4; 32]),
@@ -393,6 +393,8 @@ fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_n
         blobs: Vec::new(),
     };
     let second = consolidated(&mut pair, BTreeMap::from([("north".parse().unwrap(), part)]));
+    pair.order(0, Command::ReadTables { consolidation: second }).unwrap();
+    pair.order(1, revoke()).unwrap();
     for command in [publish(second), Command::ReadTables { consolidation: second }] {
         assert!(matches!(pair.order(0, command), Err(OrderFault::OutOfOrder { .. })));
     }
