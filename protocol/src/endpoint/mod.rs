@@ -19,6 +19,8 @@ mod orders;
 mod charter_orders;
 mod share_orders;
 mod table_orders;
+mod sites;
+mod pipelines;
 mod linkage;
 mod upkeep;
 mod witness;
@@ -86,6 +88,8 @@ struct Room {
     mapping: BTreeSet<Name>,
     /// Whether a consolidation runs.
     consolidating: bool,
+    /// Steps of pipelines that are under way, by what ends them.
+    stepping: BTreeMap<pipelines::Awaited, Name>,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
@@ -191,6 +195,7 @@ impl Endpoint {
             running: BTreeSet::new(),
             mapping: BTreeSet::new(),
             consolidating: false,
+            stepping: BTreeMap::new(),
             listings: BTreeMap::new(),
             parked: Vec::new(),
             served: BTreeMap::new(),
@@ -225,6 +230,10 @@ impl Endpoint {
             Input::RunEnded { ticket, end } => self.run_ended(ticket, end),
             Input::Mapped { ticket, end } => self.mapped(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
+            Input::Compared { consortium, consolidation, departures } => {
+                self.compared(consortium, consolidation, departures);
+            }
+            Input::PipelineDue { consortium, pipeline, cause } => self.pipeline_due(consortium, &pipeline, cause),
             Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
@@ -342,6 +351,8 @@ impl Endpoint {
             | Input::RunEnded { .. }
             | Input::Mapped { .. }
             | Input::Consolidated { .. }
+            | Input::Compared { .. }
+            | Input::PipelineDue { .. }
             | Input::LandingOpened { .. }
             | Input::BlobFinished { .. }
             | Input::ListingRead { .. }

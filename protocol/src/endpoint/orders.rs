@@ -35,6 +35,7 @@ pub(super) enum Then {
     Standings,
     Map(Name),
     Consolidate,
+    Pipelines,
 }
 
 /// Only entries.
@@ -67,7 +68,7 @@ impl Endpoint {
         }
     }
 
-    fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
+    pub(super) fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
         match then {
             None => {}
             Some(Then::Run(share)) => self.start_run(consortium, *share),
@@ -90,6 +91,7 @@ impl Endpoint {
             Some(Then::Standings) => self.refresh_standings(consortium),
             Some(Then::Map(mapping)) => self.start_mapping(consortium, mapping),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
+            Some(Then::Pipelines) => self.pipelines_due(),
         }
     }
 
@@ -144,6 +146,18 @@ impl Endpoint {
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
+            Command::CheckMapping { mapping } => match room.state.mappings.contains_key(mapping) {
+                true => Ok(only(vec![])),
+                false => Err(OrderFault::NotFound { what: "mapping" }),
+            },
+            Command::CheckTables { member } => Self::check_tables(room, now, member),
+            Command::CompareSites => Self::compare_sites(room, now),
+            Command::Query { .. } => Self::query(room, now),
+            Command::DefinePipeline(pipeline) => Self::define_pipeline(room, &order.person, pipeline),
+            Command::ChangePipeline { pipeline, .. } => match room.state.pipelines.contains_key(pipeline) {
+                true => Ok(and_then(vec![], Then::Pipelines)),
+                false => Err(OrderFault::NotFound { what: "pipeline" }),
+            },
             Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
                 None => Err(OrderFault::NotFound { what: "dataset" }),
                 Some(found) if found.patient.is_none() => {

@@ -7,17 +7,19 @@ use crate::ident::{ConsortiumId, Name, ShareId};
 use crate::key::signed::Signed;
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
-use crate::record::journal_entry::{Act, Actor, RunFault};
+use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
 use crate::record::listing::BlobRef;
-use crate::record::manifest::LinkageStatement;
 use crate::record::mapping::{Mapping, Origin};
 use crate::state::subscription::{Side, Subscription};
+use crate::state::tables::TableSet;
 use crate::time::UnixMillis;
 
 use super::io::{
-    ConsolidatedSet, ConsolidationPlan, Effect, LandedTable, LandedVersion, MapPlan, Notice, OrderFault, Ticket,
+    ConsolidatedSet, ConsolidationPlan, Effect, Gates, LandedTable, LandedVersion, MapEnd, MapPlan, Notice, OrderFault,
+    Ticket,
 };
 use super::orders::{Consequence, Then, and_then, only};
+use super::pipelines::Awaited;
 use super::share_orders::{held_epoch, opted_out};
 use super::{Endpoint, Room, Waiting};
 
@@ -68,7 +70,7 @@ impl Endpoint {
         self.after(consortium, Effect::Map { ticket, plan });
     }
 
-    pub(super) fn mapped(&mut self, ticket: Ticket, end: Result<(BlobRef, Option<LinkageStatement>), RunFault>) {
+    pub(super) fn mapped(&mut self, ticket: Ticket, end: Result<MapEnd, RunFault>) {
         let Some(Waiting::Map(plan)) = self.waiting.remove(&ticket) else { return };
         let (consortium, name) = (plan.consortium, plan.mapping.name.clone());
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
@@ -76,13 +78,22 @@ impl Endpoint {
         // Whatever changed meanwhile (a patient who opted out, another version) makes this run void.
         let stands = map_plan(room, &name).as_ref() == Some(&*plan);
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
+        let step = match &end {
+            Ok(MapEnd { gates: Gates::Held, .. }) => Ok(()),
+            Ok(MapEnd { gates: Gates::Failed, .. }) => Err(StepFault::Gates),
+            Err(fault) => Err(StepFault::Run(*fault)),
+        };
+        let awaited = Awaited::Mapping(name.clone());
         let (act, notice) = match end {
-            Ok((set, linkage)) => (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name)),
+            Ok(MapEnd { set, linkage, .. }) => {
+                (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name))
+            }
             Err(fault) => (Act::MappingFailed { mapping: plan.digest, fault }, Notice::MappingFailed(name, fault)),
         };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &awaited, step);
     }
 
     pub(super) fn consolidate(room: &Room) -> Result<Consequence, OrderFault> {
@@ -96,10 +107,7 @@ impl Endpoint {
     pub(super) fn use_tables(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<Consequence, OrderFault> {
         let kept = room.state.tables.sets().iter().find(|kept| kept.digest == set);
         let kept = kept.ok_or(OrderFault::NotFound { what: "kept set of table versions" })?;
-        let usable: BTreeSet<ShareId> =
-            consolidation_plan(room, now).tables.into_iter().map(|table| table.share).collect();
-        let mut parts = kept.consolidation.tables.values().flat_map(|table| table.parts.values());
-        if parts.any(|part| !usable.contains(&part.share)) {
+        if !all_usable(room, now, kept) {
             return Err(OrderFault::OutOfOrder { why: "rows in it were revoked since, or their share is over" });
         }
         Ok(only(vec![]))
@@ -126,17 +134,29 @@ impl Endpoint {
             |table: &LandedTable| usable.iter().any(|now| now.version.subscription == table.version.subscription);
         let end = if plan.tables.iter().all(still) { end } else { end.and(Err(RunFault::Changed)) };
         let (act, notice) = match end.and_then(|set| state_tables(room, now, *set)) {
-            Ok(None) => return self.after(consortium, Effect::Notify(Notice::ConsolidatedAlready)),
+            Ok(None) => {
+                self.after(consortium, Effect::Notify(Notice::ConsolidatedAlready));
+                return self.step_ended(consortium, &Awaited::Consolidation, Ok(()));
+            }
             Ok(Some((consolidation, set))) => {
                 let digest = consolidation.digest();
                 (Act::Consolidated { consolidation, set }, Notice::Consolidated(digest))
             }
             Err(fault) => (Act::ConsolidationFailed { fault }, Notice::ConsolidationFailed(fault)),
         };
+        let step = if let Act::ConsolidationFailed { fault } = &act { Err(StepFault::Run(*fault)) } else { Ok(()) };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &Awaited::Consolidation, step);
     }
+}
+
+/// Whether all rows of a set may be used now (law 11).
+pub(super) fn all_usable(room: &Room, now: UnixMillis, set: &TableSet) -> bool {
+    let usable: BTreeSet<ShareId> = consolidation_plan(room, now).tables.into_iter().map(|table| table.share).collect();
+    let mut parts = set.consolidation.tables.values().flat_map(|table| table.parts.values());
+    parts.all(|part| usable.contains(&part.share))
 }
 
 /// The signed statement of a set; `None` where it says what the one in use says.
@@ -170,7 +190,7 @@ fn state_tables(
     Ok(Some((Signed::sign(&consolidation, &room.keys.signing), made.listing)))
 }
 
-fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
+pub(super) fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
     let known = room.state.mappings.get(name)?;
     let mut sources = BTreeMap::new();
     for (source, dataset) in &known.mapping.sources {

@@ -15,7 +15,7 @@ use crate::state::share::Offer;
 use crate::state::subscription::{Fate, Side};
 use crate::time::UnixMillis;
 
-use super::io::LandedVersion;
+use super::io::{LandedVersion, MapPlan};
 use super::{Clocks, Endpoint};
 
 /// What an offline export must hold.
@@ -119,6 +119,11 @@ impl Endpoint {
     /// Whether a consolidation runs.
     pub fn is_consolidating(&self, consortium: ConsortiumId) -> bool {
         self.rooms.get(&consortium).is_some_and(|room| room.consolidating)
+    }
+
+    /// Everything that a run of this mapping would need now.
+    pub fn map_plan(&self, consortium: ConsortiumId, mapping: &Name) -> Option<MapPlan> {
+        super::table_orders::map_plan(self.rooms.get(&consortium)?, mapping)
     }
 
     /// The terms and dataset of a share, for a preview.

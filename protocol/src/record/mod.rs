@@ -20,6 +20,8 @@ pub mod listing;
 pub mod mapping;
 pub mod manifest;
 pub mod consolidation;
+pub mod site_notice;
+pub mod pipeline;
 pub mod invitation;
 pub mod acceptance;
 pub mod revocation;

@@ -8,6 +8,7 @@ pub mod outbox;
 pub mod share;
 pub mod tables;
 pub mod subscription;
+pub mod pipelines;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,10 +30,12 @@ use crate::record::order::{Command, OptOutChoice, OptOutEntry, Order};
 use crate::record::person::Person;
 use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::Revocation;
+use crate::record::site_notice::SiteNotice;
 use crate::time::UnixMillis;
 
 use charters::Charters;
 use outbox::{Mailbox, document_in};
+use pipelines::Piped;
 use share::{Offer, Stated};
 use subscription::{Fate, Side, Snapshot, Subscription};
 use tables::{Mapped, Tables};
@@ -113,9 +116,16 @@ pub struct State {
     pub mappings: BTreeMap<Name, Mapped>,
     /// Table versions made of what has landed.
     pub tables: Tables,
+    /// Notices about this site, as received; about others, as made. The last of them, the oldest first.
+    pub notices: Vec<SiteNotice>,
+    /// Pipelines of this node.
+    pub pipelines: BTreeMap<Name, Piped>,
     /// Whether all output is stopped.
     pub stopped: bool,
 }
+
+/// Notices that are kept for reading; all are in the journal.
+const NOTICES_KEPT: usize = 256;
 
 impl State {
     /// Nothing has happened yet.
@@ -139,6 +149,8 @@ impl State {
             mail: BTreeMap::new(),
             mappings: BTreeMap::new(),
             tables: Tables::default(),
+            notices: Vec::new(),
+            pipelines: BTreeMap::new(),
             stopped: false,
         }
     }
@@ -186,7 +198,11 @@ impl State {
             }
             Act::MappingFailed { mapping, fault } => self.apply_unmapped(*mapping, *fault),
             Act::AnswerRefused { subscription, invitation, .. } => self.apply_unheard(*subscription, *invitation),
+            Act::SiteNotice(signed) => self.apply_notice(signed, peer),
+            Act::PipelineBegan { pipeline, cause, .. } => self.begin_pipeline(pipeline, *cause),
+            Act::PipelineStep { pipeline, step, end, .. } => self.end_step(pipeline, *step, *end, entry.at),
             Act::SnapshotFailed { .. }
+            | Act::Compared { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. } => {}
@@ -237,6 +253,8 @@ impl State {
                 );
             }
             Command::UseTables { consolidation } => self.tables.use_again(consolidation),
+            Command::DefinePipeline(pipeline) => self.define_pipeline(signed, order.person, *pipeline),
+            Command::ChangePipeline { pipeline, change } => self.change_pipeline(&pipeline, change),
             Command::Stop => self.stopped = true,
             Command::Start => self.stopped = false,
             Command::ProposeCharter(_)
@@ -256,6 +274,10 @@ impl State {
             | Command::RunMapping { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
+            | Command::CheckMapping { .. }
+            | Command::CheckTables { .. }
+            | Command::CompareSites
+            | Command::Query { .. }
             | Command::Prune { .. } => {}
         }
     }
@@ -550,6 +572,15 @@ impl State {
         if let Some(found) = self.subscriptions.get_mut(&subscription) {
             found.settle(snapshot, fate);
         }
+    }
+
+    /// One of this node's own goes to the member that it is about, and to nobody else (spec QUAL-3).
+    fn apply_notice(&mut self, signed: &Signed<SiteNotice>, peer: Option<&Name>) {
+        let notice = known(signed);
+        self.post(peer, &notice.member, Document::SiteNotice(signed.clone()));
+        self.notices.push(notice);
+        let over = self.notices.len().saturating_sub(NOTICES_KEPT);
+        self.notices.drain(..over);
     }
 
     fn apply_wrap(&mut self, signed: &Signed<LinkageWrap>) {

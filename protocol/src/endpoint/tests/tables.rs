@@ -43,7 +43,8 @@ fn run(pair: &mut Pair) -> Ticket {
 
 fn end(pair: &mut Pair, ticket: Ticket) {
     let (_, listing) = listing();
-    pair.feed(1, Input::Mapped { ticket, end: Ok((listing, None)) });
+    let end = MapEnd { set: listing, linkage: None, gates: Gates::Held };
+    pair.feed(1, Input::Mapped { ticket, end: Ok(end) });
 }
 
 fn opt_out(pair: &mut Pair, patient: u8) {
