@@ -14,3 +14,4 @@ pub mod part;
 pub mod gather;
 pub mod union;
 pub mod lineage;
+pub mod quality;
