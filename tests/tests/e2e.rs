@@ -38,6 +38,8 @@ mod charters;
 mod codes;
 #[path = "e2e/cosigning.rs"]
 mod cosigning;
+#[path = "e2e/quality.rs"]
+mod quality;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/hostile.rs"]

@@ -1,5 +1,6 @@
 //! `cohortium consolidate`: the landed tables of all members as versions of one set of tables.
 
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,11 @@ use cohortium_protocol::record::order::Command;
 use serde_json::{Value, json};
 
 use crate::cli::call::Cx;
+use crate::cli::check;
 use crate::cli::exit::CliFault;
+use crate::cli::lineage::{self, Lineage};
 use crate::cli::print::{Shown, Table, short, yes};
-use crate::control::View;
+use crate::control::{ErrorKind, Reply, Request, View};
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -27,11 +30,18 @@ pub(crate) enum Verb {
         /// The consolidation: its number, or the beginning of its digest
         set: String,
     },
-    /// Which snapshots and mappings the tables in use were made of
-    Lineage {
-        /// One table alone
-        table: Option<Name>,
+    /// Which snapshots, mappings, vocabularies and software tables were made of and with
+    Lineage(Lineage),
+    /// The quality gates over one member's landed tables: the digest that the member's `check` gives, how it ended
+    Quality {
+        /// The member
+        member: Name,
+        /// Judge by these thresholds, `check = per cent` a line, beside those of the list
+        #[arg(long, value_name = "FILE")]
+        thresholds: Option<PathBuf>,
     },
+    /// Compare five sites or more: whose units, missing values or distributions depart. Each is told what concerns it
+    Compare,
 }
 
 /// How long `run` waits.
@@ -44,7 +54,9 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
         Verb::Run => consolidate(cx),
         Verb::List => Ok(list(&cx.view()?)),
         Verb::Use { set } => use_again(cx, &set),
-        Verb::Lineage { table } => lineage(&cx.view()?, table.as_ref()),
+        Verb::Lineage(lineage) => lineage::run(cx, &lineage),
+        Verb::Quality { member, thresholds } => quality(cx, &member, thresholds.as_deref()),
+        Verb::Compare => compare(cx),
     }
 }
 
@@ -117,26 +129,39 @@ fn use_again(cx: &Cx, written: &str) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"number": set.sequence, "digest": consolidation}), text))
 }
 
-fn lineage(view: &View, wanted: Option<&Name>) -> Result<Shown, CliFault> {
-    let set = current(view).ok_or_else(|| CliFault::not_found("nothing has been consolidated yet"))?;
-    let mut table = Table::new(["TABLE", "VERSION", "MEMBER", "SHARE", "SNAPSHOT", "MAPPING"]);
-    let mut json = Vec::new();
-    for (name, of) in set.tables.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name)) {
-        for (member, part) in &of.parts {
-            table.row([
-                name.to_string(),
-                short(&of.version),
-                member.to_string(),
-                short(&part.share),
-                short(&part.snapshot),
-                part.mapping.as_ref().map(short).unwrap_or_default(),
-            ]);
-            json.push(json!({
-                "table": name, "version": of.version, "member": member, "share": part.share, "snapshot": part.snapshot,
-                "mapping": part.mapping, "vocabulary": part.vocabulary, "content": part.digest,
-                "schema": set.schema, "software": set.software,
-            }));
+fn quality(cx: &Cx, member: &Name, thresholds: Option<&Path>) -> Result<Shown, CliFault> {
+    let thresholds = check::thresholds_text(thresholds)?;
+    let view = cx.view()?;
+    let order = cx.signed(&view, Command::CheckTables { member: member.clone() })?;
+    let Reply::Told { message: Some(text) } = cx.call(Request::CheckTables { order, thresholds })? else {
+        return Err(CliFault::other_reply());
+    };
+    let told: Value = serde_json::from_str(&text).map_err(|_| CliFault::other_reply())?;
+    let word = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut table = Table::new(["CHECK", "SEVERITY", "OUTCOME"]);
+    for each in told.get("checks").and_then(Value::as_array).into_iter().flatten() {
+        if word(each, "outcome") != "pass" {
+            table.row([word(each, "id"), word(each, "severity"), word(each, "outcome")]);
         }
     }
-    Ok(Shown::new(Value::Array(json), table.or("There is no such table.\n")))
+    let failed = table.or("No check failed.\n");
+    let text = format!("{failed}\nquality  {}\ndigest   {}\n", word(&told, "outcome"), word(&told, "digest"));
+    let found = (word(&told, "outcome") == "fail").then_some(ErrorKind::VerifyFailed);
+    Ok(Shown { found, ..Shown::new(told, text) })
+}
+
+fn compare(cx: &Cx) -> Result<Shown, CliFault> {
+    let view = cx.view()?;
+    let order = cx.signed(&view, Command::CompareSites)?;
+    let Reply::Told { message: Some(text) } = cx.call(Request::CompareSites { order })? else {
+        return Err(CliFault::other_reply());
+    };
+    let told: Value = serde_json::from_str(&text).map_err(|_| CliFault::other_reply())?;
+    let mut table = Table::new(["SITE", "DEPARTS IN"]);
+    for each in told.pointer("/comparison/found").and_then(Value::as_array).into_iter().flatten() {
+        let site = each.get("site").and_then(Value::as_str).unwrap_or_default();
+        table.row([site.to_owned(), each.get("departure").map(ToString::to_string).unwrap_or_default()]);
+    }
+    let text = format!("{}Each site that departs is told what concerns it.\n", table.or("No site departs.\n"));
+    Ok(Shown::new(told, text))
 }

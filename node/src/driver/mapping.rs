@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cohortium_engine::linkage::{NORMALISER, check_value, key_id};
-use cohortium_protocol::endpoint::io::MapPlan;
+use cohortium_protocol::endpoint::io::{Gates, MapEnd, MapPlan};
 use cohortium_protocol::quantity::{Bytes, Rows};
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -18,11 +18,8 @@ use crate::driver::making::{Opened, Run, blocking, disk, linkage_sub_key, store}
 use crate::driver::sets::{ORIGIN_PATH, QUARANTINE_PATH, REPORT_PATH, entry, table_path};
 use crate::worker::job::{Job, Key32, Made, MapOrder, MappedTables, Report, SealedFile};
 
-/// What a run made: the set's listing, and about the key of linked patients.
-type Set = (BlobRef, Option<LinkageStatement>);
-
 /// Carries out one mapping run.
-pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<Set> {
+pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<MapEnd> {
     let plan = Arc::new(plan);
     let (ready, files) = {
         let (hands, plan) = (Arc::clone(hands), Arc::clone(&plan));
@@ -91,7 +88,7 @@ fn prepare(hands: &Hands, plan: &MapPlan) -> Run<(Ready, Vec<OwnedFd>)> {
 }
 
 /// Keeps what was made and lists it.
-fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pending>, Pending)) -> Run<Set> {
+fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pending>, Pending)) -> Run<MapEnd> {
     let commit = |into: Pending, made: Made| {
         let stored = into.commit(made.digest, made.bytes, &made.outboard.0).map_err(|fault| disk(&fault))?;
         Ok::<_, RunFault>(BlobRef { digest: stored.digest, bytes: Bytes(stored.bytes) })
@@ -113,7 +110,8 @@ fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pendin
     entries.sort();
     let listing = Listing::try_from(entries).map_err(|_| RunFault::WorkerLost)?;
     let linkage = if made.linked { linkage(hands, plan)? } else { None };
-    Ok((store(&hands.blobs, &listing)?, linkage))
+    let gates = if made.gates_hold { Gates::Held } else { Gates::Failed };
+    Ok(MapEnd { set: store(&hands.blobs, &listing)?, linkage, gates })
 }
 
 fn linkage(hands: &Hands, plan: &MapPlan) -> Run<Option<LinkageStatement>> {

@@ -71,6 +71,7 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         Act::Manifest(signed) => Some(signed.digest()),
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::SiteNotice(signed) => Some(signed.digest()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.digest()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
@@ -85,6 +86,9 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::MappingFailed { .. }
         | Act::ConsolidationFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::Compared { .. }
+        | Act::PipelineBegan { .. }
+        | Act::PipelineStep { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -123,7 +127,11 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         Act::Consolidated { consolidation, set } => {
             [consolidation.digest().into(), Subject::Digest(set.digest.0)].into()
         }
+        Act::SiteNotice(signed) => signed.claimed().map(|said| [said.consolidation.into()].into()).unwrap_or_default(),
+        Act::Compared { consolidation } => [(*consolidation).into()].into(),
+        Act::PipelineBegan { order, .. } => [(*order).into()].into(),
         Act::ConsolidationFailed { .. }
+        | Act::PipelineStep { .. }
         | Act::Began { .. }
         | Act::Person(_)
         | Act::NodeRecord(_)
@@ -161,6 +169,7 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
             mapping.sources.values().map(|dataset| (*dataset).into()).chain([digest]).collect()
         }
         Command::UseTables { consolidation } => [(*consolidation).into()].into(),
+        Command::Query { question, reason } => [(*question).into(), (*reason).into()].into(),
         Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }
         | Command::ConfirmRoot { .. }
@@ -171,6 +180,11 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::RunMapping { .. }
         | Command::ReadMapped { .. }
         | Command::Consolidate
+        | Command::CheckMapping { .. }
+        | Command::CheckTables { .. }
+        | Command::CompareSites
+        | Command::DefinePipeline(_)
+        | Command::ChangePipeline { .. }
         | Command::Stop
         | Command::Start => BTreeSet::new(),
     }

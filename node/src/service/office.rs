@@ -26,7 +26,7 @@ use crate::service::answer::{Answered, Out, broken, error, no_consortium, stoppi
 use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
 use crate::service::net::Dialler;
 use crate::service::progress::told;
-use crate::service::{history, mapped, verify};
+use crate::service::{checked, history, mapped, question, verify};
 use crate::view;
 use crate::worker::job::{Job, Report, ReportFault};
 
@@ -69,6 +69,12 @@ impl Office {
             Request::MappingFault { mapping } => Ok(Reply::Told { message: self.hands.told.last(&mapping) }),
             Request::MappingReport { order } => mapped::report(&self.queue, &self.hands, order).await,
             Request::Quarantine { order, path } => mapped::quarantine(&self.queue, &self.hands, order, &path).await,
+            Request::CheckMapping { order, again } => checked::mapping(&self.queue, &self.hands, order, again).await,
+            Request::CheckTables { order, thresholds } => {
+                checked::member(&self.queue, &self.hands, order, thresholds.as_deref()).await
+            }
+            Request::CompareSites { order } => checked::compare(&self.queue, &self.hands, order).await,
+            Request::Query { order, asked } => question::answer(&self.queue, &self.hands, order, asked).await,
             Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,
             Request::Import { order, folder } => self.import(order, PathBuf::from(folder), out).await,
             Request::Enter { consortium } => self.enter(consortium).await,

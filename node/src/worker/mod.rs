@@ -7,6 +7,7 @@ pub(crate) mod job;
 pub(crate) mod pass;
 mod confine;
 mod sealed;
+mod looks;
 mod work;
 pub(crate) mod pool;
 

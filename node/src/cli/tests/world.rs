@@ -123,6 +123,8 @@ fn view(party: &str) -> View {
         tables: None,
         tables_fault: None,
         consolidating: false,
+        notices: Vec::new(),
+        pipelines: Vec::new(),
         linkage_epoch: Some(4),
     }
 }
