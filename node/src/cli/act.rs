@@ -111,11 +111,7 @@ pub(crate) fn tell(act: &Act) -> Told {
         Act::Compared { consolidation } => Told::new("compared", short(consolidation)),
         Act::PipelineBegan { pipeline, .. } => Told::new("pipeline-began", pipeline.to_string()),
         Act::PipelineStep { pipeline, step, attempt, end } => {
-            Told::new("pipeline-step", format!("{pipeline} step {step} attempt {attempt}")).ended(match end {
-                StepEnd::Done => "done".to_owned(),
-                StepEnd::Failed(fault) => format!("failed: {}", word(fault)),
-                StepEnd::Parked(fault) => format!("parked: {}", word(fault)),
-            })
+            Told::new("pipeline-step", format!("{pipeline} step {step} attempt {attempt}")).ended(ended(*end))
         }
         Act::Erased { subscription, snapshot } => {
             Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
@@ -156,6 +152,14 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::PipelineBegan { .. }
         | Act::PipelineStep { .. }
         | Act::Erased { .. } => None,
+    }
+}
+
+fn ended(end: StepEnd) -> String {
+    match end {
+        StepEnd::Done => "done".to_owned(),
+        StepEnd::Failed(fault) => format!("failed: {}", word(&fault)),
+        StepEnd::Parked(fault) => format!("parked: {}", word(&fault)),
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Lineage {
     /// `history --documents` writes it: that needs no daemon
     #[arg(value_name = "TABLE|VERSION|FILE")]
     of: Option<String>,
-    /// Write it as two OpenLineage events, a line each, into a new file
+    /// Write it as two events of `OpenLineage`, a line each, into a new file
     #[arg(long, value_name = "FILE")]
     openlineage: Option<PathBuf>,
 }

@@ -64,9 +64,9 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
         Verb::Define { file } => define(cx, &file),
         Verb::List => Ok(list(&cx.view()?)),
         Verb::Status { name } => status(&cx.view()?, name.as_ref()),
-        Verb::Retry { name } => change(cx, name, PipelineChange::Retry),
-        Verb::Park { name } => change(cx, name, PipelineChange::Park),
-        Verb::Remove { name } => change(cx, name, PipelineChange::Remove),
+        Verb::Retry { name } => change(cx, &name, PipelineChange::Retry),
+        Verb::Park { name } => change(cx, &name, PipelineChange::Park),
+        Verb::Remove { name } => change(cx, &name, PipelineChange::Remove),
     }
 }
 
@@ -148,7 +148,7 @@ fn read_step(view: &View, written: &str) -> Result<Step, CliFault> {
     }
 }
 
-fn change(cx: &Cx, pipeline: Name, change: PipelineChange) -> Result<Shown, CliFault> {
+fn change(cx: &Cx, pipeline: &Name, change: PipelineChange) -> Result<Shown, CliFault> {
     let view = cx.view()?;
     cx.give(&view, Command::ChangePipeline { pipeline: pipeline.clone(), change })?;
     let done = match change {

@@ -109,12 +109,11 @@ fn open_set(hands: &Hands, leaving: Leaving) -> Result<Opened, ReportFault> {
     for (name, offered) in tables {
         let found = schema.table(name.as_str()).ok_or(ReportFault::of(RunFault::ColumnsDiffer))?;
         let unfit = |_| ReportFault::of(RunFault::ColumnsDiffer);
-        let (dataset, mut terms) = match offered {
-            Some(offered) => offered,
-            None => {
-                let dataset = offered::dataset(DatasetId([0; 16]), name.clone(), &mapping, found).map_err(unfit)?;
-                (dataset, offered::terms(found, linked).map_err(unfit)?)
-            }
+        let (dataset, mut terms) = if let Some(offered) = offered {
+            offered
+        } else {
+            let dataset = offered::dataset(DatasetId([0; 16]), name.clone(), &mapping, found).map_err(unfit)?;
+            (dataset, offered::terms(found, linked).map_err(unfit)?)
         };
         // The person ids were made with tokens already.
         terms.linkage = Linkage::None;

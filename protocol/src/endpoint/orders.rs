@@ -146,18 +146,17 @@ impl Endpoint {
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
-            Command::CheckMapping { mapping } => match room.state.mappings.contains_key(mapping) {
-                true => Ok(only(vec![])),
-                false => Err(OrderFault::NotFound { what: "mapping" }),
-            },
+            Command::CheckMapping { mapping } => {
+                there(room.state.mappings.contains_key(mapping), "mapping", only(vec![]))
+            }
             Command::CheckTables { member } => Self::check_tables(room, now, member),
             Command::CompareSites => Self::compare_sites(room, now),
             Command::Query { .. } => Self::query(room, now),
             Command::DefinePipeline(pipeline) => Self::define_pipeline(room, &order.person, pipeline),
-            Command::ChangePipeline { pipeline, .. } => match room.state.pipelines.contains_key(pipeline) {
-                true => Ok(and_then(vec![], Then::Pipelines)),
-                false => Err(OrderFault::NotFound { what: "pipeline" }),
-            },
+            Command::ChangePipeline { pipeline, .. } => {
+                let known = room.state.pipelines.contains_key(pipeline);
+                there(known, "pipeline", and_then(vec![], Then::Pipelines))
+            }
             Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
                 None => Err(OrderFault::NotFound { what: "dataset" }),
                 Some(found) if found.patient.is_none() => {
@@ -167,10 +166,7 @@ impl Endpoint {
             },
             Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),
-            Command::Preview { share } => match room.state.offers.get(share) {
-                Some(_) => Ok(only(vec![])),
-                None => Err(OrderFault::NotFound { what: "share" }),
-            },
+            Command::Preview { share } => there(room.state.offers.contains_key(share), "share", only(vec![])),
             Command::ReadLanded { subscription } => Self::read_landed(room, now, *subscription),
             Command::Stop => Ok(and_then(vec![], Then::CutAll)),
             Command::Start | Command::Profile => Ok(only(vec![])),
@@ -182,10 +178,10 @@ impl Endpoint {
                 }
                 Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
             },
-            Command::Import { provider } => match room.state.charters.kind_of(&room.state.party, provider) {
-                Some(_) => Ok(only(vec![])),
-                None => Err(OrderFault::NotFound { what: "party in the charter that binds this node" }),
-            },
+            Command::Import { provider } => {
+                let known = room.state.charters.kind_of(&room.state.party, provider).is_some();
+                there(known, "party in the charter that binds this node", only(vec![]))
+            }
         }
     }
 
@@ -231,6 +227,11 @@ impl Endpoint {
         let acts = gone.map(|snapshot| Act::Erased { subscription, snapshot: snapshot.id }).collect();
         Ok(and_then(acts, Then::Sweep))
     }
+}
+
+/// What follows if the thing is there.
+fn there(known: bool, what: &'static str, then: Consequence) -> Result<Consequence, OrderFault> {
+    if known { Ok(then) } else { Err(OrderFault::NotFound { what }) }
 }
 
 /// A subscription of which this node is the consumer.

@@ -160,11 +160,11 @@ fn may_step(room: &Room, found: &Piped, step: &Step, now: UnixMillis) -> Result<
     };
     match consequence {
         Ok(Consequence { then: Some(then), .. }) => Ok((awaited, then)),
-        Ok(Consequence { then: None, .. }) => Err(StepFault::OutOfOrder),
         Err(OrderFault::NotApproved) => Err(StepFault::NotApproved),
         Err(OrderFault::NotFound { .. }) => Err(StepFault::NotFound),
         Err(OrderFault::RoleMissing { .. } | OrderFault::NotEnrolled) => Err(StepFault::RoleMissing),
-        Err(
+        Ok(Consequence { then: None, .. })
+        | Err(
             OrderFault::NotForNow
             | OrderFault::CharterNotInForce
             | OrderFault::OutOfOrder { .. }

@@ -57,8 +57,6 @@ pub(super) fn check(question: &str) -> Result<(), QueryFault> {
             Token::Whitespace(_) | Token::EOF => continue,
             Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
             Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
-            Token::Comma | Token::SemiColon | Token::Period => {}
-            Token::Number(..) => {}
             Token::Word(word) if word.quote_style.is_none() => {
                 let word = word.value.to_ascii_uppercase();
                 match word.as_str() {
@@ -68,8 +66,7 @@ pub(super) fn check(question: &str) -> Result<(), QueryFault> {
                     _ => {}
                 }
             }
-            Token::Word(_) => {}
-            text if is_text(text) => {}
+            plain if is_plain(plain) => {}
             // Whatever else there is, is a sign that may be an operator.
             _ => operators += 1,
         }
@@ -84,10 +81,16 @@ pub(super) fn check(question: &str) -> Result<(), QueryFault> {
     Ok(())
 }
 
-fn is_text(token: &Token) -> bool {
+/// What is no operator: a name, a number, a text, what separates them.
+fn is_plain(token: &Token) -> bool {
     matches!(
         token,
-        Token::SingleQuotedString(_)
+        Token::Comma
+            | Token::SemiColon
+            | Token::Period
+            | Token::Number(..)
+            | Token::Word(_)
+            | Token::SingleQuotedString(_)
             | Token::DoubleQuotedString(_)
             | Token::NationalStringLiteral(_)
             | Token::EscapedStringLiteral(_)

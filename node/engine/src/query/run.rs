@@ -139,7 +139,7 @@ struct Taken<'s> {
 enum Taker<'s> {
     Cells,
     Csv(&'s mut (dyn Write + Send)),
-    Parquet(RowsWriter<&'s mut (dyn Write + Send)>),
+    Parquet(Box<RowsWriter<&'s mut (dyn Write + Send)>>),
 }
 
 impl<'s> Taken<'s> {
@@ -157,7 +157,7 @@ impl<'s> Taken<'s> {
             }
             Into::Parquet(sink) => {
                 let writer = RowsWriter::new(sink, Arc::clone(schema), limits);
-                Taker::Parquet(writer.map_err(|_| QueryFault::Sink)?)
+                Taker::Parquet(Box::new(writer.map_err(|_| QueryFault::Sink)?))
             }
         };
         Ok(Self { into, cells: Vec::new(), rows: 0 })

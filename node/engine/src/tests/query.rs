@@ -169,7 +169,7 @@ fn an_answer_is_whole_or_refused_and_stays_within_its_memory() {
     assert_eq!(ask(&bounded, Into::Cells).map(|answer| answer.rows.0), Ok(3));
     bounded.rows_max = 2;
     assert_eq!(ask(&bounded, Into::Cells).err(), Some(QueryFault::TooManyRows { max: 2 }));
-    let cross = vec!["visit"; 12].iter().enumerate().map(|(n, table)| format!("{table} t{n}")).collect::<Vec<_>>();
+    let cross = ["visit"; 12].iter().enumerate().map(|(n, table)| format!("{table} t{n}")).collect::<Vec<_>>();
     let text = format!("SELECT t0.visit_id FROM {} ORDER BY t0.ward, t1.ward", cross.join(", "));
     let mut large = question(&text, &tables);
     (large.memory_bytes, large.rows_max) = (1 << 20, 10);
