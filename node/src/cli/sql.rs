@@ -20,9 +20,9 @@ pub(crate) struct Sql {
     reason: Option<String>,
     /// One SELECT over the tables of the common schema
     question: String,
-    /// Rows of the answer at most; more are a refusal, not a shorter answer
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    rows: u64,
+    /// Rows of the answer at most; more are a refusal, not a shorter answer [default: 1000 on a screen]
+    #[arg(long, value_name = "N")]
+    rows: Option<u64>,
     /// Write the answer to a new file that ends in .csv or .parquet
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -30,6 +30,9 @@ pub(crate) struct Sql {
     #[arg(long, conflicts_with = "output")]
     csv: bool,
 }
+
+/// Rows of an answer on a screen, where nobody says otherwise.
+const SCREEN_ROWS: u64 = 1_000;
 
 pub(crate) fn run(cx: &Cx, sql: &Sql) -> Result<Shown, CliFault> {
     let reason = sql.reason.clone().filter(|reason| !reason.trim().is_empty());
@@ -46,8 +49,7 @@ pub(crate) fn run(cx: &Cx, sql: &Sql) -> Result<Shown, CliFault> {
     let view = cx.view()?;
     let salt = Nonce(seal::random());
     let order = cx.signed(&view, Command::query(&salt, &sql.question, &reason))?;
-    // A file holds as many rows as it is asked to; a screen has a bound.
-    let rows_max = if path.is_some() && sql.rows == 1_000 { u64::MAX } else { sql.rows };
+    let rows_max = sql.rows.unwrap_or(if path.is_some() { u64::MAX } else { SCREEN_ROWS });
     let asked = Asked { question: sql.question.clone(), reason, salt, rows_max, path: path.clone() };
     match cx.call(Request::Query { order, asked })? {
         Reply::Count { rows } => {

@@ -21,11 +21,10 @@ use crate::record::order::Order;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
 
-pub use super::notice::{Notice, OrderFault};
+pub use super::notice::{Notice, OrderFault, TOO_FEW_SITES};
 pub use super::plan::{
     ConsolidatedSet, ConsolidationPlan, Gates, LandedTable, LandedVersion, MapEnd, MapPlan, RunPlan, SiteDepartures,
 };
-pub use super::sites::TOO_FEW_SITES;
 
 /// What time it is, told with every input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

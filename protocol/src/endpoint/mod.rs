@@ -89,7 +89,7 @@ struct Room {
     /// Whether a consolidation runs.
     consolidating: bool,
     /// Steps of pipelines that are under way, by what ends them.
-    stepping: BTreeMap<pipelines::Awaited, Name>,
+    stepping: BTreeMap<plan::Awaited, Name>,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,

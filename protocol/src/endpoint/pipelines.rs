@@ -1,7 +1,7 @@
 //! Pipelines: what begins them, and their steps one after the other, each under the roles of the person who ordered it.
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId};
+use crate::ident::{ConsortiumId, Name};
 use crate::record::journal_entry::{Act, Actor, StepEnd, StepFault};
 use crate::record::pipeline::{Pipeline, Step, Trigger};
 use crate::rule::role::{action_of_step, permits};
@@ -10,15 +10,8 @@ use crate::time::UnixMillis;
 
 use super::io::OrderFault;
 use super::orders::{Consequence, Then, and_then};
+use super::plan::Awaited;
 use super::{Endpoint, Room};
-
-/// What ends a step that is under way.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Awaited {
-    Mapping(Name),
-    Run(ShareId),
-    Consolidation,
-}
 
 impl Endpoint {
     /// A pipeline of this party whose parts are there, by a person who may order every step of it (spec PIPE-2).

@@ -77,6 +77,14 @@ pub struct SiteDepartures {
     pub found: BTreeMap<Name, Vec<Departure>>,
 }
 
+/// What ends a step of a pipeline that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Awaited {
+    Mapping(Name),
+    Run(ShareId),
+    Consolidation,
+}
+
 /// One landed table that is consolidated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LandedTable {

@@ -22,7 +22,7 @@ use crate::time::UnixMillis;
 
 use super::io::{Effect, Notice, OrderFault, RunEnd, RunPlan, Taken, Ticket};
 use super::orders::{Consequence, Then, and_then, consumed, only};
-use super::pipelines::Awaited;
+use super::plan::Awaited;
 use super::{Endpoint, Room, Waiting};
 
 impl Endpoint {

@@ -11,7 +11,7 @@ use crate::record::site_notice::{SITES_COMPARED_MIN, SiteNotice, SiteNoticeField
 use crate::state::tables::TableSet;
 use crate::time::UnixMillis;
 
-use super::io::{OrderFault, SiteDepartures};
+use super::io::{OrderFault, SiteDepartures, TOO_FEW_SITES};
 use super::orders::{Consequence, only};
 use super::table_orders::all_usable;
 use super::{Endpoint, Room};
@@ -75,9 +75,6 @@ impl Endpoint {
         self.rooms.get(&consortium).and_then(|room| usable_set(room, now).ok())
     }
 }
-
-/// The one reason, whatever is in the tables.
-pub const TOO_FEW_SITES: &str = "a comparison needs five sites";
 
 fn usable_set(room: &Room, now: UnixMillis) -> Result<&TableSet, OrderFault> {
     let set = room.state.tables.current().ok_or(OrderFault::NotFound { what: "consolidated table" })?;

@@ -19,7 +19,7 @@ use super::io::{
     Ticket,
 };
 use super::orders::{Consequence, Then, and_then, only};
-use super::pipelines::Awaited;
+use super::plan::Awaited;
 use super::share_orders::{held_epoch, opted_out};
 use super::{Endpoint, Room, Waiting};
 
