@@ -135,6 +135,9 @@ fn nothing_but_one_select_over_the_tables_there_are_is_answered() {
         let fault = asked(text).err().unwrap_or_else(|| panic!("{text:?} was answered"));
         assert!(!fault.to_string().contains("passwd"), "{fault}");
     }
+    let endless = "WITH RECURSIVE x AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM x) SELECT * FROM x";
+    assert_eq!(asked(endless).err(), Some(QueryFault::Forbidden { what: "recursion" }));
+    assert_eq!(asked("SELECT * INTO x FROM visit").err(), Some(QueryFault::NotOneSelect));
     assert_eq!(asked("SELECT gone FROM visit").err(), Some(QueryFault::NoColumn { name: "gone".to_owned() }));
 }
 
