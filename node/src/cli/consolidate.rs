@@ -1,5 +1,7 @@
 //! `cohortium consolidate`: the landed tables of all members as versions of one set of tables.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -34,8 +36,8 @@ pub(crate) enum Verb {
     Lineage(Lineage),
     /// The quality gates over one member's landed tables: the digest that the member's `check` gives, how it ended
     Quality {
-        /// The member
-        member: Name,
+        /// One member alone
+        member: Option<Name>,
         /// Judge by these thresholds, `check = per cent` a line, beside those of the list
         #[arg(long, value_name = "FILE")]
         thresholds: Option<PathBuf>,
@@ -55,7 +57,7 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
         Verb::List => Ok(list(&cx.view()?)),
         Verb::Use { set } => use_again(cx, &set),
         Verb::Lineage(lineage) => lineage::run(cx, &lineage),
-        Verb::Quality { member, thresholds } => quality(cx, &member, thresholds.as_deref()),
+        Verb::Quality { member, thresholds } => quality(cx, member, thresholds.as_deref()),
         Verb::Compare => compare(cx),
     }
 }
@@ -101,8 +103,7 @@ fn list(view: &View) -> Shown {
     let mut json = Vec::new();
     for set in &view.table_sets {
         let digest = digest_of(set);
-        let members: std::collections::BTreeSet<&Name> =
-            set.tables.values().flat_map(|table| table.parts.keys()).collect();
+        let members: BTreeSet<&Name> = set.tables.values().flat_map(|table| table.parts.keys()).collect();
         table.row([
             set.sequence.to_string(),
             short(&digest),
@@ -129,10 +130,28 @@ fn use_again(cx: &Cx, written: &str) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"number": set.sequence, "digest": consolidation}), text))
 }
 
-fn quality(cx: &Cx, member: &Name, thresholds: Option<&Path>) -> Result<Shown, CliFault> {
+/// Of one member or of each: every look is an order of its own.
+fn quality(cx: &Cx, member: Option<Name>, thresholds: Option<&Path>) -> Result<Shown, CliFault> {
     let thresholds = check::thresholds_text(thresholds)?;
     let view = cx.view()?;
-    let order = cx.signed(&view, Command::CheckTables { member: member.clone() })?;
+    if let Some(member) = member {
+        return quality_of(cx, &view, &member, thresholds);
+    }
+    let set = current(&view).ok_or_else(|| CliFault::not_found("nothing has been consolidated yet"))?;
+    let members: BTreeSet<&Name> = set.tables.values().flat_map(|table| table.parts.keys()).collect();
+    let mut all = Shown::new(Value::Null, "");
+    let mut json = Vec::new();
+    for member in members {
+        let one = quality_of(cx, &view, member, thresholds.clone())?;
+        json.push(one.json);
+        let _ = writeln!(all.text, "{member}\n{}", one.text);
+        all.found = all.found.or(one.found);
+    }
+    Ok(Shown { json: Value::Array(json), ..all })
+}
+
+fn quality_of(cx: &Cx, view: &View, member: &Name, thresholds: Option<String>) -> Result<Shown, CliFault> {
+    let order = cx.signed(view, Command::CheckTables { member: member.clone() })?;
     let Reply::Told { message: Some(text) } = cx.call(Request::CheckTables { order, thresholds })? else {
         return Err(CliFault::other_reply());
     };

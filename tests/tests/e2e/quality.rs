@@ -131,6 +131,8 @@ fn a_member_knows_before_it_sends_what_the_operator_will_see_and_questions_leave
     assert!(there.json["checks"][0].get("violated").is_none(), "counts stay in the engine");
     let borne_there = net.op.tell(&["consolidate", "quality", "north", "--thresholds", &thresholds]);
     assert_eq!(digest(&borne_there), digest(&borne));
+    let all = net.op.tell(&["consolidate", "quality", "--thresholds", &thresholds]);
+    assert_eq!(all, serde_json::json!([borne_there]), "of every member in turn");
 
     let refused = net.op.refused(&["consolidate", "compare"], 3);
     assert_eq!(refused, "a comparison needs five sites");

@@ -155,6 +155,46 @@ fn rows_are_asked_for_by_those_who_may_see_them_while_all_of_them_may_be_used() 
     assert!(pair.nodes[0].usable_tables(pair.consortium, NOW).is_none());
 }
 
+// ROLE-3 QUAL-1
+#[test]
+fn quality_comparisons_and_pipelines_need_their_roles() {
+    use crate::record::pipeline::{Pipeline, PipelineFields, Step, Trigger};
+    let mut pair = consolidated(&Amendment::default(), &["a", "b", "c", "d", "north"]);
+    let fields = PipelineFields {
+        consortium: pair.consortium,
+        party: pair.parties[0].name.clone(),
+        name: "tables".parse().unwrap(),
+        trigger: Trigger::Landed { subscription: None },
+        steps: vec![Step::Consolidate],
+        attempts: 1,
+        wait: Seconds(1),
+        ext: Extensions::default(),
+    };
+    let pipeline = Pipeline::try_from(fields).unwrap();
+    let key = KeyPair::from_seed(&[77; 32]);
+    for role in Role::ALL {
+        let record = person(pair.consortium, &pair.parties[0].name, "eve", &key, &[role]);
+        let signed = Signed::sign(&record, &pair.parties[0].root);
+        pair.order(0, Command::EnrolPerson(signed)).unwrap();
+        let sees = matches!(role, Role::DataSteward | Role::PrivacyOfficer);
+        let steward = role == Role::DataSteward;
+        let cases = [
+            (Command::CheckTables { member: "north".parse().unwrap() }, sees),
+            (Command::CompareSites, steward),
+            (Command::DefinePipeline(Box::new(pipeline.clone())), steward),
+        ];
+        for (command, may) in cases {
+            let said = pair.order_by(0, "eve", &key, command.clone());
+            let refused = matches!(said, Err(OrderFault::RoleMissing { .. }));
+            assert_eq!((said.is_ok(), refused), (may, !may), "{role:?} {command:?}");
+        }
+        // Whether there is such a mapping is asked after whether the person may know.
+        let check = Command::CheckMapping { mapping: "none".parse().unwrap() };
+        let said = pair.order_by(0, "eve", &key, check);
+        assert_eq!(matches!(said, Err(OrderFault::RoleMissing { .. })), !sees, "{role:?}");
+    }
+}
+
 // SQL-1
 #[test]
 fn an_order_names_question_and_reason_and_has_no_word_of_them() {
