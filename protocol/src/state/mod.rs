@@ -9,6 +9,7 @@ pub mod share;
 pub mod tables;
 pub mod subscription;
 pub mod pipelines;
+mod notices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -123,9 +124,6 @@ pub struct State {
     /// Whether all output is stopped.
     pub stopped: bool,
 }
-
-/// Notices that are kept for reading; all are in the journal.
-const NOTICES_KEPT: usize = 256;
 
 impl State {
     /// Nothing has happened yet.
@@ -245,13 +243,7 @@ impl State {
                     found.current = Some(snapshot);
                 }
             }
-            Command::DefineMapping(mapping) => {
-                let digest = Signed::unsigned(&*mapping).digest();
-                self.mappings.insert(
-                    mapping.name.clone(),
-                    Mapped { mapping: *mapping, digest, set: None, runs: 0, fault: None },
-                );
-            }
+            Command::DefineMapping(mapping) => self.define_mapping(*mapping),
             Command::UseTables { consolidation } => self.tables.use_again(consolidation),
             Command::DefinePipeline(pipeline) => self.define_pipeline(signed, order.person, *pipeline),
             Command::ChangePipeline { pipeline, change } => self.change_pipeline(&pipeline, change),
@@ -279,19 +271,6 @@ impl State {
             | Command::CompareSites
             | Command::Query { .. }
             | Command::Prune { .. } => {}
-        }
-    }
-
-    /// An approval is one of terms over a source: another source, key or patient column needs another.
-    fn apply_dataset(&mut self, dataset: Dataset) {
-        let id = dataset.dataset;
-        let same = self.datasets.get(&id) == Some(&dataset);
-        self.datasets.insert(id, dataset);
-        if !same {
-            self.age_sets(id);
-        }
-        for offer in self.offers.values_mut().filter(|offer| !same && offer.share.dataset == id) {
-            offer.withdraw_approval();
         }
     }
 
@@ -572,15 +551,6 @@ impl State {
         if let Some(found) = self.subscriptions.get_mut(&subscription) {
             found.settle(snapshot, fate);
         }
-    }
-
-    /// One of this node's own goes to the member that it is about, and to nobody else (spec QUAL-3).
-    fn apply_notice(&mut self, signed: &Signed<SiteNotice>, peer: Option<&Name>) {
-        let notice = known(signed);
-        self.post(peer, &notice.member, Document::SiteNotice(signed.clone()));
-        self.notices.push(notice);
-        let over = self.notices.len().saturating_sub(NOTICES_KEPT);
-        self.notices.drain(..over);
     }
 
     fn apply_wrap(&mut self, signed: &Signed<LinkageWrap>) {

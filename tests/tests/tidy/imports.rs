@@ -57,6 +57,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 12] = [
             "serde",
             "serde_json",
             "tokio",
+            "toml",
             "tracing",
             "unicode-normalization",
             "zeroize",
