@@ -57,6 +57,8 @@ mod stored;
 mod drafts;
 #[path = "e2e/published.rs"]
 mod published;
+#[path = "e2e/quality.rs"]
+mod quality;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/hostile.rs"]

@@ -26,6 +26,7 @@ pub mod delta;
 pub mod plain;
 pub mod land;
 pub mod consolidate;
+pub mod query;
 pub mod mapping;
 pub mod preview;
 pub mod profile;

@@ -33,6 +33,7 @@ pub(crate) mod run;
 pub(crate) mod mapping;
 pub(crate) mod meter;
 pub(crate) mod landed;
+pub(crate) mod quality;
 pub(crate) mod consolidation;
 pub(crate) mod publish;
 pub(crate) mod sweep;

@@ -1,6 +1,6 @@
 //! What a worker is told to do and what it reports, in our codec. Jobs hold secrets and are never printed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cohortium_engine::consolidate::part::PartReport;
 use cohortium_engine::consolidate::shape::TableShape;
@@ -142,6 +142,22 @@ pub(crate) struct Part {
     pub(crate) deletes_stated: Rows,
 }
 
+/// One table of one member, whose quality is measured.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum SiteRows {
+    /// As a mapping run made it, under the terms that it leaves with.
+    Mapped { terms: Box<Terms>, table: SealedFile },
+    /// As a part of a table version.
+    Part(Vec<SealedFile>),
+}
+
+/// A consolidated table that a question may name: the files of each member's part.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct QueryRows {
+    pub(crate) table: Name,
+    pub(crate) parts: BTreeMap<Name, Vec<SealedFile>>,
+}
+
 /// How a landed table is written for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Shape {
@@ -184,6 +200,11 @@ pub(crate) enum Job {
         previous: Option<(Vec<SealedFile>, u64)>,
         into: Vec<SealedFile>,
     },
+    /// Runs the quality gates over one member's tables. Files: those of each table, in order.
+    Measure { tables: Vec<(Name, SiteRows)> },
+    /// Answers a question over consolidated tables. Files: the parts of each table by member, then the plain file to write
+    /// where there is one.
+    Query { question: String, tables: Vec<QueryRows>, rows_max: u64, shape: Option<Shape> },
     /// Writes a Parquet blob of our own for a person. Files: the blob, then the plain file to write.
     Write { table: SealedFile, shape: Shape },
     /// Looks at the columns and first rows of a source, for a draft. File: source.
@@ -247,6 +268,8 @@ pub(crate) struct MappedTables {
     pub(crate) report: Blob,
     /// Whether person ids of linked patients were made with the linkage key.
     pub(crate) linked: bool,
+    /// Whether nothing fatal failed in the quality gates.
+    pub(crate) gates_hold: bool,
 }
 
 /// The first rows of a share as they would leave: for one person's screen.
@@ -272,6 +295,13 @@ pub(crate) enum Report {
         files: Vec<Made>,
     },
     Previewed(Previewed),
+    /// What the gates measured, as JSON.
+    Measured(Blob),
+    /// The answer to a question, and how many rows it has.
+    Answered {
+        answer: Previewed,
+        rows: Rows,
+    },
     Profiled(Vec<ProfiledColumn>),
     Observed(Vec<ObservedColumn>),
     /// The suite's report, as JSON.

@@ -24,14 +24,14 @@ use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::wire::codec::Blob;
-use cohortium_schema::gate::{Checks, Report as Quality, Thresholds};
+use cohortium_schema::gate::{Checks, Report as Quality, RunOutcome, Thresholds};
 use cohortium_schema::omop;
 
 use crate::worker::job::{
     Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape,
     Terms,
 };
-use crate::worker::{draw, publish, sealed};
+use crate::worker::{draw, looks, publish, sealed};
 
 /// The files of a job, taken in order, and the bounds of what is done with them.
 pub(super) struct Files {
@@ -84,20 +84,25 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
             let order = Gathering { shape: &shape, member: &member, snapshots: &snapshots };
             gathered(&order, &chain, previous, &into, &mut files)
         }
+        Job::Measure { tables } => looks::measured(tables, &mut files),
+        Job::Query { question, tables, rows_max, shape } => {
+            let asked = looks::Asked { question: &question, rows_max, shape };
+            looks::answered(&asked, tables, &mut files)
+        }
         Job::Write { table, shape } => written(&table, shape, &mut files),
         Job::Probe(probe) => probed(probe, &mut files),
     }
 }
 
 /// The secrets of a run, as the engine borrows them.
-struct Borrowed {
+pub(super) struct Borrowed {
     row_key: Secret32,
     linkage_key: Option<Secret32>,
     opt_outs: BTreeSet<[u8; 16]>,
 }
 
 impl Borrowed {
-    fn of(terms: &Terms) -> Self {
+    pub(super) fn of(terms: &Terms) -> Self {
         Self {
             row_key: Secret32::new(terms.row_key.0),
             linkage_key: terms.linkage_key.as_ref().map(|key| Secret32::new(key.0)),
@@ -105,7 +110,7 @@ impl Borrowed {
         }
     }
 
-    fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
+    pub(super) fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
         policy::Job {
             table: &terms.table,
             dataset: &terms.dataset,
@@ -188,17 +193,19 @@ fn mapped(
         let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
         made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
     }
+    let (json, outcome) = shown(&report, &mapping)?;
     Ok(Report::Mapped(Box::new(MappedTables {
         tables: made,
         quarantine: sealed::finish(aside).map_err(disk_full)?,
         quarantined: Rows(report.quarantine.values().map(|rows| rows.0).sum()),
-        report: Blob(shown(&report, &mapping)?.to_string().into_bytes()),
+        report: Blob(json.to_string().into_bytes()),
         linked,
+        gates_hold: outcome != RunOutcome::Fail,
     })))
 }
 
 /// The account of a run with the quality report: its findings, its digest, and its page.
-fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, ReportFault> {
+fn shown(report: &MapReport, mapping: &Mapping) -> Result<(serde_json::Value, RunOutcome), ReportFault> {
     let broken = |_| ReportFault::of(RunFault::WorkerLost);
     let quality =
         Quality::new(&report.quality, &Thresholds::default()).map_err(|_| ReportFault::of(RunFault::WorkerLost))?;
@@ -208,8 +215,10 @@ fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, Rep
         all.insert("quality".to_owned(), serde_json::from_str(&quality.to_json()).map_err(broken)?);
         all.insert("digest".to_owned(), serde_json::Value::String(quality.digest().to_string()));
         all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
+        // What was counted, so that other thresholds need no other run.
+        all.insert("measured".to_owned(), serde_json::to_value(&report.quality).map_err(broken)?);
     }
-    Ok(json)
+    Ok((json, quality.outcome))
 }
 
 fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut Files) -> Result<Report, ReportFault> {

@@ -36,6 +36,7 @@ pub(super) enum Then {
     Map(Name),
     Consolidate,
     Publish(Box<crate::record::order::PublishPlace>),
+    Pipelines,
 }
 
 /// Only entries.
@@ -68,7 +69,7 @@ impl Endpoint {
         }
     }
 
-    fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
+    pub(super) fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
         match then {
             None => {}
             Some(Then::Run(share)) => self.start_run(consortium, *share),
@@ -92,6 +93,7 @@ impl Endpoint {
             Some(Then::Map(mapping)) => self.start_mapping(consortium, mapping),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
             Some(Then::Publish(into)) => self.start_publishing(consortium, into),
+            Some(Then::Pipelines) => self.pipelines_due(),
         }
     }
 
@@ -150,6 +152,17 @@ impl Endpoint {
                 Self::tables_in_use(room, now, *consolidation).map(|()| only(vec![]))
             }
             Command::Publish { consolidation, into } => Self::publish(room, now, *consolidation, into),
+            Command::CheckMapping { mapping } => {
+                there(room.state.mappings.contains_key(mapping), "mapping", only(vec![]))
+            }
+            Command::CheckTables { member } => Self::check_tables(room, now, member),
+            Command::CompareSites => Self::compare_sites(room, now),
+            Command::Query { .. } => Self::query(room, now),
+            Command::DefinePipeline(pipeline) => Self::define_pipeline(room, &order.person, pipeline),
+            Command::ChangePipeline { pipeline, .. } => {
+                let known = room.state.pipelines.contains_key(pipeline);
+                there(known, "pipeline", and_then(vec![], Then::Pipelines))
+            }
             Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
                 None => Err(OrderFault::NotFound { what: "dataset" }),
                 Some(found) if found.patient.is_none() => {
@@ -159,10 +172,7 @@ impl Endpoint {
             },
             Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),
-            Command::Preview { share } => match room.state.offers.get(share) {
-                Some(_) => Ok(only(vec![])),
-                None => Err(OrderFault::NotFound { what: "share" }),
-            },
+            Command::Preview { share } => there(room.state.offers.contains_key(share), "share", only(vec![])),
             Command::ReadLanded { subscription } => Self::read_landed(room, now, *subscription),
             Command::Stop => Ok(and_then(vec![], Then::CutAll)),
             Command::Start | Command::Profile => Ok(only(vec![])),
@@ -174,10 +184,10 @@ impl Endpoint {
                 }
                 Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
             },
-            Command::Import { provider } => match room.state.charters.kind_of(&room.state.party, provider) {
-                Some(_) => Ok(only(vec![])),
-                None => Err(OrderFault::NotFound { what: "party in the charter that binds this node" }),
-            },
+            Command::Import { provider } => {
+                let known = room.state.charters.kind_of(&room.state.party, provider).is_some();
+                there(known, "party in the charter that binds this node", only(vec![]))
+            }
         }
     }
 
@@ -223,6 +233,11 @@ impl Endpoint {
         let acts = gone.map(|snapshot| Act::Erased { subscription, snapshot: snapshot.id }).collect();
         Ok(and_then(acts, Then::Sweep))
     }
+}
+
+/// What follows if the thing is there.
+fn there(known: bool, what: &'static str, then: Consequence) -> Result<Consequence, OrderFault> {
+    if known { Ok(then) } else { Err(OrderFault::NotFound { what }) }
 }
 
 /// A subscription of which this node is the consumer.
