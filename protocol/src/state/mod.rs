@@ -196,9 +196,7 @@ impl State {
             }
             Act::SnapshotUnwanted { subscription, snapshot, .. } => self.apply_unwanted(*subscription, *snapshot),
             Act::Mapped { mapping, set, linkage } => self.apply_mapped(*mapping, *set, linkage.clone()),
-            Act::Consolidated { consolidation, set } => {
-                self.tables.add(known(consolidation), consolidation.digest(), *set);
-            }
+            Act::Consolidated { consolidation: made, set } => self.tables.add(known(made), made.digest(), *set),
             Act::MappingFailed { mapping, fault } => self.apply_unmapped(*mapping, *fault),
             Act::AnswerRefused { subscription, invitation, .. } => self.apply_unheard(*subscription, *invitation),
             Act::SiteNotice(signed) => self.apply_notice(signed, peer),
@@ -208,8 +206,8 @@ impl State {
             | Act::Compared { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
-            | Act::DocumentKnown { .. } => {}
-            Act::ConsolidationFailed { .. } => {}
+            | Act::DocumentKnown { .. }
+            | Act::ConsolidationFailed { .. } => {}
             Act::Published { consolidation } => self.tables.publish(*consolidation, None),
             Act::PublishFailed { consolidation, fault } => self.tables.publish(*consolidation, Some(*fault)),
         }
