@@ -59,6 +59,8 @@ pub const PIPELINE_STEPS_MAX: usize = 32;
 pub const PIPELINE_ATTEMPTS_MAX: u16 = 20;
 /// The longest wait between two of them.
 pub const PIPELINE_WAIT_MAX: Seconds = Seconds(24 * 3600);
+/// Thresholds of one step.
+pub const PIPELINE_THRESHOLDS_MAX: usize = 256;
 /// Columns of one table.
 pub const COLUMNS_MAX: usize = 4_096;
 /// Tests of one row filter.

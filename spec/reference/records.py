@@ -299,7 +299,7 @@ SITE_NOTICE = Checked(Struct(
 
 # --- pipelines
 
-PIPELINE_STEPS_MAX, PIPELINE_ATTEMPTS_MAX, PIPELINE_WAIT_MAX = 32, 20, 24 * 3600
+PIPELINE_STEPS_MAX, PIPELINE_ATTEMPTS_MAX, PIPELINE_WAIT_MAX, PIPELINE_THRESHOLDS_MAX = 32, 20, 24 * 3600, 256
 
 
 def check_pipeline(p):
@@ -307,13 +307,16 @@ def check_pipeline(p):
     require(1 <= len(p["steps"]) <= PIPELINE_STEPS_MAX, "steps")
     require(1 <= p["attempts"] <= PIPELINE_ATTEMPTS_MAX, "attempts")
     require(1 <= p["wait"] <= PIPELINE_WAIT_MAX, "wait")
+    for step in p["steps"]:
+        thresholds = step["check"]["thresholds"] if "check" in step else {}
+        require(len(thresholds) <= PIPELINE_THRESHOLDS_MAX and all(borne <= 1000 for borne in thresholds.values()), "threshold")
     require(p["trigger"] != {"schedule": "manual"}, "manual")
 
 
 PIPELINE = Checked(Struct(
     consortium=CONSORTIUM, party=NAME, name=NAME,
     trigger=Enum(landed=Struct(subscription=Option(SUBSCRIPTION)), new_file=Struct(dataset=DATASET_ID), schedule=SCHEDULE),
-    steps=Seq(Enum(check=Struct(mapping=NAME), share=Struct(share=SHARE_ID), consolidate=None)),
+    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None)),
     attempts=U16, wait=SECONDS, ext=EXT,
 ), check_pipeline)
 

@@ -245,7 +245,7 @@ def pipeline(trigger=None):
     """Check, share, consolidate."""
     return {
         "consortium": CONSORTIUM, "party": "north", "name": "nightly", "trigger": trigger or {"landed": {"subscription": None}},
-        "steps": [{"check": {"mapping": "stays"}}, {"share": {"share": "5a" * 16}}, "consolidate"], "attempts": 5, "wait": 60,
+        "steps": [{"check": {"mapping": "stays", "thresholds": {"cdmTable": 1000}}}, {"share": {"share": "5a" * 16}}, "consolidate"], "attempts": 5, "wait": 60,
         "ext": {},
     }
 

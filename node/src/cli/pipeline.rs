@@ -1,20 +1,22 @@
 //! `cohortium pipeline`: what happens by itself, ordered by one file, and how it stands.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cohortium_protocol::ident::Name;
+use cohortium_protocol::ident::{Name, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::order::{Command, PipelineChange};
 use cohortium_protocol::record::pipeline::{Pipeline, PipelineFields, Step, Trigger};
 use cohortium_protocol::time::Seconds;
+use cohortium_schema::gate::Checks;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
 use crate::cli::find;
-use crate::cli::mapped::found;
+use crate::cli::mapped::{common_schema, found};
 use crate::cli::print::{Shown, Table};
 use crate::cli::when;
 use crate::control::{PipelineView, View};
@@ -79,6 +81,9 @@ struct Written {
     /// `check MAPPING`, `share SHARE`, `consolidate`.
     steps: Vec<String>,
     retry: Option<WrittenRetry>,
+    /// What a check bears beside the list's own thresholds, in per cent.
+    #[serde(default)]
+    thresholds: BTreeMap<Text, f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,7 +118,9 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
         WrittenTrigger::File(dataset) => Trigger::NewFile { dataset: find::dataset(&view, dataset)?.dataset },
         WrittenTrigger::Schedule(schedule) => Trigger::Schedule(when::schedule(schedule).map_err(wrong)?),
     };
-    let steps = written.steps.iter().map(|step| read_step(&view, step)).collect::<Result<Vec<_>, _>>()?;
+    let thresholds = thresholds(&written.thresholds).map_err(wrong)?;
+    let steps = written.steps.iter().map(|step| read_step(&view, step, &thresholds));
+    let steps = steps.collect::<Result<Vec<_>, _>>()?;
     let retry = written.retry.as_ref();
     let fields = PipelineFields {
         consortium: view.consortium,
@@ -133,12 +140,27 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"pipeline": written.name, "digest": digest, "steps": steps}), text))
 }
 
-fn read_step(view: &View, written: &str) -> Result<Step, CliFault> {
+/// Per cent with at most one decimal, of checks that there are.
+fn thresholds(written: &BTreeMap<Text, f64>) -> Result<BTreeMap<Text, u16>, String> {
+    let checks = Checks::omop_5_4(&common_schema());
+    let one = |(check, per_cent): (&Text, &f64)| {
+        if !checks.iter().any(|known| known.id == check.as_str() || known.name == check.as_str()) {
+            return Err(format!("threshold of {:?}: there is no such check", check.as_str()));
+        }
+        let borne = (0..=1_000_u16).find(|borne| (f64::from(*borne) / 10.0 - per_cent).abs() < 1e-9);
+        let borne =
+            borne.ok_or_else(|| format!("threshold of {:?}: 0 to 100 per cent, one decimal", check.as_str()))?;
+        Ok((check.clone(), borne))
+    };
+    written.iter().map(one).collect()
+}
+
+fn read_step(view: &View, written: &str, thresholds: &BTreeMap<Text, u16>) -> Result<Step, CliFault> {
     match written.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["check", mapping] => {
             let name: Name = mapping.parse().map_err(|fault| CliFault::usage(format!("the mapping's name {fault}")))?;
             found(view, &name)?;
-            Ok(Step::Check { mapping: name })
+            Ok(Step::Check { mapping: name, thresholds: thresholds.clone() })
         }
         ["share", share] => Ok(Step::Share { share: find::share(view, share)?.share.share }),
         ["consolidate"] => Ok(Step::Consolidate),
@@ -199,7 +221,7 @@ fn status(view: &View, name: Option<&Name>) -> Result<Shown, CliFault> {
 
 fn step_words(view: &View, step: &Step) -> String {
     match step {
-        Step::Check { mapping } => format!("check {mapping}"),
+        Step::Check { mapping, .. } => format!("check {mapping}"),
         Step::Share { share } => {
             let known = view.shares.iter().find(|known| known.share.share == *share);
             known.map_or_else(|| format!("share {share}"), |known| format!("share {}", known.share.name))

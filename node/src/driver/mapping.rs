@@ -107,6 +107,7 @@ fn prepare(hands: &Hands, plan: &MapPlan, drawn: BTreeMap<Name, Drawn>) -> Run<(
         text: plan.mapping.text.clone(),
         sources,
         row_key: Key32(*row_key.as_bytes()),
+        thresholds: plan.thresholds.clone(),
         linkage_key: linkage_key.transpose()?.map(|key| Key32(*key.as_bytes())),
     });
     let job = Job::Map { order, tables, quarantine };

@@ -8,7 +8,7 @@ use cohortium_engine::delta::TakeReport;
 use cohortium_engine::observe::ObservedColumn;
 use cohortium_engine::profile::ProfiledColumn;
 use cohortium_protocol::digest::BlobDigest;
-use cohortium_protocol::ident::{ColumnName, Name, SnapshotId};
+use cohortium_protocol::ident::{ColumnName, Name, SnapshotId, Text};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -123,6 +123,8 @@ pub(crate) struct MapOrder {
     pub(crate) sources: Vec<MapInput>,
     pub(crate) row_key: Key32,
     pub(crate) linkage_key: Option<Key32>,
+    /// What the gates bear beside the list's own thresholds, in thousandths.
+    pub(crate) thresholds: BTreeMap<Text, u16>,
 }
 
 /// A mapped table as the worker wrote it.

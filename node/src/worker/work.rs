@@ -24,7 +24,7 @@ use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::wire::codec::Blob;
-use cohortium_schema::gate::{Checks, Report as Quality, RunOutcome, Thresholds};
+use cohortium_schema::gate::{Checks, Report as Quality, RunOutcome, ThresholdFault, Thresholds};
 use cohortium_schema::omop;
 
 use crate::worker::job::{
@@ -193,19 +193,28 @@ fn mapped(
         let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
         made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
     }
-    let (json, outcome) = shown(&report, &mapping)?;
+    let json = shown(&report, &mapping)?;
     Ok(Report::Mapped(Box::new(MappedTables {
         tables: made,
         quarantine: sealed::finish(aside).map_err(disk_full)?,
         quarantined: Rows(report.quarantine.values().map(|rows| rows.0).sum()),
         report: Blob(json.to_string().into_bytes()),
         linked,
-        gates_hold: outcome != RunOutcome::Fail,
+        gates_hold: gates_hold(order, &report)?,
     })))
 }
 
+/// Whether nothing fatal failed, by the thresholds of the order.
+fn gates_hold(order: &MapOrder, report: &MapReport) -> Result<bool, ReportFault> {
+    let told = |fault: ThresholdFault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) };
+    let set = order.thresholds.iter().map(|(check, borne)| (check.to_string(), *borne));
+    let thresholds = Thresholds::per_mille(set).map_err(told)?;
+    let judged = Quality::new(&report.quality, &thresholds).map_err(told)?;
+    Ok(judged.outcome != RunOutcome::Fail)
+}
+
 /// The account of a run with the quality report: its findings, its digest, and its page.
-fn shown(report: &MapReport, mapping: &Mapping) -> Result<(serde_json::Value, RunOutcome), ReportFault> {
+fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, ReportFault> {
     let broken = |_| ReportFault::of(RunFault::WorkerLost);
     let quality =
         Quality::new(&report.quality, &Thresholds::default()).map_err(|_| ReportFault::of(RunFault::WorkerLost))?;
@@ -218,7 +227,7 @@ fn shown(report: &MapReport, mapping: &Mapping) -> Result<(serde_json::Value, Ru
         // What was counted, so that other thresholds need no other run.
         all.insert("measured".to_owned(), serde_json::to_value(&report.quality).map_err(broken)?);
     }
-    Ok((json, quality.outcome))
+    Ok(json)
 }
 
 fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut Files) -> Result<Report, ReportFault> {

@@ -1,8 +1,10 @@
 //! Orders of persons: who gave it, may the person, is it for now; then each command in its own function.
 
+use std::collections::BTreeMap;
+
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name};
+use crate::ident::{ConsortiumId, Name, Text};
 use crate::key::signed::{Signed, Verified};
 use crate::limits::CLOCK_SKEW_MAX;
 use crate::record::journal_entry::{Act, Actor};
@@ -33,7 +35,7 @@ pub(super) enum Then {
     MakeLinkageKey(u32),
     WrapLinkageKey(u32),
     Standings,
-    Map(Name),
+    Map(Name, BTreeMap<Text, u16>),
     Consolidate,
     Publish(Box<crate::record::order::PublishPlace>),
     Pipelines,
@@ -90,7 +92,7 @@ impl Endpoint {
             Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, *epoch),
             Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, *epoch),
             Some(Then::Standings) => self.refresh_standings(consortium),
-            Some(Then::Map(mapping)) => self.start_mapping(consortium, mapping),
+            Some(Then::Map(mapping, thresholds)) => self.start_mapping(consortium, mapping, thresholds),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
             Some(Then::Publish(into)) => self.start_publishing(consortium, into),
             Some(Then::Pipelines) => self.pipelines_due(),
@@ -144,7 +146,7 @@ impl Endpoint {
             }
             Command::TakeSnapshot { share } => Self::take_snapshot(room, now, *share),
             Command::DefineMapping(mapping) => Self::define_mapping(room, mapping),
-            Command::RunMapping { mapping } => Self::run_mapping(room, mapping),
+            Command::RunMapping { mapping } => Self::run_mapping(room, mapping, &BTreeMap::new()),
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),

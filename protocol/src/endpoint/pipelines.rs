@@ -26,7 +26,7 @@ impl Endpoint {
                 return Err(OrderFault::RoleMissing { action: action.phrase() });
             }
             match step {
-                Step::Check { mapping } if !state.mappings.contains_key(mapping) => {
+                Step::Check { mapping, .. } if !state.mappings.contains_key(mapping) => {
                     return Err(OrderFault::NotFound { what: "mapping" });
                 }
                 Step::Share { share } if !state.offers.contains_key(share) => {
@@ -147,7 +147,10 @@ fn may_step(room: &Room, found: &Piped, step: &Step, now: UnixMillis) -> Result<
         return Err(StepFault::RoleMissing);
     }
     let (awaited, consequence) = match step {
-        Step::Check { mapping } => (Awaited::Mapping(mapping.clone()), Endpoint::run_mapping(room, mapping)),
+        Step::Check { mapping, thresholds } => {
+            let begun = Endpoint::run_mapping(room, mapping, thresholds);
+            (Awaited::Mapping(mapping.clone()), begun)
+        }
         Step::Share { share } => (Awaited::Run(*share), Endpoint::take_snapshot(room, now, *share)),
         Step::Consolidate => (Awaited::Consolidation, Endpoint::consolidate(room)),
     };

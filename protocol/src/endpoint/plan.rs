@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId, Text};
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
@@ -47,6 +47,8 @@ pub struct MapPlan {
     pub sources: BTreeMap<Name, (Dataset, Vec<OptOutEntry>)>,
     /// The epoch of the linkage key, where one is held.
     pub epoch: Option<u32>,
+    /// What its gates bear beside the list's own thresholds, in thousandths.
+    pub thresholds: BTreeMap<Text, u16>,
 }
 
 /// What a mapping run made.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId};
+use crate::ident::{ConsortiumId, Name, ShareId, Text};
 use crate::key::signed::Signed;
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
@@ -46,14 +46,19 @@ impl Endpoint {
         Ok(only(vec![]))
     }
 
-    pub(super) fn run_mapping(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
+    /// `thresholds`: what its gates bear beside the list's own.
+    pub(super) fn run_mapping(
+        room: &Room,
+        mapping: &Name,
+        thresholds: &BTreeMap<Text, u16>,
+    ) -> Result<Consequence, OrderFault> {
         if !room.state.mappings.contains_key(mapping) {
             return Err(OrderFault::NotFound { what: "mapping" });
         }
         if room.mapping.contains(mapping) {
             return Err(OrderFault::OutOfOrder { why: "this mapping is running" });
         }
-        Ok(and_then(vec![], Then::Map(mapping.clone())))
+        Ok(and_then(vec![], Then::Map(mapping.clone(), thresholds.clone())))
     }
 
     pub(super) fn read_mapped(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
@@ -64,9 +69,10 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name) {
+    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name, thresholds: &BTreeMap<Text, u16>) {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Some(plan) = map_plan(room, name) else { return };
+        let plan = MapPlan { thresholds: thresholds.clone(), ..plan };
         room.mapping.insert(name.clone());
         let plan = Box::new(plan);
         let ticket = self.ticket(Waiting::Map(plan.clone()));
@@ -79,7 +85,8 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.mapping.remove(&name);
         // Whatever changed meanwhile (a patient who opted out, another version) makes this run void.
-        let stands = map_plan(room, &name).as_ref() == Some(&*plan);
+        let now = map_plan(room, &name).map(|now| MapPlan { thresholds: plan.thresholds.clone(), ..now });
+        let stands = now.as_ref() == Some(&*plan);
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
         let step = match &end {
             Ok(MapEnd { gates: Gates::Held, .. }) => Ok(()),
@@ -269,6 +276,7 @@ pub(super) fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
         digest: known.digest,
         sources,
         epoch: held_epoch(room),
+        thresholds: BTreeMap::new(),
     })
 }
 

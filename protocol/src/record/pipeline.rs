@@ -1,12 +1,13 @@
 //! The pipeline: what a person has ordered to happen by itself, step by step, whenever its trigger comes. Local.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{ConsortiumId, DatasetId, Name, ShareId, SubscriptionId};
+use crate::ident::{ConsortiumId, DatasetId, Name, ShareId, SubscriptionId, Text};
 use crate::key::signed::Record;
-use crate::limits::{PIPELINE_ATTEMPTS_MAX, PIPELINE_STEPS_MAX, PIPELINE_WAIT_MAX};
+use crate::limits::{PIPELINE_ATTEMPTS_MAX, PIPELINE_STEPS_MAX, PIPELINE_THRESHOLDS_MAX, PIPELINE_WAIT_MAX};
 use crate::record::extension::Extensions;
 use crate::record::schedule::Schedule;
 use crate::time::Seconds;
@@ -38,6 +39,8 @@ pub enum Step {
     Check {
         /// The mapping.
         mapping: Name,
+        /// What is borne beside the list's own thresholds, in thousandths, by a check or by its kind.
+        thresholds: BTreeMap<Text, u16>,
     },
     /// Take a snapshot of an approved share.
     Share {
@@ -46,6 +49,17 @@ pub enum Step {
     },
     /// Make table versions of what has landed.
     Consolidate,
+}
+
+impl Step {
+    fn stands(&self) -> bool {
+        match self {
+            Self::Check { thresholds, .. } => {
+                thresholds.len() <= PIPELINE_THRESHOLDS_MAX && thresholds.values().all(|borne| *borne <= 1_000)
+            }
+            Self::Share { .. } | Self::Consolidate => true,
+        }
+    }
 }
 
 /// The fields of a pipeline, not yet checked.
@@ -85,6 +99,8 @@ pub enum PipelineFault {
     Wait,
     /// A schedule that never comes.
     Manual,
+    /// A threshold over 1,000 thousandths, or more of them than the bound.
+    Threshold,
 }
 
 impl fmt::Display for PipelineFault {
@@ -94,6 +110,9 @@ impl fmt::Display for PipelineFault {
             Self::Attempts => write!(f, "a step is tried 1 to {PIPELINE_ATTEMPTS_MAX} times"),
             Self::Wait => write!(f, "the wait is 1 to {} seconds", PIPELINE_WAIT_MAX.0),
             Self::Manual => f.write_str("a manual schedule begins nothing"),
+            Self::Threshold => {
+                write!(f, "a step has at most {PIPELINE_THRESHOLDS_MAX} thresholds, each of 0 to 100 per cent")
+            }
         }
     }
 }
@@ -112,6 +131,9 @@ impl TryFrom<PipelineFields> for Pipeline {
         }
         if fields.wait == Seconds(0) || fields.wait > PIPELINE_WAIT_MAX {
             return Err(PipelineFault::Wait);
+        }
+        if !fields.steps.iter().all(Step::stands) {
+            return Err(PipelineFault::Threshold);
         }
         match &fields.trigger {
             Trigger::Schedule(schedule) if *schedule == Schedule::MANUAL => Err(PipelineFault::Manual),
@@ -174,7 +196,7 @@ mod tests {
     // PIPE-1
     #[test]
     fn a_pipeline_has_steps_attempts_and_a_wait_within_bounds() {
-        use PipelineFault::{Attempts, Manual, Steps, Wait};
+        use PipelineFault::{Attempts, Manual, Steps, Threshold, Wait};
         assert_eq!(changed(|_| {}), None);
         assert_eq!(changed(|fields| fields.steps.clear()), Some(Steps));
         assert_eq!(changed(|fields| fields.steps = vec![Step::Consolidate; PIPELINE_STEPS_MAX]), None);
@@ -185,6 +207,12 @@ mod tests {
         assert_eq!(changed(|fields| fields.wait = Seconds(0)), Some(Wait));
         assert_eq!(changed(|fields| fields.wait = PIPELINE_WAIT_MAX), None);
         assert_eq!(changed(|fields| fields.wait = Seconds(PIPELINE_WAIT_MAX.0 + 1)), Some(Wait));
+        let check = |borne: u16, count: usize| {
+            let thresholds = (0..count).map(|number| (format!("check {number}").parse().unwrap(), borne)).collect();
+            changed(|fields| fields.steps = vec![Step::Check { mapping: "los".parse().unwrap(), thresholds }])
+        };
+        assert_eq!((check(1_000, PIPELINE_THRESHOLDS_MAX), check(1_001, 1)), (None, Some(Threshold)));
+        assert_eq!(check(0, PIPELINE_THRESHOLDS_MAX + 1), Some(Threshold));
         assert_eq!(changed(|fields| fields.trigger = Trigger::Schedule(Schedule::MANUAL)), Some(Manual));
     }
 

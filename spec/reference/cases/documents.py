@@ -187,6 +187,8 @@ def add_pipelines(book):
         ("no-step", {"steps": []}, "no step"), ("many-steps", {"steps": steps * 11}, "33 steps"),
         ("no-attempt", {"attempts": 0}, "never tried"), ("many-attempts", {"attempts": 21}, "21 attempts"),
         ("no-wait", {"wait": 0}, "without a rest"), ("long-wait", {"wait": 86_401}, "a second over a day"),
+        ("threshold-1001", {"steps": [{"check": {"mapping": "stays", "thresholds": {"cdmTable": 1001}}}]}, "more than all"),
+        ("many-thresholds", {"steps": [{"check": {"mapping": "stays", "thresholds": {f"t{n:03}": 0 for n in range(257)}}}]}, "257 thresholds"),
         ("manual", {"trigger": {"schedule": "manual"}}, "a schedule that never comes"),
     ]
     for suffix, change, note in cases:

@@ -256,9 +256,9 @@ fn a_changed_file_is_checked_shared_and_consolidated_by_itself() {
     until("the pipeline to be parked", || (state(net.north())["state"] == "parked").then_some(()));
     assert_eq!(state(net.north())["fault"], "the quality gates failed");
     assert!(net.op.acts("consolidated").is_empty(), "nothing was sent");
-    // Without that step it goes on, by the file alone.
-    let steps = format!("steps = [{}]\n", shares.join(", "));
-    fs::write(&here, format!("name = \"feed\"\non = {{ file = \"stays\" }}\n{steps}")).unwrap();
+    // Borne, it goes on by the file alone.
+    let borne = format!("{steps}[thresholds]\ncdmTable = 100\n");
+    fs::write(&here, format!("name = \"feed\"\non = {{ file = \"stays\" }}\n{borne}")).unwrap();
     net.north().tell(&["pipeline", "define", &here]);
     until("the tables to be consolidated", || (!net.op.acts("consolidated").is_empty()).then_some(()));
     until("the pipeline to rest", || (state(net.north())["runs"].as_u64() > Some(0)).then_some(()));
@@ -267,7 +267,6 @@ fn a_changed_file_is_checked_shared_and_consolidated_by_itself() {
     assert_eq!(state(net.north())["state"], "waiting");
     let runs = state(net.north())["runs"].as_u64();
     stays(Path::new(&csv), 41, 1.0);
-    net.north().tell(&["mapping", "run", "los"]);
     until("the changed file to begin it", || (state(net.north())["runs"].as_u64() > runs).then_some(()));
     let count = || {
         let said = net.op.say(&["sql", "--reason", "a test", "SELECT count(*) FROM person"]).unwrap();

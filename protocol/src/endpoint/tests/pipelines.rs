@@ -51,7 +51,12 @@ fn ready() -> Pair {
 }
 
 fn steps() -> Vec<Step> {
-    vec![Step::Check { mapping: mapping() }, Step::Share { share: SHARE }]
+    vec![Step::Check { mapping: mapping(), thresholds: borne() }, Step::Share { share: SHARE }]
+}
+
+/// What the check of the member's pipeline bears.
+fn borne() -> BTreeMap<crate::ident::Text, u16> {
+    [("cdmTable".parse().unwrap(), 1_000)].into()
 }
 
 fn on_file() -> Trigger {
@@ -69,7 +74,11 @@ fn piped(pair: &Pair, node: usize) -> &Piped {
 }
 
 fn map_begins(pair: &mut Pair) -> Option<Ticket> {
-    pair.pick(1, |effect| if let Effect::Map { ticket, .. } = effect { Some(*ticket) } else { None })
+    let begun =
+        |effect: &Effect| if let Effect::Map { ticket, plan } = effect { Some((*ticket, plan.clone())) } else { None };
+    let (ticket, plan) = pair.pick(1, begun)?;
+    assert_eq!(plan.thresholds, borne(), "the run is judged as the step says");
+    Some(ticket)
 }
 
 fn run_begins(pair: &mut Pair) -> Option<Ticket> {
