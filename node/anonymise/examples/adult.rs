@@ -100,7 +100,10 @@ impl Adult {
             let (found, took) = timed(20, || Ok(full_domain(&table, &asked)?))?;
             let name = format!("full domain, k {k}, suppression {}", asked.suppression_max);
             line(&name, &Losses::of(&table, &found.recoding), &took);
-            println!("    {:?}, {} of {} nodes, levels {:?}", found.optimality, found.visited, found.lattice, found.levels);
+            println!(
+                "    {:?}, {} of {} nodes, levels {:?}",
+                found.optimality, found.visited, found.lattice, found.levels
+            );
             println!("    ARX: {run}");
         }
         for k in [2, 5, 10, 50] {

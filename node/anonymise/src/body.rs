@@ -96,8 +96,7 @@ fn written(table: &Table, recoding: &Recoding, at: usize, order: &[u32]) -> Arra
         *place = labels.len() as i32;
         labels.push(hierarchy.label(*node));
     }
-    let of_class: Vec<i32> =
-        (0..recoding.classes() as u32).map(|class| used[&recoding.written(class)[at]]).collect();
+    let of_class: Vec<i32> = (0..recoding.classes() as u32).map(|class| used[&recoding.written(class)[at]]).collect();
     let keys = order.iter().map(|row| of_class[recoding.class_of()[*row as usize] as usize]);
     let keys = Int32Array::from_iter_values(keys);
     // Keys were just counted up to the number of labels.

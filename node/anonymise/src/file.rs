@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchReader};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
@@ -87,8 +87,7 @@ where
     W: Write + Send,
 {
     let roles = &job.roles;
-    let kept: Vec<&String> =
-        roles.sensitive.iter().map(|role| &role.column).chain(&roles.measures).collect();
+    let kept: Vec<&String> = roles.sensitive.iter().map(|role| &role.column).chain(&roles.measures).collect();
     let (table, columns) = {
         let batches = read(input, roles)?;
         let table = encode(&batches, roles).map_err(FileFault::Table)?.table;
@@ -107,7 +106,12 @@ where
 fn read<R: ChunkReader + 'static>(input: R, roles: &Roles) -> Result<Vec<RecordBatch>, FileFault> {
     let found = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new()).map_err(|_| FileFault::Read)?;
     let named = |name: &String| {
-        roles.quasi.iter().map(|role| &role.column).chain(roles.sensitive.iter().map(|role| &role.column)).any(|held| held == name)
+        roles
+            .quasi
+            .iter()
+            .map(|role| &role.column)
+            .chain(roles.sensitive.iter().map(|role| &role.column))
+            .any(|held| held == name)
             || roles.measures.contains(name)
             || roles.patient.as_ref() == Some(name)
             || roles.member.as_ref() == Some(name)
@@ -124,8 +128,7 @@ fn read<R: ChunkReader + 'static>(input: R, roles: &Roles) -> Result<Vec<RecordB
     };
     let schema: SchemaRef = Arc::new(Schema::new(found.schema().fields().iter().map(field).collect::<Vec<_>>()));
     let options = ArrowReaderOptions::new().with_schema(schema);
-    let metadata =
-        ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options).map_err(|_| FileFault::Read)?;
+    let metadata = ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options).map_err(|_| FileFault::Read)?;
     let mask = ProjectionMask::roots(found.parquet_schema(), wanted);
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata);
     let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|_| FileFault::Read)?;

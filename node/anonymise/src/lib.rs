@@ -8,7 +8,12 @@
     clippy::cast_possible_truncation,
     reason = "rows, leaves and levels are bounded far below 2^32 where they come in: `table::ROWS_MAX`, `hierarchy::LEAVES_MAX`"
 )]
-#![expect(clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "shares of counts, which stay far below 2^53")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "counts of rows and shares of them, which stay far below 2^53 and below 2^31 where they are exponents"
+)]
 
 pub mod hierarchy;
 pub mod table;

@@ -133,20 +133,21 @@ pub(crate) fn occurrences(column: &Quasi) -> Vec<Vec<u64>> {
 
 /// The bits that a column loses, and those that it would lose altogether.
 fn column_bits(column: &Quasi, recoding: &Recoding, at: usize) -> (f64, f64) {
-    let occurs = occurrences(column);
-    let all = column.leaves.len() as f64;
+    let bits: Vec<Vec<f64>> =
+        occurrences(column).iter().map(|level| level.iter().map(|count| (*count as f64).log2()).collect()).collect();
+    let all = (column.leaves.len() as f64).log2();
     let (mut lost, mut whole) = (0.0, 0.0);
     for (leaf, class) in column.leaves.iter().zip(recoding.class_of()) {
-        let own = occurs[0][*leaf as usize] as f64;
+        let own = bits[0][*leaf as usize];
         let written = match *class {
             SUPPRESSED => all,
             class => {
                 let node = recoding.written(class)[at];
-                occurs[usize::from(node.level)][node.index as usize] as f64
+                bits[usize::from(node.level)][node.index as usize]
             }
         };
-        lost += (written / own).log2();
-        whole += (all / own).log2();
+        lost += written - own;
+        whole += all - own;
     }
     (lost, whole)
 }

@@ -69,8 +69,7 @@ pub fn with_history(
     let mut out: BTreeSet<u64> = BTreeSet::new();
     loop {
         hold_back(patients, &told, k, &mut out);
-        let rows: Vec<u32> =
-            (0..table.rows as u32).filter(|row| !out.contains(&patients[*row as usize])).collect();
+        let rows: Vec<u32> = (0..table.rows as u32).filter(|row| !out.contains(&patients[*row as usize])).collect();
         let mut part = table.only(&rows);
         part.told = Some(rows.iter().map(|row| told_of(patients[*row as usize])).collect());
         let recoded = recode(&part)?;

@@ -28,7 +28,12 @@ pub fn homogeneity(table: &Table, recoding: &Recoding, column: usize) -> Finding
     let values = &table.sensitive[column].values;
     let alike = |rows: &&[u32]| rows.iter().all(|row| values[*row as usize] == values[rows[0] as usize]);
     let rows = members.iter().filter(alike).map(<[u32]>::len).sum();
-    finding(Attack::Homogeneity, "a patient's quasi-identifiers, and that the patient is in the release", rows, released(recoding))
+    finding(
+        Attack::Homogeneity,
+        "a patient's quasi-identifiers, and that the patient is in the release",
+        rows,
+        released(recoding),
+    )
 }
 
 /// Rows in classes in which some value is `factor` times as frequent as in the release and held by more than half.

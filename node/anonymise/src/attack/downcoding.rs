@@ -9,75 +9,176 @@ use crate::loss::occurrences;
 use crate::recoding::Recoding;
 use crate::table::Table;
 
-/// Rows of one class that the attacker says something about.
+/// What the attacker says about rows of one class in one column.
 struct Claim {
     class: usize,
     column: usize,
-    /// For each of these values one row at least has it; the attacker writes it so.
-    each_of: Vec<Node>,
-    /// Or: no row has any of these.
-    none_of: Vec<Node>,
+    says: Says,
 }
 
-/// Downcoding by tightness. Where a class is written as its rows' lowest common value and two values lie below that, each of
-/// them has a row. One column a class, because which row it is in another column is not known.
+enum Says {
+    /// One row at least has the one value, one the other.
+    Both([Node; 2]),
+    /// So many rows at least have none of these values.
+    Outside(Vec<Node>, usize),
+}
+
+impl Says {
+    /// The cells that are written more finely if it holds.
+    fn cells(&self) -> usize {
+        match self {
+            Self::Both(_) => 2,
+            Self::Outside(_, rows) => *rows,
+        }
+    }
+
+    /// How likely it is by chance, among rows that were drawn from the margin below a value.
+    fn chance(&self, margin: &[Vec<u64>], within: Node, rows: usize) -> f64 {
+        let count = |node: &Node| margin[usize::from(node.level)][node.index as usize] as f64;
+        let share = |nodes: &[Node]| nodes.iter().map(count).sum::<f64>() / count(&within);
+        match self {
+            Self::Both(pair) => {
+                let [one, other] = [share(&pair[..1]), share(&pair[1..])];
+                1.0 - (1.0 - one).powi(rows as i32) - (1.0 - other).powi(rows as i32)
+            }
+            Self::Outside(values, least) => at_least(*least, rows, 1.0 - share(values)),
+        }
+    }
+}
+
+/// The chance of so many successes or more. Summed from the largest term's side in logarithms, so that nothing underflows.
+fn at_least(successes: usize, of: usize, chance: f64) -> f64 {
+    if successes == 0 || chance >= 1.0 {
+        return 1.0;
+    }
+    if chance <= 0.0 {
+        return 0.0;
+    }
+    let odds = (chance / (1.0 - chance)).ln();
+    let mut term = of as f64 * (1.0 - chance).ln();
+    let mut below = 0.0;
+    for fewer in 0..successes {
+        below += term.exp();
+        term += odds + ((of - fewer) as f64 / (fewer + 1) as f64).ln();
+    }
+    (1.0 - below).clamp(0.0, 1.0)
+}
+
+/// Downcoding by tightness. Where a class is written as its rows' lowest common value, no value below that holds all of them:
+/// of two values each has a row, of several the most frequent one lacks a row. One column a class, the one that says most,
+/// because which row it is in another column is not known.
 pub fn downcoding(table: &Table, recoding: &Recoding) -> Finding {
-    let mut claims = Vec::new();
     let margins: Vec<_> = table.quasi.iter().map(occurrences).collect();
     let members = recoding.members();
+    let mut claims = Vec::new();
     for class in 0..recoding.classes() {
-        let written = recoding.written(class as u32);
-        let halves = |column: usize| {
-            let node = written[column];
-            let below = occurring(table, &margins[column], column, node);
-            (open(table, column, node) && below.len() == 2).then_some((column, below))
+        let says = |column: usize| {
+            let node = recoding.written(class as u32)[column];
+            let below = by_frequency(table, &margins[column], column, node);
+            let says = match below[..] {
+                [] | [_] => return None,
+                [one, other] => Says::Both([one, other]),
+                [most, ..] => Says::Outside(vec![most], 1),
+            };
+            let gain = says.cells() as f64 * (1.0 - says.chance(&margins[column], node, members.of(class).len()));
+            Some((gain, Claim { class, column, says }))
         };
-        // The attacker takes the column that says most: the one whose claim is least likely by chance.
-        let size = members.of(class).len();
-        let best = (0..written.len()).filter_map(halves).min_by(|a, b| {
-            let chance = |(column, below): &(usize, Vec<Node>)| both(&margins[*column], below, size);
-            chance(a).total_cmp(&chance(b))
-        });
-        if let Some((column, each_of)) = best {
-            claims.push(Claim { class, column, each_of, none_of: Vec::new() });
-        }
+        let best = (0..recoding.width()).filter_map(says).max_by(|a, b| a.0.total_cmp(&b.0));
+        claims.extend(best.map(|(_, claim)| claim));
     }
     let assumes = "the algorithm writes each class as its lowest common values";
     judged(table, recoding, &margins, Attack::Downcoding, assumes, &claims)
 }
 
+/// How many rows of a class are claimed to lie outside the values that went their own way.
+#[derive(Clone, Copy)]
+enum Portion {
+    All,
+    Half,
+    Quarter,
+    One,
+}
+
 /// Greedy choices: where another class lies inside a class but for one column, in which it has a value one level below, rows
-/// with that value would have gone there. All such values are excluded.
+/// with that value would have gone there. All such values are excluded or the most frequent one, for all rows of the class or a
+/// portion: whatever refines most.
 pub fn greedy_choices(table: &Table, recoding: &Recoding) -> Finding {
     let margins: Vec<_> = table.quasi.iter().map(occurrences).collect();
-    let mut boxes: HashMap<&[Node], usize> = HashMap::new();
-    for class in 0..recoding.classes() {
-        boxes.insert(recoding.written(class as u32), class);
-    }
-    let mut claims = Vec::new();
     let siblings = Siblings::new(table, recoding);
+    let mut excluded: Vec<(usize, usize, Vec<Node>)> = Vec::new();
     for class in 0..recoding.classes() {
         for column in 0..recoding.width() {
             let node = recoding.written(class as u32)[column];
-            let below = occurring(table, &margins[column], column, node);
-            if below.len() < 2 {
-                continue;
-            }
-            let none_of = siblings.inside(class, column, &below);
-            if !none_of.is_empty() && none_of.len() < below.len() {
-                claims.push(Claim { class, column, each_of: Vec::new(), none_of });
+            let below = by_frequency(table, &margins[column], column, node);
+            let inside = if below.len() < 2 { Vec::new() } else { siblings.inside(class, column, &below) };
+            if !inside.is_empty() {
+                excluded.push((class, column, inside));
             }
         }
     }
-    let assumes = "the algorithm sends every row to a finer class where there is one";
-    judged(table, recoding, &margins, Attack::GreedyChoices, assumes, &claims)
+    let variants = [Portion::All, Portion::Half, Portion::Quarter, Portion::One]
+        .into_iter()
+        .flat_map(|portion| [usize::MAX, 1].map(|values_max| (portion, values_max)));
+    let findings = variants.map(|(portion, values_max)| {
+        let claims = exclusions(table, recoding, &margins, &excluded, portion, values_max);
+        let assumes = "the algorithm sends every row to a finer class where there is one";
+        judged(table, recoding, &margins, Attack::GreedyChoices, assumes, &claims)
+    });
+    let none = Finding { attack: Attack::GreedyChoices, assumes: "", claimed: 0, held: 0, by_chance: 0.0, of: 0 };
+    findings.fold(none, |best, next| if best.of == 0 || next.refined() > best.refined() { next } else { best })
 }
 
-/// The values one level below that occur in the table at all: margins of a table are taken to be known.
-fn occurring(table: &Table, margins: &[Vec<u64>], column: usize, node: Node) -> Vec<Node> {
-    let level = node.level.saturating_sub(1);
-    let children = table.quasi[column].hierarchy.children(node);
-    children.filter(|child| margins[usize::from(level)][*child as usize] > 0).map(|index| Node { level, index }).collect()
+/// The claims of one variant. About a portion of a class only one column may speak, the one that says most.
+fn exclusions(
+    table: &Table,
+    recoding: &Recoding,
+    margins: &[Vec<Vec<u64>>],
+    excluded: &[(usize, usize, Vec<Node>)],
+    portion: Portion,
+    values_max: usize,
+) -> Vec<Claim> {
+    let members = recoding.members();
+    let mut claims: Vec<(f64, Claim)> = Vec::new();
+    for (class, column, inside) in excluded {
+        let node = recoding.written(*class as u32)[*column];
+        let values: Vec<Node> = inside.iter().copied().take(values_max).collect();
+        if values.len() == by_frequency(table, &margins[*column], *column, node).len() {
+            continue;
+        }
+        let rows = members.of(*class).len();
+        let least = match portion {
+            Portion::All => rows,
+            Portion::Half => rows.div_ceil(2),
+            Portion::Quarter => rows.div_ceil(4),
+            Portion::One => 1,
+        };
+        let says = Says::Outside(values, least);
+        let gain = least as f64 * (1.0 - says.chance(&margins[*column], node, rows));
+        let claim = Claim { class: *class, column: *column, says };
+        match claims.last_mut() {
+            Some(last) if last.1.class == *class && !matches!(portion, Portion::All) => {
+                if gain > last.0 {
+                    *last = (gain, claim);
+                }
+            }
+            _ => claims.push((gain, claim)),
+        }
+    }
+    claims.into_iter().map(|(_, claim)| claim).collect()
+}
+
+/// The values one level below that occur in the table at all, the most frequent first: margins of a table are taken to be
+/// known.
+fn by_frequency(table: &Table, margins: &[Vec<u64>], column: usize, node: Node) -> Vec<Node> {
+    if !open(table, column, node) {
+        return Vec::new();
+    }
+    let level = node.level - 1;
+    let count = |node: &Node| margins[usize::from(level)][node.index as usize];
+    let children = table.quasi[column].hierarchy.children(node).map(|index| Node { level, index });
+    let mut found: Vec<Node> = children.filter(|node| count(node) > 0).collect();
+    found.sort_by_key(|node| std::cmp::Reverse(count(node)));
+    found
 }
 
 /// Classes by the value of one column, to find those inside another.
@@ -121,13 +222,6 @@ impl<'a> Siblings<'a> {
     }
 }
 
-/// The chance that rows drawn from a column's margin have both values.
-fn both(margins: &[Vec<u64>], each_of: &[Node], rows: usize) -> f64 {
-    let count = |node: &Node| margins[usize::from(node.level)][node.index as usize] as f64;
-    let all: f64 = each_of.iter().map(count).sum();
-    1.0 - each_of.iter().map(|node| (1.0 - count(node) / all).powi(rows as i32)).sum::<f64>()
-}
-
 /// Compares claims with the truth and with chance. A claim about a class holds as a whole or not at all.
 fn judged(
     table: &Table,
@@ -145,20 +239,17 @@ fn judged(
         let has = |row: &u32, node: &Node| {
             quasi.hierarchy.over(usize::from(node.level), quasi.leaves[*row as usize]) == node.index
         };
-        let margin = &margins[claim.column];
-        let (cells, holds, chance) = if claim.none_of.is_empty() {
-            let holds = claim.each_of.iter().all(|node| rows.iter().any(|row| has(row, node)));
-            (claim.each_of.len(), holds, both(margin, &claim.each_of, rows.len()))
-        } else {
-            let holds = rows.iter().all(|row| claim.none_of.iter().all(|node| !has(row, node)));
-            let node = recoding.written(claim.class as u32)[claim.column];
-            let count = |node: &Node| margin[usize::from(node.level)][node.index as usize] as f64;
-            let excluded: f64 = claim.none_of.iter().map(count).sum();
-            (rows.len(), holds, (1.0 - excluded / count(&node)).powi(rows.len() as i32))
+        let holds = match &claim.says {
+            Says::Both(pair) => pair.iter().all(|node| rows.iter().any(|row| has(row, node))),
+            Says::Outside(values, least) => {
+                rows.iter().filter(|row| !values.iter().any(|node| has(row, node))).count() >= *least
+            }
         };
+        let cells = claim.says.cells();
+        let within = recoding.written(claim.class as u32)[claim.column];
         claimed += cells;
         held += if holds { cells } else { 0 };
-        by_chance += chance * cells as f64;
+        by_chance += claim.says.chance(&margins[claim.column], within, rows.len()) * cells as f64;
     }
     Finding { attack, assumes, claimed, held, by_chance, of: generalised_cells(table, recoding) }
 }

@@ -45,5 +45,12 @@ pub fn linkage(table: &Table, recoding: &Recoding, auxiliary: &Auxiliary, k: usi
         held += usize::from(truth.is_some_and(|row| rows.contains(&row)));
     }
     let assumes = "people and their quasi-identifiers";
-    Finding { attack: Attack::Linkage, assumes, claimed, held, by_chance: 0.0, of: recoding.rows() - recoding.suppressed() }
+    Finding {
+        attack: Attack::Linkage,
+        assumes,
+        claimed,
+        held,
+        by_chance: 0.0,
+        of: recoding.rows() - recoding.suppressed(),
+    }
 }

@@ -104,8 +104,7 @@ pub fn protect(cube: &Cube, protection: &Protection, seed: &Seed) -> Result<Prot
         return Err(CountFault::TooLarge);
     }
     let lines = Lines::of(cube);
-    let small: Vec<bool> =
-        (0..lines.cells()).map(|cell| (1..protection.floor).contains(&lines.value(cell))).collect();
+    let small: Vec<bool> = (0..lines.cells()).map(|cell| (1..protection.floor).contains(&lines.value(cell))).collect();
     let mut hidden = small.clone();
     while let Some(cell) = found_out(&lines, &small, &hidden, protection.floor)? {
         // What is found out although everything beside it is hidden cannot be: then nothing bounds it.

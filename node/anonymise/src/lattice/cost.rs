@@ -39,6 +39,17 @@ impl Prices {
         }
     }
 
+    /// The least that these levels cost where so many rows are suppressed.
+    pub(super) fn least(&self, levels: &[usize], suppressed: u64) -> u128 {
+        let gap = |(column, level): (usize, &usize)| self.gap[column][*level].iter().copied().min().unwrap_or(0);
+        let gap: u64 = levels.iter().enumerate().map(gap).sum();
+        match self.measure {
+            Measure::Loss | Measure::Entropy => self.base(levels) + u128::from(gap) * u128::from(suppressed),
+            Measure::Discernibility => u128::from(suppressed) * u128::from(self.rows),
+            Measure::AverageClassSize => 0,
+        }
+    }
+
     pub(super) fn gap(&self, column: usize, level: usize) -> &[u64] {
         &self.gap[column][level]
     }

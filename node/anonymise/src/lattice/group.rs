@@ -101,7 +101,7 @@ impl<K: Key> Places<K> {
         Self { slots: Vec::new(), mask: 0, stamp: 0, stamps: Vec::new(), hasher: BuildHasherDefault::default() }
     }
 
-    fn clear(&mut self, keys: usize) {
+    pub(super) fn clear(&mut self, keys: usize) {
         let size = (keys * 2).next_power_of_two().max(16);
         if self.slots.len() < size {
             self.slots = vec![(K::EMPTY, 0); size];
@@ -113,7 +113,7 @@ impl<K: Key> Places<K> {
     }
 
     /// The place of a key, `next` where it is new.
-    fn place(&mut self, key: K, next: u32) -> u32 {
+    pub(super) fn place(&mut self, key: K, next: u32) -> u32 {
         use std::hash::BuildHasher;
         let mut at = self.hasher.hash_one(key) as usize & self.mask;
         loop {

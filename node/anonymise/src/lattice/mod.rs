@@ -2,9 +2,10 @@
 //! a limit on suppression allows. The search is exact within a budget of lattice nodes and says whether it was.
 //!
 //! Nodes are visited so that each is reached once, from a node one level below in one column, whose groups it rolls up
-//! (`group`). A node's cost is at least what its levels cost without any suppression; what is at or above the best cost found is
-//! not visited, and neither is anything above it in its part of the lattice.
+//! (`group`). A node's cost is at least what its levels cost without suppression, and what three of its columns alone would
+//! suppress it suppresses too (`bound`); what is above the best cost found is not looked at.
 
+mod bound;
 mod climb;
 mod cost;
 mod group;
@@ -16,7 +17,7 @@ use crate::recoding::{Recoding, SUPPRESSED};
 use crate::table::Table;
 
 use cost::Prices;
-use group::{Key, Packing};
+use group::{Key, Packing, Places};
 use search::Search;
 
 /// What to search for.
@@ -142,14 +143,15 @@ fn find<K: Key>(
 pub fn at_levels(table: &Table, models: &Models, levels: &[usize]) -> Result<Recoding, ModelFault> {
     let mut class_of = vec![0_u32; table.rows];
     let mut classes = 1_u32;
+    let mut places = Places::<u64>::new();
     for (column, level) in table.quasi.iter().zip(levels) {
-        let mut split = std::collections::HashMap::new();
         let over = column.hierarchy.level(*level);
+        places.clear(table.rows.min(classes as usize * column.hierarchy.width(*level)));
+        classes = 0;
         for (class, leaf) in class_of.iter_mut().zip(&column.leaves) {
-            let next = split.len() as u32;
-            *class = *split.entry((*class, over[*leaf as usize])).or_insert(next);
+            *class = places.place(u64::from(*class) << 32 | u64::from(over[*leaf as usize]), classes);
+            classes += u32::from(*class == classes);
         }
-        classes = split.len() as u32;
     }
     let width = table.quasi.len();
     let mut nodes = vec![crate::hierarchy::Node { level: 0, index: 0 }; classes as usize * width];

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::FullDomain;
+use super::bound::Bounds;
 use super::cost::Prices;
 use super::group::{Groups, Key, Packing, Places, leaf_groups};
 use crate::loss::Measure;
@@ -17,6 +18,50 @@ pub(super) struct Best {
     pub(super) levels: Vec<usize>,
 }
 
+/// The way from the leaves to a node. Groups are formed only for nodes that are looked at and for those on the way to them.
+struct Way<K> {
+    levels: Vec<usize>,
+    steps: Vec<Step<K>>,
+}
+
+struct Step<K> {
+    column: usize,
+    groups: Option<Groups<K>>,
+}
+
+impl<K: Key> Way<K> {
+    fn step(&mut self, column: usize) {
+        self.levels[column] += 1;
+        self.steps.push(Step { column, groups: None });
+    }
+
+    fn back(&mut self) {
+        if let Some(step) = self.steps.pop() {
+            self.levels[step.column] -= 1;
+        }
+    }
+}
+
+/// The groups at the end of some steps; nothing where there is no step.
+fn formed<'w, K: Key>(
+    steps: &'w mut [Step<K>],
+    search: &Search<'_, K>,
+    places: &mut Places<K>,
+) -> Option<&'w Groups<K>> {
+    let first = steps.iter().rposition(|step| step.groups.is_some()).map_or(0, |at| at + 1);
+    let mut levels = vec![0; search.table.quasi.len()];
+    for at in 0..steps.len() {
+        let column = steps[at].column;
+        if at >= first {
+            let (below, here) = steps.split_at_mut(at);
+            let from = below.last().and_then(|step| step.groups.as_ref()).unwrap_or(&search.leaves);
+            here[0].groups = Some(search.rolled_up(from, column, levels[column], places));
+        }
+        levels[column] += 1;
+    }
+    steps.last().and_then(|step| step.groups.as_ref())
+}
+
 pub(super) struct Search<'a, K> {
     pub(super) table: &'a Table,
     judge: &'a Judge<'a>,
@@ -27,6 +72,7 @@ pub(super) struct Search<'a, K> {
     threads: usize,
     pub(super) leaves: Groups<K>,
     of_row: Vec<u32>,
+    bounds: Bounds,
     /// Columns, those with most levels first: their combinations are shared out between threads.
     order: Vec<usize>,
     best: Mutex<Option<Best>>,
@@ -50,6 +96,7 @@ impl<'a, K: Key> Search<'a, K> {
             judge,
             packing,
             prices,
+            bounds: Bounds::new(table, packing, &leaves, judge.k()),
             suppressed_max: (asked.suppression_max * table.rows as f64 + 1e-9).floor() as u64,
             nodes_max: asked.nodes_max,
             threads: asked.threads.max(1),
@@ -99,57 +146,79 @@ impl<'a, K: Key> Search<'a, K> {
         tasks
     }
 
-    fn task(&self, levels: &[usize], places: &mut Places<K>) {
-        if self.hopeless(levels, None) {
-            return;
-        }
-        let mut reached = vec![0; levels.len()];
-        let mut groups: Option<Groups<K>> = None;
+    fn task(&self, task: &[usize], places: &mut Places<K>) {
+        let mut way = Way { levels: vec![0; task.len()], steps: Vec::new() };
         for column in self.order.iter().take(2) {
-            while reached[*column] < levels[*column] {
-                let from = groups.as_ref().unwrap_or(&self.leaves);
-                groups = Some(from.rolled_up(self.table, self.packing, *column, reached[*column], places));
-                reached[*column] += 1;
+            while way.levels[*column] < task[*column] {
+                way.step(*column);
             }
         }
-        self.descend(&mut reached, groups.as_ref().unwrap_or(&self.leaves), 2, places);
+        self.descend(&mut way, 2, places);
     }
 
     /// Looks at a node, then at every node above it in the columns from `from` on.
-    fn descend(&self, levels: &mut Vec<usize>, groups: &Groups<K>, from: usize, places: &mut Places<K>) {
-        if !self.visit(levels, groups) {
+    fn descend(&self, way: &mut Way<K>, from: usize, places: &mut Places<K>) {
+        if self.ended.load(Ordering::Relaxed) || self.hopeless_above(way, from) {
             return;
+        }
+        if !self.hopeless_here(&way.levels) {
+            let groups = formed(&mut way.steps, self, places).unwrap_or(&self.leaves);
+            if !self.visit(&way.levels, groups) {
+                return;
+            }
         }
         for place in from..self.order.len() {
             let column = self.order[place];
-            if levels[column] + 1 == self.table.quasi[column].hierarchy.levels() {
-                continue;
+            if way.levels[column] + 1 < self.table.quasi[column].hierarchy.levels() {
+                way.step(column);
+                self.descend(way, place, places);
+                way.back();
             }
-            levels[column] += 1;
-            if !self.hopeless(levels, Some(groups)) {
-                let above = self.rolled_up(groups, column, levels[column] - 1, places);
-                self.descend(levels, &above, place, places);
-            }
-            levels[column] -= 1;
         }
     }
 
-    pub(super) fn rolled_up(&self, groups: &Groups<K>, column: usize, level: usize, places: &mut Places<K>) -> Groups<K> {
+    pub(super) fn rolled_up(
+        &self,
+        groups: &Groups<K>,
+        column: usize,
+        level: usize,
+        places: &mut Places<K>,
+    ) -> Groups<K> {
         groups.rolled_up(self.table, self.packing, column, level, places)
     }
 
-    /// Whether neither these levels nor any above them can be the best. Ties stay open, so that the result does not depend
-    /// on which thread was first.
-    fn hopeless(&self, levels: &[usize], finer: Option<&Groups<K>>) -> bool {
-        let bound = match (self.prices.measure, finer) {
-            (Measure::Loss | Measure::Entropy, _) | (_, None) => self.prices.base(levels),
+    /// Whether this node cannot be the best, by what it must suppress. Ties stay open, so that the result does not depend on
+    /// which thread was first.
+    fn hopeless_here(&self, levels: &[usize]) -> bool {
+        let suppressed = self.bounds.suppressed(levels);
+        suppressed > self.suppressed_max || self.is_over(self.prices.least(levels, suppressed))
+    }
+
+    /// Whether no node from here up can be the best, in the columns from `from` on: what must be suppressed where they are at
+    /// their roots must be suppressed at each of them, and levels only add to the cost.
+    fn hopeless_above(&self, way: &Way<K>, from: usize) -> bool {
+        let mut top = way.levels.clone();
+        for column in self.order.iter().skip(from) {
+            top[*column] = self.table.quasi[*column].hierarchy.levels() - 1;
+        }
+        let suppressed = self.bounds.suppressed(&top);
+        if suppressed > self.suppressed_max {
+            return true;
+        }
+        let finer = way.steps.iter().rev().find_map(|step| step.groups.as_ref()).unwrap_or(&self.leaves);
+        let bound = match self.prices.measure {
+            Measure::Loss | Measure::Entropy => self.prices.least(&way.levels, suppressed),
             // Merged groups only grow, and a suppressed group of s rows costs s times the table, which is more than s times s.
-            (Measure::Discernibility, Some(groups)) => groups.rows.iter().map(|rows| u128::from(*rows).pow(2)).sum(),
+            Measure::Discernibility => finer.rows.iter().map(|rows| u128::from(*rows).pow(2)).sum(),
             // Never more classes than there are groups now, never fewer released rows than the limit leaves.
-            (Measure::AverageClassSize, Some(groups)) => {
-                self.prices.of_sizes(0, groups.keys.len() as u64, self.suppressed_max.min(self.prices.rows))
+            Measure::AverageClassSize => {
+                self.prices.of_sizes(0, finer.keys.len() as u64, self.suppressed_max.min(self.prices.rows))
             }
         };
+        self.is_over(bound)
+    }
+
+    fn is_over(&self, bound: u128) -> bool {
         self.best.lock().is_ok_and(|best| best.as_ref().is_some_and(|best| bound > best.cost))
     }
 

@@ -97,9 +97,8 @@ fn written(table: &Table, parts: &[Part], rows: &Rows) -> Recoding {
 pub(crate) fn cost(table: &Table, recoding: &Recoding) -> u128 {
     let mut of_class: Vec<u64> = Vec::with_capacity(recoding.classes());
     for class in 0..recoding.classes() as u32 {
-        let cell = |(node, column): (&Node, &crate::table::Quasi)| {
-            column.hierarchy.cost(usize::from(node.level), node.index)
-        };
+        let cell =
+            |(node, column): (&Node, &crate::table::Quasi)| column.hierarchy.cost(usize::from(node.level), node.index);
         of_class.push(recoding.written(class).iter().zip(&table.quasi).map(cell).sum());
     }
     let whole = crate::hierarchy::CELL_COST * table.quasi.len() as u64;

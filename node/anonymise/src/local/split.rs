@@ -139,9 +139,8 @@ impl<'a> Splitter<'a> {
         }
         let stride = self.shape.stride();
         self.bucket.clear();
-        self.bucket.extend(
-            cells.chunks_exact(stride).map(|row| of_child[(below[row[column] as usize] - start) as usize]),
-        );
+        self.bucket
+            .extend(cells.chunks_exact(stride).map(|row| of_child[(below[row[column] as usize] - start) as usize]));
         let mut lengths = vec![0; buckets as usize];
         for bucket in &self.bucket {
             lengths[*bucket as usize] += 1;

@@ -176,10 +176,7 @@ impl<'a> Judge<'a> {
 
     /// Whether the number of patients decides.
     pub fn only_patients_count(&self) -> bool {
-        self.diversity.is_empty()
-            && self.closeness.is_empty()
-            && self.recipients.is_none()
-            && self.table.told.is_none()
+        self.diversity.is_empty() && self.closeness.is_empty() && self.recipients.is_none() && self.table.told.is_none()
     }
 
     /// Whether these rows may form a class. No rows are no class.

@@ -32,7 +32,9 @@ fn paths(hierarchy: &Hierarchy) -> Vec<Vec<&str>> {
         let index = hierarchy.over(level, leaf);
         hierarchy.label(crate::hierarchy::Node { level: u8::try_from(level).unwrap(), index })
     };
-    (0..hierarchy.leaves() as u32).map(|leaf| (0..hierarchy.levels()).map(|level| label(level, leaf)).collect()).collect()
+    (0..hierarchy.leaves() as u32)
+        .map(|leaf| (0..hierarchy.levels()).map(|level| label(level, leaf)).collect())
+        .collect()
 }
 
 fn statement(table: &Table, models: &Models, recoding: &Recoding) -> Value {

@@ -13,7 +13,8 @@ fn protection() -> Protection {
 fn cube(dice: &mut crate::seed::Dice, dimensions: u64) -> Cube {
     let sizes: Vec<usize> = (0..dimensions).map(|_| 2 + dice.below(4) as usize).collect();
     let cells = sizes.iter().product();
-    let counts = (0..cells).map(|_| if dice.below(4) == 0 { 0 } else { (dice.share().powi(3) * 120.0) as u64 }).collect();
+    let counts =
+        (0..cells).map(|_| if dice.below(4) == 0 { 0 } else { (dice.share().powi(3) * 120.0) as u64 }).collect();
     Cube::new(sizes, counts).unwrap()
 }
 
@@ -59,7 +60,8 @@ fn rounding_keeps_to_multiples_and_percentages_come_from_released_values() {
             assert_eq!(protected.released(cell).unwrap() % 5, 0);
         }
     }
-    let protected = protect(&cube, &Protection { floor: FLOOR, rounding: Rounding::Nearest(5) }, &Seed([9; 32])).unwrap();
+    let protected =
+        protect(&cube, &Protection { floor: FLOOR, rounding: Rounding::Nearest(5) }, &Seed([9; 32])).unwrap();
     let (part, whole) = (lines.cell(&[Some(0), Some(0)]), lines.cell(&[None, None]));
     assert_eq!(protected.thousandths(part, whole), Some((15 * 1_000 + 120) / 240));
 }

@@ -18,8 +18,9 @@ fn versions(seed: u64) -> Vec<(Table, Vec<u64>)> {
     let shape = random::Shape { rows_max: 600, shared_patients: false, ..random::SMALL };
     let whole = random::table(&mut dice, &shape);
     let part = |from: u64, to: u64, dice: &mut crate::seed::Dice| {
-        let rows: Vec<u32> =
-            (0..whole.rows() as u32).filter(|row| (from..to).contains(&(u64::from(*row) % 100)) || dice.below(40) == 0).collect();
+        let rows: Vec<u32> = (0..whole.rows() as u32)
+            .filter(|row| (from..to).contains(&(u64::from(*row) % 100)) || dice.below(40) == 0)
+            .collect();
         let patients = rows.iter().map(|row| 5_000 + u64::from(*row)).collect();
         (whole.only(&rows), patients)
     };

@@ -1,6 +1,7 @@
 //! Tests that need whole tables: Adult with ARX's own figures, and generated ones.
 
 mod adult;
+mod adult_models;
 mod checker;
 mod counts;
 mod hostile;

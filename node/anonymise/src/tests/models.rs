@@ -66,11 +66,12 @@ fn closeness_has_three_distances() {
 #[test]
 fn a_recipient_without_its_own_patients_finds_nobody_or_k() {
     let rows = table(&[0; 6], None).with_members(&[0, 0, 1, 1, 1, 2]).unwrap();
-    let models = |members: &[u32]| Models { recipients: Some(Recipients { members: members.to_vec() }), ..Models::k(3) };
+    let models =
+        |members: &[u32]| Models { recipients: Some(Recipients { members: members.to_vec() }), ..Models::k(3) };
     assert!(holds(&rows, &models(&[0]), &[0, 1, 2, 3, 4]), "member 0 finds three others");
     assert!(!holds(&rows, &models(&[1]), &[0, 1, 2, 3, 4]), "member 1 finds two others");
     assert!(holds(&rows, &models(&[1]), &[2, 3, 4]), "member 1 finds nobody");
-    assert!(!holds(&rows, &models(&[0, 1]), &[0, 2, 3, 4]) , "member 1 finds one");
+    assert!(!holds(&rows, &models(&[0, 1]), &[0, 2, 3, 4]), "member 1 finds one");
     assert!(holds(&rows, &Models::k(3), &[0, 1, 2, 3, 4]), "who does not receive does not matter");
 }
 
@@ -81,7 +82,8 @@ fn a_row_that_combines_what_two_members_know_needs_k_without_both() {
     let rows = table(&[0; 6], None).with_patients(&[1, 1, 2, 3, 4, 5]).unwrap().with_members(&members).unwrap();
     let models = Models { recipients: Some(Recipients { members: vec![0] }), ..Models::k(4) };
     assert!(holds(&rows, &models, &[0, 1, 2, 3, 4, 5]), "four others");
-    let rows = table(&[0; 6], None).with_patients(&[1, 1, 2, 3, 4, 5]).unwrap().with_members(&[0, 1, 1, 2, 2, 3]).unwrap();
+    let rows =
+        table(&[0; 6], None).with_patients(&[1, 1, 2, 3, 4, 5]).unwrap().with_members(&[0, 1, 1, 2, 2, 3]).unwrap();
     assert!(!holds(&rows, &models, &[0, 1, 2, 3, 4, 5]), "patient 2 is known to member 1 too");
 }
 

@@ -72,7 +72,8 @@ fn linkage_finds_people_in_small_classes_and_nobody_else() {
     assert_eq!(linkage(&table, &recoding, &people(10..400), 5).claimed, 0);
     // Who is even in the first class could be one of the two, or of the eight: ten in all.
     assert_eq!(linkage(&table, &recoding, &people(0..10), 5).claimed, 0);
-    let only: Vec<bool> = (0..=CLASSES).map(|class| recoding.written(class)[0] == Node { level: 1, index: 0 }).collect();
+    let only: Vec<bool> =
+        (0..=CLASSES).map(|class| recoding.written(class)[0] == Node { level: 1, index: 0 }).collect();
     let without = recoding.without(&only);
     let found = linkage(&table, &without, &people(0..10), 5);
     assert_eq!((found.claimed, found.held), (5, 2), "five people are even, two of them are released");
@@ -90,9 +91,9 @@ fn greedy_choices_find_the_rest_that_a_split_left() {
         let found = greedy_choices(&table, &Recoding::new(class_of, &nodes, 1));
         assert_eq!((found.claimed, found.held, found.of), (rest as usize, rest as usize, rest as usize));
         assert!(found.refined() > 0.99);
-        // With one row of the value left behind the claim is wrong.
+        // With one row of the value left behind nothing is known of all rows any more.
         let class_of = (0..200 + rest).map(|row| u32::from(row >= 199)).collect();
         let blurred = greedy_choices(&table, &Recoding::new(class_of, &nodes, 1));
-        assert_eq!(blurred.held, 0);
+        assert!(blurred.refined() < 0.6, "{}", blurred.refined());
     }
 }
