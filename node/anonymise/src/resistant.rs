@@ -172,15 +172,17 @@ impl Work<'_> {
 
     /// Values that hold go their own way, all others are suppressed; unless that costs more than it saves.
     fn leave(&self, part: &Part, column: usize, of_child: Vec<(u32, Vec<u32>)>) -> Option<Vec<Part>> {
-        let (mut parts, mut saved) = (Vec::new(), 0.0);
+        let (mut parts, mut saved, mut leaving) = (Vec::new(), 0.0, Vec::new());
         for (child, rows) in of_child {
             let goes = rows.len() > self.judge.k() && self.judge.holds(&rows);
             saved += self.saved(part, column, child, rows.len(), goes);
             if goes {
                 parts.push(part.below(column, child, rows));
+            } else {
+                leaving.extend(rows);
             }
         }
-        (saved > 0.0 && !parts.is_empty()).then_some(parts)
+        (saved > 0.0 && !parts.is_empty() && self.judge.may_leave(&leaving)).then_some(parts)
     }
 
     /// Values that hold go their own way, but for rows drawn from them that stay with those of rare values.

@@ -190,6 +190,12 @@ impl<'a> Judge<'a> {
             && self.table.told.as_ref().is_none_or(|told| self.told_alike(rows, told))
     }
 
+    /// Whether these rows may be suppressed together: what earlier releases told alike of those who stay out must be told of
+    /// k of them, or they are found by subtraction.
+    pub(crate) fn may_leave(&self, rows: &[u32]) -> bool {
+        self.table.told.as_ref().is_none_or(|told| self.told_alike(rows, told))
+    }
+
     /// Whether the patients of a class who are alike in all earlier releases are k, or none: whoever joins the releases
     /// finds no smaller group.
     fn told_alike(&self, rows: &[u32], told: &[u32]) -> bool {

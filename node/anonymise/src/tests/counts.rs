@@ -18,6 +18,7 @@ fn cube(dice: &mut crate::seed::Dice, dimensions: u64) -> Cube {
     Cube::new(sizes, counts).unwrap()
 }
 
+// ANON-9 ANON-10
 #[test]
 fn no_small_count_leaves_and_none_is_found_out() {
     let mut hidden_beside = 0;

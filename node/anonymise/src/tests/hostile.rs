@@ -23,6 +23,7 @@ use crate::resistant::Resistance;
 use crate::seed::Seed;
 use crate::table::{Quasi, Table, TableFault};
 
+// ANON-1
 #[test]
 fn a_faulty_hierarchy_is_refused_with_line_and_level() {
     let table = |text: &str| Hierarchy::from_table(text, ';').err();
@@ -84,6 +85,7 @@ fn quasi(column: &str, hierarchy: &Arc<Hierarchy>) -> QuasiRole {
     QuasiRole { column: column.to_owned(), hierarchy: Arc::clone(hierarchy), missing: None }
 }
 
+// ANON-1
 #[test]
 fn bad_cells_are_named_by_column_and_never_quoted() {
     let letters = Arc::new(Hierarchy::from_table("a;*\nb;*\nunknown;*", ';').unwrap());
@@ -209,6 +211,7 @@ fn from_file_to_file_only_what_is_released_is_in_the_bytes() {
     }
 }
 
+// ANON-8
 #[test]
 fn a_dictionary_does_not_bring_values_of_rows_that_stay_behind() {
     let hierarchy = Arc::new(Hierarchy::from_table("a;*\nb;*", ';').unwrap());
@@ -228,6 +231,7 @@ fn a_dictionary_does_not_bring_values_of_rows_that_stay_behind() {
     assert_eq!(released.column(0).as_any_dictionary().values().len(), 1, "and no value that no class has");
 }
 
+// ANON-8
 #[test]
 fn ids_are_new_in_every_release_and_rows_are_in_another_order() {
     let mut dice = random::dice(2);

@@ -27,6 +27,7 @@ fn versions(seed: u64) -> Vec<(Table, Vec<u64>)> {
     vec![part(0, 80, &mut dice), part(0, 82, &mut dice), part(5, 100, &mut dice), part(0, 100, &mut dice)]
 }
 
+// ANON-7
 #[test]
 fn every_release_together_with_the_earlier_ones_keeps_k() {
     let (mut found_without, mut released) = (0, 0);
@@ -53,6 +54,7 @@ fn every_release_together_with_the_earlier_ones_keeps_k() {
     assert!(released > 10_000, "with memory {released} rows are released");
 }
 
+// ANON-7
 #[test]
 fn a_newcomer_waits_until_k_newcomers_are_there() {
     let mut dice = random::dice(3);

@@ -25,6 +25,7 @@ fn holds(table: &Table, models: &Models, rows: &[u32]) -> bool {
     Judge::new(table, models).unwrap().holds(rows)
 }
 
+// ANON-2
 #[test]
 fn k_counts_patients_and_not_rows() {
     let rows = table(&[0; 6], None).with_patients(&[7, 7, 7, 9, 9, 4]).unwrap();
@@ -35,6 +36,7 @@ fn k_counts_patients_and_not_rows() {
     assert!(!holds(&rows, &Models::k(1), &[]), "no rows are no class");
 }
 
+// ANON-3
 #[test]
 fn diversity_is_distinct_values_or_entropy() {
     let rows = table(&[0, 0, 1, 2, 2, 2], None);
@@ -48,6 +50,7 @@ fn diversity_is_distinct_values_or_entropy() {
     assert!(holds(&twice, &diverse(DiversityKind::Entropy(2.0)), &[0, 1, 2, 3]));
 }
 
+// ANON-4
 #[test]
 fn closeness_has_three_distances() {
     let rows = table(&[0, 1, 2, 3], Some("a;x;*\nb;x;*\nc;y;*\nd;y;*"));
@@ -63,6 +66,7 @@ fn closeness_has_three_distances() {
     }
 }
 
+// ANON-5
 #[test]
 fn a_recipient_without_its_own_patients_finds_nobody_or_k() {
     let rows = table(&[0; 6], None).with_members(&[0, 0, 1, 1, 1, 2]).unwrap();
@@ -75,6 +79,7 @@ fn a_recipient_without_its_own_patients_finds_nobody_or_k() {
     assert!(holds(&rows, &Models::k(3), &[0, 1, 2, 3, 4]), "who does not receive does not matter");
 }
 
+// ANON-6
 #[test]
 fn a_row_that_combines_what_two_members_know_needs_k_without_both() {
     // Patient 1 was at members 0 and 1; the others at one each.
