@@ -31,6 +31,8 @@ pub struct FullDomain {
     pub measure: Measure,
     /// Most lattice nodes that may be looked at before the best so far is taken.
     pub nodes_max: u64,
+    /// Asked from node to node whether to stop, for callers with a clock; the first climb is always finished.
+    pub stop: Option<fn() -> bool>,
     /// Threads to search with, at least one.
     pub threads: usize,
 }
@@ -38,7 +40,14 @@ pub struct FullDomain {
 impl FullDomain {
     /// k-anonymity alone, by loss, on one thread, with a budget that finishes any lattice of eight usual columns.
     pub fn k(k: u32, suppression_max: f64) -> Self {
-        Self { models: Models::k(k), suppression_max, measure: Measure::Loss, nodes_max: 1 << 20, threads: 1 }
+        Self {
+            models: Models::k(k),
+            suppression_max,
+            measure: Measure::Loss,
+            nodes_max: 1 << 20,
+            stop: None,
+            threads: 1,
+        }
     }
 }
 

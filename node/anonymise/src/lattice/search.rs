@@ -69,6 +69,7 @@ pub(super) struct Search<'a, K> {
     pub(super) prices: &'a Prices,
     suppressed_max: u64,
     nodes_max: u64,
+    stop: Option<fn() -> bool>,
     threads: usize,
     pub(super) leaves: Groups<K>,
     of_row: Vec<u32>,
@@ -99,6 +100,7 @@ impl<'a, K: Key> Search<'a, K> {
             bounds: Bounds::new(table, packing, &leaves, judge.k()),
             suppressed_max: (asked.suppression_max * table.rows as f64 + 1e-9).floor() as u64,
             nodes_max: asked.nodes_max,
+            stop: asked.stop,
             threads: asked.threads.max(1),
             leaves,
             of_row,
@@ -159,6 +161,10 @@ impl<'a, K: Key> Search<'a, K> {
     /// Looks at a node, then at every node above it in the columns from `from` on.
     fn descend(&self, way: &mut Way<K>, from: usize, places: &mut Places<K>) {
         if self.ended.load(Ordering::Relaxed) || self.hopeless_above(way, from) {
+            return;
+        }
+        if self.stop.is_some_and(|stop| stop()) {
+            self.ended.store(true, Ordering::Relaxed);
             return;
         }
         if !self.hopeless_here(&way.levels) {

@@ -38,6 +38,9 @@ fn a_search_whose_budget_ends_says_so_and_still_keeps_k() {
         let losses = Losses::of(&table, &found.recoding);
         assert!(losses.loss >= best && losses.risk.smallest_class >= 5);
     }
+    let stopped = full_domain(&table, &FullDomain { stop: Some(|| true), ..FullDomain::k(5, 1.0) }).unwrap();
+    assert_eq!(stopped.optimality, Optimality::Heuristic);
+    assert!(Losses::of(&table, &stopped.recoding).loss < 0.5, "the climb is a fair choice already");
     for limit in [-0.1, 1.1, f64::NAN] {
         assert_eq!(full_domain(&table, &FullDomain::k(5, limit)).err(), Some(LatticeFault::Suppression));
     }

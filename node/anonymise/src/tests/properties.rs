@@ -94,7 +94,7 @@ proptest! {
         let limit = [0.0, 0.1, 0.5, 1.0][dice.below(4) as usize];
         let measure =
             [Measure::Loss, Measure::Entropy, Measure::Discernibility, Measure::AverageClassSize][dice.below(4) as usize];
-        let asked = FullDomain { models: models.clone(), suppression_max: limit, measure, nodes_max: 1 << 20, threads: 2 };
+        let asked = FullDomain { models: models.clone(), measure, threads: 2, ..FullDomain::k(1, limit) };
         let found = full_domain(&table, &asked).unwrap();
         prop_assert_eq!(found.optimality, Optimality::Optimal);
         let best = every_node(&table, &asked);
