@@ -217,7 +217,7 @@ def consolidation():
     parts, schema = {"north": part("north", 1, "0b" * 32), "south": part("south", 2)}, "5c" * 32
     version = table.version_id("person", schema, {member: stated["digest"] for member, stated in parts.items()}).hex()
     return {"consortium": CONSORTIUM, "operator": "operator", "sequence": 1, "previous": None, "schema": schema,
-            "tables": {"person": {"version": version, "parts": parts}}, "software": "cohortium 0.1.0", "at": NOW, "ext": {}}
+            "tables": {"person": {"version": version, "parts": parts}}, "left_out": {"west": "malformed"}, "software": "cohortium 0.1.0", "at": NOW, "ext": {}}
 
 
 def consolidation_2():
@@ -276,6 +276,33 @@ def order(command):
     }
 
 
+def database_place():
+    return {
+        "address": {"network": {"host": "db.north.example", "port": 5432}},
+        "privacy": {"tls": {"roots": "/etc/roots.pem", "name": "db.north.example"}},
+        "database": "ward", "user": "reader", "password": "/keys/reader", "statement_seconds": 300,
+    }
+
+
+def remote_sources():
+    """Sources that are no file of rows, by name."""
+    local = database_place() | {
+        "address": {"socket": {"path": "/run/db.sock"}}, "privacy": "within-machine", "password": None}
+    table = {"place": local, "rows": {"table": {"schema": "public", "table": "stays"}}, "rows_per_second": None}
+    select = {"place": database_place(), "rows": {"select": "SELECT 1\n"}, "rows_per_second": 1000}
+    place = {
+        "endpoint": "https://s3.north.example", "region": "eu", "bucket": "ward", "key": "a/stays.csv", "roots": None,
+        "credentials": "/keys/s3", "form": {"csv": text_form()}}
+    forms = ("parquet", "ndjson", "json", "arrow-ipc")
+    return [
+        ("fhir", {"fhir": {"path": "/data/a.ndjson", "view": "{}"}}),
+        ("postgres", {"postgres": table}), ("postgres-select", {"postgres": select}),
+        ("maria", {"maria": table | {"rows": {"table": {"schema": None, "table": "stays"}}}}),
+        ("s3", {"s3": place}),
+        *((f"s3-{form}", {"s3": place | {"endpoint": None, "credentials": None, "form": form}}) for form in forms),
+    ]
+
+
 def commands():
     """One of each command."""
     return [
@@ -310,6 +337,9 @@ def commands():
         {"read-mapped": {"mapping": "stays"}},
         "consolidate",
         {"use-tables": {"consolidation": "b5" * 32}},
+        {"read-tables": {"consolidation": "b5" * 32}},
+        {"publish": {"consolidation": "b5" * 32, "into": {
+            "place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}}},
     ]
 
 
@@ -346,4 +376,6 @@ def acts():
         (node, {"consolidation-failed": {"fault": "limit"}}),
         (peer, {"answer-refused": {
             "subscription": SUBSCRIPTION, "invitation": digest("invitation", invitation()), "code": "expired"}}),
+        (node, {"published": {"consolidation": "b5" * 32}}),
+        (node, {"publish-failed": {"consolidation": "b5" * 32, "fault": "unsettled"}}),
     ]

@@ -138,6 +138,8 @@ impl Endpoint {
             | Act::MappingFailed { .. }
             | Act::Consolidated { .. }
             | Act::ConsolidationFailed { .. }
+            | Act::Published { .. }
+            | Act::PublishFailed { .. }
             | Act::AnswerRefused { .. }
             | Act::Erased { .. } => {}
         }

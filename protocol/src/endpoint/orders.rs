@@ -35,6 +35,7 @@ pub(super) enum Then {
     Standings,
     Map(Name),
     Consolidate,
+    Publish(Box<crate::record::order::PublishPlace>),
 }
 
 /// Only entries.
@@ -90,6 +91,7 @@ impl Endpoint {
             Some(Then::Standings) => self.refresh_standings(consortium),
             Some(Then::Map(mapping)) => self.start_mapping(consortium, mapping),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
+            Some(Then::Publish(into)) => self.start_publishing(consortium, into),
         }
     }
 
@@ -144,6 +146,10 @@ impl Endpoint {
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
+            Command::ReadTables { consolidation } => {
+                Self::tables_in_use(room, now, *consolidation).map(|()| only(vec![]))
+            }
+            Command::Publish { consolidation, into } => Self::publish(room, now, *consolidation, into),
             Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
                 None => Err(OrderFault::NotFound { what: "dataset" }),
                 Some(found) if found.patient.is_none() => {

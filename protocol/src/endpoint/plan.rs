@@ -6,11 +6,12 @@ use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::dataset::Dataset;
+use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
 use crate::record::mapping::{Mapping, Origin};
-use crate::record::order::OptOutEntry;
+use crate::record::order::{OptOutEntry, PublishPlace};
 use crate::record::share::Share;
-use crate::state::tables::MappedSet;
+use crate::state::tables::{MappedSet, TableSet};
 
 /// Everything a run over a source needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +69,14 @@ pub struct ConsolidationPlan {
     pub consortium: ConsortiumId,
     /// What is consolidated.
     pub tables: Vec<LandedTable>,
-    /// The parts of the set in use, by table and member: what has not changed is taken over.
-    pub previous: Option<BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>>,
+    /// The parts of the set in use whose rows may still be used, by table and member: what has not changed is taken over.
+    pub previous: Parts,
+    /// Members of whom nothing new is taken in, and why.
+    pub left_out: BTreeMap<Name, RunFault>,
 }
+
+/// Parts by table and member.
+pub type Parts = BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>;
 
 /// What a consolidation made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +84,22 @@ pub struct ConsolidatedSet {
     /// The common schema.
     pub schema: DocumentDigest,
     /// The parts, by table and member.
-    pub tables: BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>,
+    pub tables: Parts,
+    /// Members whose newest rows are not in it, and why.
+    pub left_out: BTreeMap<Name, RunFault>,
     /// Names the parts' files.
     pub listing: BlobRef,
+}
+
+/// Everything a publication needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishPlan {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The set of table versions.
+    pub set: TableSet,
+    /// Where it is published.
+    pub into: PublishPlace,
 }
 
 /// One landed version: its listings from the full snapshot to the last delta.

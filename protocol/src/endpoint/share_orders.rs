@@ -14,9 +14,9 @@ use crate::record::manifest::{ContentLabel, Manifest, leaving_columns};
 use crate::record::order::{OptOutEntry, Unchecked};
 use crate::record::revocation::{Change, Revocation};
 use crate::record::schema::Treatment;
-use crate::record::share::{Content, Form, Linkage, Share};
+use crate::record::share::{Content, Form, Linkage, Share, Standard};
 use crate::rule::charter_in_force::strict_enough;
-use crate::state::subscription::{Phase, Side};
+use crate::state::subscription::{Phase, Side, Subscription};
 use crate::state::tables::MappedSet;
 use crate::time::UnixMillis;
 
@@ -51,6 +51,7 @@ impl Endpoint {
                 why: "tokens need linkage columns in the dataset and a key maker in the charter",
             });
         }
+        check_declared(share, dataset)?;
         check_shift(room, now, share, dataset)?;
         let version = state.offers.get(&share.share).map_or(0, |offer| offer.share.version);
         if version.checked_add(1) != Some(share.version) {
@@ -103,22 +104,19 @@ impl Endpoint {
         if answer_by <= now || share.expires <= now {
             return Err(OrderFault::OutOfOrder { why: "the invitation or the share is over already" });
         }
-        let clash = match room.state.subscriptions.get(&subscription) {
-            None => room.state.subscriptions.values().any(|found| {
-                // One that has expired may run again: it is invited anew under its own id.
-                let running = !matches!(found.phase(now), Phase::Ended | Phase::Refused);
-                found.side == Side::Provider
-                    && found.peer == *consumer
-                    && found.invitation.share.share == share.share
-                    && running
-            }),
-            Some(found) => {
-                let same = found.side == Side::Provider
-                    && found.peer == *consumer
-                    && found.invitation.share.share == share.share;
-                !same || found.invitation.share.version >= share.version || found.phase(now) == Phase::Ended
-            }
+        let of_this = |found: &Subscription| {
+            found.side == Side::Provider && found.peer == *consumer && found.invitation.share.share == share.share
         };
+        // One that has expired may run again: it is invited anew under its own id. Two that run would each get every
+        // snapshot, and the consumer would land it in one.
+        let beside = room.state.subscriptions.values().any(|found| {
+            let running = !matches!(found.phase(now), Phase::Ended | Phase::Refused);
+            found.id != subscription && of_this(found) && running
+        });
+        let itself = room.state.subscriptions.get(&subscription).is_some_and(|found| {
+            !of_this(found) || found.invitation.share.version >= share.version || found.phase(now) == Phase::Ended
+        });
+        let clash = beside || itself;
         if clash {
             return Err(OrderFault::OutOfOrder {
                 why: "that party has a subscription to this share; invite it anew under its id after the terms changed",
@@ -208,6 +206,9 @@ impl Endpoint {
             Change::Expires(at) if *at > found.invitation.at.plus(charter.charter.terms.share_validity_max) => {
                 Some("the expiry is later than the charter allows")
             }
+            Change::Expires(at) if *at > found.invitation.share.expires && is_safe_harbor(&found.invitation.share) => {
+                Some("under Safe Harbor the terms' own end bounds the years of birth; define new terms")
+            }
             Change::Revoke | Change::Reinstate | Change::Expires(_) | Change::Schedule(_) => None,
         };
         if let Some(why) = why {
@@ -253,7 +254,7 @@ impl Endpoint {
             return self.run_failed(consortium, share, RunFault::NoLinkageKey);
         }
         let keyed = !dataset.key.is_empty() && is_keyed(&terms);
-        let set = match mapped_set(room, &dataset) {
+        let set = match mapped_set(room, &dataset, &terms) {
             Ok(set) => set,
             Err(fault) => return self.run_failed(consortium, share, fault),
         };
@@ -286,7 +287,7 @@ impl Endpoint {
                 let stands = may_run(room, now, share).is_ok_and(|(dataset, terms)| {
                     let same = *dataset == plan.dataset && *terms == plan.share;
                     let as_before = opted_out(room, dataset) == plan.opted_out && epoch_of(room, terms) == plan.epoch;
-                    same && as_before && mapped_set(room, dataset).as_ref() == Ok(&plan.set)
+                    same && as_before && mapped_set(room, dataset, terms).as_ref() == Ok(&plan.set)
                 });
                 if stands {
                     self.state_snapshot(consortium, share, *taken);
@@ -360,19 +361,24 @@ fn may_run(room: &Room, now: UnixMillis, share: ShareId) -> Result<(&Dataset, &S
     }
 }
 
-/// The set that a mapped table is taken from; `None` for every other dataset.
-fn mapped_set(room: &Room, dataset: &Dataset) -> Result<Option<MappedSet>, RunFault> {
+/// The set that a mapped table is taken from; `None` for every other dataset. It must be linked as the terms say: who
+/// approved them approved ids that link patients across members, or ids that do not (spec MAP-8).
+pub(super) fn mapped_set(room: &Room, dataset: &Dataset, terms: &Share) -> Result<Option<MappedSet>, RunFault> {
     let Source::Mapped { mapping, .. } = &dataset.source else { return Ok(None) };
     let set = room.state.mappings.get(mapping).and_then(|known| known.set.clone());
     let held = held_epoch(room);
     let current = |set: &MappedSet| set.linkage.as_ref().is_none_or(|statement| Some(statement.epoch) == held);
-    let fresh = set.filter(|set| !set.stale && current(set));
+    let fresh = set.filter(|set| !set.stale && current(set) && set.linkage.is_some() == links(terms));
     fresh.map(Some).ok_or(RunFault::SetStale)
 }
 
 /// Who has opted out of a dataset, as of now.
 pub(super) fn opted_out(room: &Room, dataset: &Dataset) -> Vec<OptOutEntry> {
     room.state.opted_out.get(&dataset.dataset).into_iter().flatten().copied().collect()
+}
+
+fn is_safe_harbor(terms: &Share) -> bool {
+    matches!(&terms.content, Content::Table(table) if table.standard == Standard::HipaaSafeHarbor)
 }
 
 fn links(terms: &Share) -> bool {
@@ -382,6 +388,28 @@ fn links(terms: &Share) -> bool {
 /// Whether rows may be known by their key under these terms.
 fn is_keyed(terms: &Share) -> bool {
     matches!(&terms.content, Content::Table(table) if table.keyed())
+}
+
+/// What the dataset itself says of who a patient is counts more than a column's name or role (spec SHARE-26).
+fn check_declared(share: &Share, dataset: &Dataset) -> Result<(), OrderFault> {
+    let Content::Table(table) = &share.content else { return Ok(()) };
+    let linkage = dataset.linkage.as_ref();
+    for column in table.columns.iter().filter(|column| column.leaves()) {
+        let is_patient = dataset.patient.as_ref() == Some(&column.name);
+        let is_name = linkage.is_some_and(|by| by.given == column.name || by.family == column.name);
+        let is_birth = linkage.is_some_and(|by| by.birth == column.name);
+        if (is_patient || is_name) && column.treatment != Treatment::Pseudonym {
+            return Err(OrderFault::OutOfOrder {
+                why: "a column that the dataset declares to name the patient leaves readable; drop it, or make it a pseudonym",
+            });
+        }
+        if is_birth && column.treatment == Treatment::Keep {
+            return Err(OrderFault::OutOfOrder {
+                why: "the dataset's date of birth leaves as it is; drop it, or cut it to the month or year",
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A patient's dates move by one number of days in all tables of a provider, so all of them share one bound (spec SHARE-5).

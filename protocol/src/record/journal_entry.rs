@@ -21,6 +21,8 @@ use crate::record::receipt::Receipt;
 use crate::record::revocation::Revocation;
 use crate::time::UnixMillis;
 
+pub use crate::record::run_fault::RunFault;
+
 /// What happened. A node's whole state in a consortium is a fold over these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -161,30 +163,18 @@ pub enum Act {
         /// What it was refused with.
         code: ErrorCode,
     },
-}
-
-/// Why a run produced no snapshot. Carries nothing of the source's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunFault {
-    /// The source cannot be opened or read.
-    Unreadable,
-    /// It changed while it was read.
-    Changed,
-    /// It is not in the declared format.
-    Malformed,
-    /// Its columns are not the share's.
-    ColumnsDiffer,
-    /// Two rows have one key.
-    KeyTwice,
-    /// It needed more memory, time or disk than allowed.
-    Limit,
-    /// A linkage key is needed and not held.
-    NoLinkageKey,
-    /// The worker ended without an answer.
-    WorkerLost,
-    /// The mapped tables are older than an opt-out, a source's definition or the linkage key, or were never made.
-    SetStale,
+    /// Table versions are what a PostgreSQL of this party holds now.
+    Published {
+        /// The consolidation that they are of.
+        consolidation: DocumentDigest,
+    },
+    /// A publication that changed nothing, or with `Unsettled` perhaps everything.
+    PublishFailed {
+        /// The consolidation.
+        consolidation: DocumentDigest,
+        /// Why.
+        fault: RunFault,
+    },
 }
 
 /// Who did it.

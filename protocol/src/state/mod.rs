@@ -168,7 +168,12 @@ impl State {
             Act::Manifest(manifest) => self.apply_manifest(manifest, peer),
             Act::SnapshotTaken { share, snapshot, index } => self.apply_index(*share, *snapshot, *index),
             Act::Receipt(signed) => self.apply_receipt(signed, peer),
-            Act::Erased { subscription, snapshot } => self.settle(*subscription, *snapshot, Fate::Erased),
+            Act::Erased { subscription, snapshot } => {
+                if let Some(found) = self.subscriptions.get(subscription) {
+                    self.tables.erase(found.invitation.share.share);
+                }
+                self.settle(*subscription, *snapshot, Fate::Erased);
+            }
             Act::LinkageWrap(wrap) => self.apply_wrap(wrap),
             Act::LinkageKeyHeld { epoch, key } => {
                 self.linkage.held.insert(*epoch, *key);
@@ -190,7 +195,9 @@ impl State {
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. } => {}
-            Act::ConsolidationFailed { fault } => self.tables.fail(*fault),
+            Act::ConsolidationFailed { .. } => {}
+            Act::Published { consolidation } => self.tables.publish(*consolidation, None),
+            Act::PublishFailed { consolidation, fault } => self.tables.publish(*consolidation, Some(*fault)),
         }
     }
 
@@ -256,6 +263,8 @@ impl State {
             | Command::RunMapping { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
+            | Command::ReadTables { .. }
+            | Command::Publish { .. }
             | Command::Prune { .. } => {}
         }
     }

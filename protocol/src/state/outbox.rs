@@ -111,6 +111,8 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         | Act::MappingFailed { .. }
         | Act::Consolidated { .. }
         | Act::ConsolidationFailed { .. }
+        | Act::Published { .. }
+        | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
         | Act::Erased { .. } => None,
     }

@@ -36,6 +36,7 @@ def add_golden(book):
         ("dataset", "parquet", world.dataset() | {"source": {"parquet": {"path": "/data/a.parquet"}}}),
         ("dataset", "ndjson", world.dataset() | {"source": {"ndjson": {"path": "/data/a.ndjson"}}}),
         ("dataset", "json", world.dataset() | {"source": {"json": {"path": "/data/a.json"}}}),
+        *((("dataset", kind, world.dataset() | {"source": source}) for kind, source in world.remote_sources())),
         ("dataset", "arrow-ipc", world.dataset() | {"source": {"arrow-ipc": {"path": "/data/a.arrow"}}}),
     ]
     plain += [("revocation", f"{index}", world.revocation(change)) for index, change in enumerate((
@@ -223,6 +224,9 @@ def add_terms(book):
     refused(book, "share", "filter-no-text", of(filter=[test | {"passes": {"one-of": []}}]), "SHARE-14", "a test that nothing passes")
     tests = [{"one-of": ["a", "b"]}, {"at-least": {"number": "-18.5"}}, {"at-most": {"day": {"day": "2024-02-29", "format": "compact"}}}]
     golden(book, "share", "filter", of(filter=[test] + [test | {"passes": passes} for passes in tests]), "SHARE-14", "one of each test")
+    told = test | {"passes": {"one-of": ["1234567"]}}
+    refused(book, "share", "filter-tells", of(x("drop", name="mrn"), filter=[told | {"column": "mrn"}]), "SHARE-23", "identifiers in the terms")
+    golden(book, "share", "filter-mrn-present", of(x("drop", name="mrn"), filter=[test | {"column": "mrn"}]), "SHARE-23", "whether there is one")
     harbor, terms = world.harbor_share(), world.harbor_share()["content"]["table"]
 
     def held(*columns, **more):
@@ -241,6 +245,17 @@ def add_terms(book):
     ):
         refused(book, "share", f"harbor-{suffix}", held(column), "SHARE-15", note)
     refused(book, "share", "harbor-tokens", harbor | {"content": {"table": terms | {"linkage": "token"}}}, "SHARE-15", "linkage tokens")
+    for suffix, of_class, passes, fits in (
+        ("place", "place", {"one-of": ["Ithaca"]}, False), ("age", "date", {"at-least": {"number": "89"}}, True),
+        ("old", "date", {"at-least": {"number": "90"}}, False), ("plain", None, {"one-of": ["a"]}, True),
+        ("year", "date", {"at-least": {"day": {"day": "2024-01-01", "format": "iso"}}}, True),
+        ("day", "date", {"at-most": {"day": {"day": "2024-03-01", "format": "iso"}}}, False),
+        ("born", "birth-date", {"at-most": {"day": {"day": "1938-12-31", "format": "iso"}}}, True),
+        ("born-early", "birth-date", {"at-most": {"day": {"day": "1937-12-31", "format": "iso"}}}, False),
+    ):
+        value = held(x("drop", name="y", **{"class": of_class}), x(year, **date), filter=[{"column": "y", "passes": passes}])
+        put = golden if fits else refused
+        put(book, "share", f"harbor-filter-{suffix}", value, "SHARE-24", "what a filter tells of every row")
     refused(book, "share", "harbor-no-areas", held(x("zip3", **place), small_areas=[]), "SHARE-15", "no small area at all")
     golden(book, "share", "harbor-born-last", held(x({"year": iso | {"floor": 1938}}, **birth)), "SHARE-15", "just late enough a floor")
     golden(book, "share", "harbor-named-reason", held(x("keep", name="zip", reason="A file format")), "SHARE-15", "a name with a reason")
@@ -252,7 +267,12 @@ def add_terms(book):
 
 
 def add_sources(book):
-    """SRC-1."""
+    """SRC-1, SRC-2."""
+    for kind in ("select", "view"):
+        for index, (text, note) in enumerate((("", "nothing"), ("a\0b", "a zero byte"))):
+            refused(book, kind, f"bad-{index}", text, "SRC-2", note)
+        golden(book, kind, "good", "SELECT 1\n-- é", "SRC-2", "lines are kept as they are written")
+    refused(book, "select", "long", "é" * 32_768 + "x", "SRC-2", "bytes count, not characters")
     form = world.text_form()
 
     def named(names):
