@@ -102,8 +102,7 @@ fn hold_back(patients: &[u64], told: &HashMap<u64, u32>, k: usize, out: &mut BTr
         let (inside, outside) = groups.entry(told.get(patient).copied().unwrap_or(0)).or_default();
         if out.contains(patient) { *outside += 1 } else { inside.push(*patient) }
     }
-    for (patient, group) in told.iter().filter(|(patient, _)| !present.contains(*patient)) {
-        let _ = patient;
+    for (_, group) in told.iter().filter(|(patient, _)| !present.contains(*patient)) {
         groups.entry(*group).or_default().1 += 1;
     }
     for (group, (inside, outside)) in groups {
