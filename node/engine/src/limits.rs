@@ -5,8 +5,8 @@ use cohortium_protocol::limits::COLUMNS_MAX;
 /// The bounds of one job. Reaching one is a fault that names it, never a shortened result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows of a table whose rows are held in memory by id: about 80 bytes a row for a keyed table, 40 in a landed
-    /// one. 10,000,000.
+    /// Rows of a table whose rows are held in memory by id: about 80 bytes a row for a keyed table, 8 in a landed
+    /// full snapshot and 40 in a landed delta. 10,000,000.
     pub rows_max: u64,
     /// Rows of a table that only streams through: one without a key. 2^32.
     pub rows_streamed_max: u64,
@@ -31,6 +31,8 @@ pub struct Limits {
     pub row_group_bytes: usize,
     /// Bytes of rows that are held in memory to be sorted, their sort keys included. 2 GiB.
     pub sorted_bytes_max: usize,
+    /// Rows of a row index beside which only what has changed is written; a shorter one is written whole. 4,096.
+    pub index_base_rows_min: u64,
     /// Rows after which the next file of a consolidated part begins, at the next patient. 1,048,576.
     pub part_file_rows: u64,
 }
@@ -50,6 +52,7 @@ impl Default for Limits {
             batch_bytes: 8 << 20,
             row_group_bytes: 64 << 20,
             sorted_bytes_max: 2 << 30,
+            index_base_rows_min: 4_096,
             part_file_rows: 1 << 20,
         }
     }

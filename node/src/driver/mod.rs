@@ -28,6 +28,7 @@ pub(crate) mod hands;
 pub(crate) mod making;
 pub(crate) mod sets;
 pub(crate) mod draft;
+pub(crate) mod row_index;
 pub(crate) mod run;
 pub(crate) mod mapping;
 pub(crate) mod meter;
