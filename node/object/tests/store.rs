@@ -234,7 +234,7 @@ async fn versions_without_a_tag_and_ranges_of_another_length_are_faults() {
     for (answer, fault) in [
         (part("\"v2\"", "0-3/4", "abcd"), FetchFault::Changed),
         (part("\"v1\"", "0-3/5", "abcd"), FetchFault::Changed),
-        (part("\"v1\"", "0-2/4", "abc"), FetchFault::Length { at: 0 }),
+        (part("\"v1\"", "0-2/4", "abc"), FetchFault::Store { at: 0 }),
         (part("\"v1\"", "0-3/4", "abc"), FetchFault::Length { at: 0 }),
         (part("\"v1\"", "0-3/4", "abcde"), FetchFault::Length { at: 0 }),
     ] {

@@ -76,20 +76,23 @@ pub(crate) struct Add {
     birth_format: DateFormat,
 }
 
+/// The sources that are no text table. `requires = "csv"` would not do: clap asks for nothing that another argument excludes.
+const OTHER_SOURCES: [&str; 5] = ["parquet", "ndjson", "json_array", "arrow", "files"];
+
 /// How a text table is written.
 #[derive(Debug, clap::Args)]
 struct Form {
     /// The character between two cells; write tab for a tab
-    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter, requires = "csv")]
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter, conflicts_with_all = OTHER_SOURCES)]
     delimiter: u8,
     /// utf-8, utf-16 (by its byte-order mark), utf-16le, utf-16be or windows-1252 (Latin-1 is part of it)
-    #[arg(long, default_value = "utf-8", value_parser = from_word::<TextEncoding>, requires = "csv")]
+    #[arg(long, default_value = "utf-8", value_parser = from_word::<TextEncoding>, conflicts_with_all = OTHER_SOURCES)]
     encoding: TextEncoding,
     /// What stands where there is no value, such as ? or NA or nothing; once for each
-    #[arg(long, value_name = "TEXT", requires = "csv")]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = OTHER_SOURCES)]
     missing: Vec<MissingMark>,
     /// The columns' names, where the first line is a row already
-    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',', requires = "csv")]
+    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',', conflicts_with_all = OTHER_SOURCES)]
     columns: Vec<ColumnName>,
 }
 

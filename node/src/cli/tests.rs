@@ -121,7 +121,7 @@ fn what_is_wrong_before_the_daemon_is_asked_has_its_kind_too() {
     let kind = |args: &[&str]| end(&home, args).map_err(|fault| fault.kind).unwrap_err();
     assert_eq!(kind(&["status"]), ErrorKind::Unreachable);
     assert_eq!(kind(&["--consortium", "ffff", "share", "list"]), ErrorKind::NotFound);
-    assert_eq!(kind(&["dataset", "add", "x", "--csv", "/no/such/file"]), ErrorKind::Unreachable);
+    assert_eq!(kind(&["dataset", "add", "x", "--csv", "/no/such/file"]), ErrorKind::NotFound);
     assert_eq!(kind(&["consortium", "join", "cohortium-join:x"]), ErrorKind::Usage);
     let init = end(&home, &["init", "--key-file", "/nowhere/key"]).unwrap_err();
     assert_eq!(init.kind, ErrorKind::Refused, "an existing home is refused: {init}");

@@ -20,7 +20,7 @@ pub(super) const fn says_not_taken(code: ErrorCode) -> bool {
 }
 
 /// The number of the document to begin with, for a peer that holds these. The last of them is sent again where its answer
-/// may not have been heard: what was refused must not count here (spec MAIL-1, SHARE-11).
+/// may not have been heard: what was refused must not count here (spec MAIL-1, SHARE-21).
 pub(super) fn begin_with(state: &State, peer: &Name, held: Held) -> u64 {
     let document = |index: u64| state.mail.get(peer)?.get(index);
     let last = held.documents.checked_sub(1);

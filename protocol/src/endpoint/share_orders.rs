@@ -103,22 +103,19 @@ impl Endpoint {
         if answer_by <= now || share.expires <= now {
             return Err(OrderFault::OutOfOrder { why: "the invitation or the share is over already" });
         }
-        let clash = match room.state.subscriptions.get(&subscription) {
-            None => room.state.subscriptions.values().any(|found| {
-                // One that has expired may run again: it is invited anew under its own id.
-                let running = !matches!(found.phase(now), Phase::Ended | Phase::Refused);
-                found.side == Side::Provider
-                    && found.peer == *consumer
-                    && found.invitation.share.share == share.share
-                    && running
-            }),
-            Some(found) => {
-                let same = found.side == Side::Provider
-                    && found.peer == *consumer
-                    && found.invitation.share.share == share.share;
-                !same || found.invitation.share.version >= share.version || found.phase(now) == Phase::Ended
-            }
+        let of_this = |found: &Subscription| {
+            found.side == Side::Provider && found.peer == *consumer && found.invitation.share.share == share.share
         };
+        // One that has expired may run again: it is invited anew under its own id. Two that run would each get every
+        // snapshot, and the consumer would land it in one.
+        let beside = room.state.subscriptions.values().any(|found| {
+            let running = !matches!(found.phase(now), Phase::Ended | Phase::Refused);
+            found.id != subscription && of_this(found) && running
+        });
+        let itself = room.state.subscriptions.get(&subscription).is_some_and(|found| {
+            !of_this(found) || found.invitation.share.version >= share.version || found.phase(now) == Phase::Ended
+        });
+        let clash = beside || itself;
         if clash {
             return Err(OrderFault::OutOfOrder {
                 why: "that party has a subscription to this share; invite it anew under its id after the terms changed",

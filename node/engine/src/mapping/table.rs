@@ -151,13 +151,13 @@ const ENTRIES: usize = 8_192;
 
 impl<'s> Quarantine<'s> {
     pub(crate) fn new(sink: &'s mut (dyn Write + Send), limits: &Limits) -> Result<Self, SinkFault> {
-        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
         let fields = vec![
-            text("source"),
+            text("source", false),
             Field::new("place", DataType::UInt64, false),
-            text("table"),
-            text("column"),
-            text("reason"),
+            text("table", true),
+            text("column", true),
+            text("reason", false),
         ];
         let schema = Arc::new(Schema::new(fields));
         let writer = RowsWriter::new(sink, Arc::clone(&schema), limits)?;
@@ -168,7 +168,8 @@ impl<'s> Quarantine<'s> {
     pub(crate) fn add(&mut self, entry: &Entry<'_>) -> Result<(), SinkFault> {
         let words = [entry.source, entry.table, entry.column, entry.reason.word()];
         for (builder, word) in self.texts.iter_mut().zip(words) {
-            builder.append_value(word);
+            // A row that is no fact yet has no table, and a whole row no column.
+            builder.append_option(Some(word).filter(|word| !word.is_empty()));
         }
         self.places.append_value(entry.place);
         let key = (entry.table.to_owned(), entry.column.to_owned(), entry.reason);

@@ -230,12 +230,14 @@ fn a_page_that_decompresses_beyond_the_limit_is_not_decompressed() {
     let fault = Some(SourceFault::PartTooLong { rows: 0, max: 1 << 17 });
     assert_eq!(read(&bytes, Format::Parquet, &limits).err(), fault);
     // The first page's heading begins behind the four letters: its type, then its length decompressed, zigzag and in
-    // groups of seven bits. The largest number of as many groups is a lie.
+    // groups of seven bits. The largest even number of as many groups is a lie; an odd one would be a negative length.
     let mut lying = zeros(1 << 10);
     assert_eq!(lying[4..6], [0x15, 0x00]);
     assert_eq!(lying[6], 0x15);
     let groups = lying[7..].iter().position(|byte| *byte < 0x80).unwrap();
+    assert!(groups > 0);
     lying[7..7 + groups].fill(0xFF);
+    lying[7] = 0xFE;
     lying[7 + groups] = 0x7E;
     let limits = Limits { part_bytes_max: 100_000, ..Limits::default() };
     assert_eq!(read(&zeros(1 << 10), Format::Parquet, &limits).unwrap().len(), 1 << 10);

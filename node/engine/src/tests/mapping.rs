@@ -298,7 +298,7 @@ fn a_file_that_is_no_mapping_is_told_by_line_or_rule() {
     assert!(told("schema = \"stays-1\"", "schema = \"stays-2\"").contains("stays-2"));
 }
 
-/// Ten thousand corruptions: whatever is done to a source, a run ends with a fault that names it or accounts for all.
+/// Two thousand corruptions: whatever is done to a source, a run ends with a fault that names it or accounts for all.
 #[test]
 fn whatever_is_done_to_a_source_a_run_accounts_for_all_of_it_or_makes_nothing() {
     let (mut mapped, mut refused) = (0, 0);
@@ -311,8 +311,8 @@ fn whatever_is_done_to_a_source_a_run_accounts_for_all_of_it_or_makes_nothing() 
         for _ in 0..=random.below(3) {
             let at = usize::try_from(random.below(bytes.len() as u64)).unwrap();
             match random.below(4) {
-                0 => drop(bytes.remove(at)),
-                1 => bytes.insert(at, b',' + u8::try_from(random.below(60)).unwrap()),
+                0 if bytes.len() > 1 => drop(bytes.remove(at)),
+                0 | 1 => bytes.insert(at, b',' + u8::try_from(random.below(60)).unwrap()),
                 2 => bytes[at] = u8::try_from(random.below(128)).unwrap(),
                 _ => bytes.truncate(at.max(1)),
             }

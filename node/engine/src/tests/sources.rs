@@ -225,7 +225,7 @@ fn three_thousand_corruptions_of_a_text_table_are_all_accounted_for() {
         ended += u32::from(sorted.fault.is_some());
         aside += sorted.aside.len();
     }
-    assert!(ended > 100 && aside > 1_000, "{ended} runs ended, {aside} rows set aside");
+    assert!(ended > 10 && aside > 1_000, "{ended} runs ended, {aside} rows set aside");
 }
 
 #[test]

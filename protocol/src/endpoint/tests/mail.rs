@@ -104,7 +104,7 @@ fn a_peer_that_was_busy_is_left_in_rest_for_five_minutes_and_no_longer() {
     assert_eq!(pair.state(0).mail[&north].received(), before + 1, "another hour has begun");
 }
 
-// MAIL-1 MAIL-2 SHARE-11
+// MAIL-1 MAIL-2 SHARE-21
 #[test]
 fn an_answer_that_came_too_late_counts_for_nothing_at_either_side_whatever_was_lost() {
     /// What is lost of the refusal: nothing, its way back, or the memory of the consumer too.

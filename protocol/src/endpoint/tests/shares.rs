@@ -166,6 +166,39 @@ fn an_acceptance_that_crosses_a_later_invitation_counts_on_neither_side() {
     }
 }
 
+// SHARE-22
+#[test]
+fn a_party_has_one_running_subscription_to_a_share() {
+    let mut pair = Pair::new();
+    pair.order(1, Command::DefineDataset(dataset("/data/stays.csv"))).unwrap();
+    let terms = share(pair.consortium, 1, LandedRows::Exclude);
+    pair.order(1, Command::DefineShare(terms.clone())).unwrap();
+    pair.approve(&terms).unwrap();
+    pair.invite().unwrap();
+    let invite = |pair: &mut Pair, subscription| {
+        let (consumer, answer_by) = ("op".parse().unwrap(), NOW.plus(Seconds(3600)));
+        pair.order(1, Command::Invite { share: SHARE, consumer, subscription, answer_by })
+    };
+    let second = SubscriptionId([77; 16]);
+    assert!(invite(&mut pair, second).is_err(), "the first may still be accepted");
+    let answer = |pair: &mut Pair, subscription, answer| {
+        let invitation = pair.state(0).subscriptions[&subscription].invitation_digest;
+        pair.order(0, Command::AnswerInvitation { subscription, invitation, answer })
+    };
+    answer(&mut pair, SUBSCRIPTION, Said::Refuse).unwrap();
+    invite(&mut pair, second).unwrap();
+    let next = share(pair.consortium, 2, LandedRows::Exclude);
+    pair.order(1, Command::DefineShare(next.clone())).unwrap();
+    pair.approve(&next).unwrap();
+    assert!(pair.invite().is_err(), "the second may still be accepted");
+    invite(&mut pair, second).unwrap();
+    answer(&mut pair, second, Said::Accept).unwrap();
+    let last = later(&pair, 3);
+    pair.order(1, Command::DefineShare(last)).unwrap();
+    assert!(pair.invite().is_err(), "the second runs");
+    invite(&mut pair, second).unwrap();
+}
+
 // SHARE-10
 #[test]
 fn a_provider_cannot_take_back_an_acceptance_that_it_has_acted_on() {
