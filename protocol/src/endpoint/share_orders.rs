@@ -16,7 +16,7 @@ use crate::record::revocation::{Change, Revocation};
 use crate::record::schema::Treatment;
 use crate::record::share::{Content, Form, Linkage, Share};
 use crate::rule::charter_in_force::strict_enough;
-use crate::state::subscription::{Phase, Side};
+use crate::state::subscription::{Phase, Side, Subscription};
 use crate::state::tables::MappedSet;
 use crate::time::UnixMillis;
 
