@@ -81,11 +81,11 @@ pub(crate) fn child(args: &[String]) {
             (name.clone(), dataset(&name, table.primary_key()))
         })
         .collect();
-    let opened = |(name, dataset): &_| {
+    let mut sources = BTreeMap::new();
+    for (name, dataset) in &datasets {
         let handle: Handle = Arc::new(File::open(source.join(name).with_extension("csv")).unwrap());
-        (String::clone(name), MapSource { dataset, handle, opt_outs: &opt_outs })
-    };
-    let sources = datasets.iter().map(opened).collect();
+        sources.insert(name.clone(), MapSource { dataset, handle, opt_outs: &opt_outs });
+    }
     let job = MapJob {
         mapping: &mapping,
         schema: &schema,

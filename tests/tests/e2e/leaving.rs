@@ -13,12 +13,12 @@ use arrow::ipc::writer::FileWriter;
 use cohortium_tests::real::network::{Network, Offer, Plan};
 use cohortium_tests::real::opened::{Plain, stored};
 use cohortium_tests::real::source::{CANARY, files_below};
-use cohortium_tests::real::until;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::PROGRAM;
+use crate::linkage::make_and_wrap;
 
 const ROWS: usize = 300;
 
@@ -200,12 +200,10 @@ fn telling(stored: &[Plain]) -> Vec<&Plain> {
 
 /// A member that maps and shares everything there is to share, and an operator that consolidates and writes it out.
 fn flow() -> (Network, u64) {
-    let plan = Plan { key_maker: Some("north"), ..Plan::relayed(PROGRAM) };
+    let plan = Plan { members: &["north", "south"], key_maker: Some("north"), ..Plan::relayed(PROGRAM) };
     let net = Network::new(plan);
+    make_and_wrap(&net, 1);
     let north = net.north();
-    north.tell(&["linkage", "make"]);
-    until("the linkage key", || (north.view()["linkage_epoch"] == 1).then_some(()));
-    north.tell(&["linkage", "wrap"]);
     patients(&net.path("patients.csv"));
     visits(&net.path("visits.parquet"));
     labs(&net.path("labs.arrow"));
