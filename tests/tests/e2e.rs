@@ -41,6 +41,8 @@ mod routes;
 mod by_hand;
 #[path = "e2e/canaries.rs"]
 mod canaries;
+#[path = "e2e/leaving.rs"]
+mod leaving;
 #[path = "e2e/several.rs"]
 mod several;
 #[path = "e2e/charters.rs"]

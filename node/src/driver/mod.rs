@@ -29,6 +29,7 @@ pub(crate) mod making;
 pub(crate) mod sets;
 pub(crate) mod draft;
 pub(crate) mod draw;
+pub(crate) mod row_index;
 pub(crate) mod run;
 pub(crate) mod mapping;
 pub(crate) mod meter;

@@ -55,7 +55,10 @@ pub(super) async fn mapping(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed
         None => match mapping::run(hands, plan).await {
             Ok(made) => (made.set, made.linkage.is_some()),
             Err(fault) => {
-                return Err(refused(&ReportFault { fault, detail: hands.told.last(&About::Mapping(consortium, name)) }));
+                return Err(refused(&ReportFault {
+                    fault,
+                    detail: hands.told.last(&About::Mapping(consortium, name)),
+                }));
             }
         },
     };

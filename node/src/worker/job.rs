@@ -51,6 +51,15 @@ pub(crate) struct SealedFile {
     pub(crate) bytes: u64,
 }
 
+/// The row index of the snapshot before.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct IndexFiles {
+    pub(crate) base: SealedFile,
+    /// What changes over the base call it.
+    pub(crate) name: Vec<u8>,
+    pub(crate) changes: Option<SealedFile>,
+}
+
 /// What a run applies.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Terms {
@@ -170,12 +179,12 @@ pub(crate) enum Shape {
 /// One job. The files come in the order in which they are named here.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Files: source, the row index before if any, rows, deletes, row index. The source is sealed where it is a blob of
+    /// Files: source, of the row index before if any the base and the changes over it, rows, deletes, row index. The source is sealed where it is a blob of
     /// this node's own.
     Take {
         terms: Box<Terms>,
         source: Option<SealedFile>,
-        previous: Option<SealedFile>,
+        previous: Option<IndexFiles>,
         rows: SealedFile,
         deletes: SealedFile,
         index: SealedFile,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::{Sinks, take};
-use cohortium_engine::handle::{Handle, RandomRead};
+use cohortium_engine::handle::Handle;
+use cohortium_engine::index_file::PreviousIndex;
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
 use cohortium_engine::mapping::{MapJob, MapReport, MapSinks, MapSource, Mapping, map};
@@ -28,8 +29,8 @@ use cohortium_schema::gate::{Checks, Report as Quality, RunOutcome, ThresholdFau
 use cohortium_schema::omop;
 
 use crate::worker::job::{
-    Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape,
-    Terms,
+    IndexFiles, Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault,
+    SealedFile, Shape, Terms,
 };
 use crate::worker::{draw, looks, publish, sealed};
 
@@ -65,7 +66,7 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
     let mut files = Files { files: files.into_iter(), limits: Limits::of_memory(memory_bytes) };
     match job {
         Job::Take { terms, source, previous, rows, deletes, index } => {
-            taken(&terms, [source.as_ref(), previous.as_ref()], [&rows, &deletes, &index], &mut files)
+            taken(&terms, (source.as_ref(), previous.as_ref()), [&rows, &deletes, &index], &mut files)
         }
         Job::Map { order, tables, quarantine } => mapped(&order, &tables, &quarantine, &mut files),
         Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
@@ -128,18 +129,21 @@ pub(super) fn disk_full(_: std::io::Error) -> ReportFault {
 
 fn taken(
     terms: &Terms,
-    [source, previous]: [Option<&SealedFile>; 2],
+    (source, previous): (Option<&SealedFile>, Option<&IndexFiles>),
     [rows, deletes, index]: [&SealedFile; 3],
     files: &mut Files,
 ) -> Result<Report, ReportFault> {
     let source = files.either(source)?;
-    let previous = previous.map(|file| files.sealed(file)).transpose()?;
+    let base = previous.map(|index| files.sealed(&index.base)).transpose()?;
+    let changes = previous.and_then(|index| index.changes.as_ref()).map(|file| files.sealed(file)).transpose()?;
     let mut rows = sealed::create(files.next()?, rows).map_err(disk_full)?;
     let mut deletes = sealed::create(files.next()?, deletes).map_err(disk_full)?;
     let mut index = sealed::create(files.next()?, index).map_err(disk_full)?;
     let secrets = Borrowed::of(terms);
     let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
-    let previous = previous.as_deref().map(|handle| handle as &dyn RandomRead);
+    let name = previous.map(|index| index.name.as_slice().try_into()).transpose().map_err(|_| ReportFault::LOST)?;
+    let previous =
+        base.as_deref().zip(name).map(|(base, name)| PreviousIndex { base, name, changes: changes.as_deref() });
     let report =
         take(&secrets.job(terms, files.limits), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
     let (has_deletes, has_index) = (report.deletes > Rows(0), report.has_index);
