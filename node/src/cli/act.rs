@@ -2,7 +2,7 @@
 
 use cohortium_protocol::key::signed::{Record, Signed};
 use cohortium_protocol::record::acceptance::Answer;
-use cohortium_protocol::record::journal_entry::{Act, Actor};
+use cohortium_protocol::record::journal_entry::{Act, Actor, StepEnd};
 use cohortium_protocol::record::order::{Command, OptOutChoice};
 use cohortium_protocol::record::receipt::Outcome;
 use cohortium_protocol::record::revocation::Change;
@@ -111,6 +111,12 @@ pub(crate) fn tell(act: &Act) -> Told {
         Act::AnswerRefused { subscription, code, .. } => {
             Told::new("answer-refused", short(subscription)).ended(code.to_string())
         }
+        Act::SiteNotice(signed) => Told::new("site-notice", read(signed, |notice| format!("about {}", notice.member))),
+        Act::Compared { consolidation } => Told::new("compared", short(consolidation)),
+        Act::PipelineBegan { pipeline, .. } => Told::new("pipeline-began", pipeline.to_string()),
+        Act::PipelineStep { pipeline, step, attempt, end } => {
+            Told::new("pipeline-step", format!("{pipeline} step {step} attempt {attempt}")).ended(ended(*end))
+        }
         Act::Erased { subscription, snapshot } => {
             Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
         }
@@ -131,6 +137,7 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         Act::Manifest(signed) => Some(signed.to_bytes()),
         Act::Receipt(signed) => Some(signed.to_bytes()),
         Act::LinkageWrap(signed) => Some(signed.to_bytes()),
+        Act::SiteNotice(signed) => Some(signed.to_bytes()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.to_bytes()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
@@ -147,7 +154,18 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::Published { .. }
         | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::Compared { .. }
+        | Act::PipelineBegan { .. }
+        | Act::PipelineStep { .. }
         | Act::Erased { .. } => None,
+    }
+}
+
+fn ended(end: StepEnd) -> String {
+    match end {
+        StepEnd::Done => "done".to_owned(),
+        StepEnd::Failed(fault) => format!("failed: {}", word(&fault)),
+        StepEnd::Parked(fault) => format!("parked: {}", word(&fault)),
     }
 }
 
@@ -221,5 +239,11 @@ const fn command_word(command: &Command) -> &'static str {
         Command::UseTables { .. } => "use-tables",
         Command::ReadTables { .. } => "read-tables",
         Command::Publish { .. } => "publish",
+        Command::CheckMapping { .. } => "check-mapping",
+        Command::CheckTables { .. } => "check-tables",
+        Command::CompareSites => "compare-sites",
+        Command::Query { .. } => "query",
+        Command::DefinePipeline(_) => "define-pipeline",
+        Command::ChangePipeline { .. } => "change-pipeline",
     }
 }

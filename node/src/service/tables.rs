@@ -12,6 +12,7 @@ use crate::driver::landed::{CheckoutFault, checkout_files};
 use crate::driver::listings::listing;
 use crate::driver::meter::Meter;
 use crate::driver::queue::Queue;
+use crate::driver::told::About;
 use crate::service::answer::{Answered, Out, broken, error, stopping};
 use crate::service::asked::{absolute, carry_out, claimed, other_command};
 use crate::service::progress::told;
@@ -43,4 +44,12 @@ pub(super) async fn export(
         CheckoutFault::Worker(_) | CheckoutFault::Blob(_) => error(ErrorKind::Local, fault),
     })?;
     fresh.place().map(|()| Reply::Done).map_err(|fault| error(ErrorKind::Usage, fault))
+}
+
+/// What the worker said of the last publication, where it changed nothing.
+pub(super) async fn fault(queue: &Queue, hands: &Hands, order: Box<Signed<Order>>) -> Answered {
+    let (consortium, command) = claimed(&order)?;
+    let Command::ReadTables { .. } = command else { return Err(other_command()) };
+    carry_out(queue, order).await?;
+    Ok(Reply::Told { message: hands.told.last(&About::Publication(consortium)) })
 }

@@ -46,7 +46,8 @@ fn run(pair: &mut Pair) -> Ticket {
 
 fn end(pair: &mut Pair, ticket: Ticket) {
     let (_, listing) = listing();
-    pair.feed(1, Input::Mapped { ticket, end: Ok((listing, None)) });
+    let end = MapEnd { set: listing, linkage: None, gates: Gates::Held };
+    pair.feed(1, Input::Mapped { ticket, end: Ok(end) });
 }
 
 fn opt_out(pair: &mut Pair, patient: u8) {
@@ -327,7 +328,10 @@ fn a_set_leaves_only_under_terms_that_say_whether_it_links_patients() {
     let (_, listing) = listing();
     let key = LinkageKeyId([3; 16]);
     let linkage = LinkageStatement { epoch: 1, key, normaliser: 1, check: LinkageCheck([4; 16]) };
-    pair.feed(1, Input::Mapped { ticket, end: Ok((listing, Some(linkage))) });
+    pair.feed(
+        1,
+        Input::Mapped { ticket, end: Ok(MapEnd { set: listing, linkage: Some(linkage), gates: Gates::Held }) },
+    );
     pair.order(1, Command::TakeSnapshot { share: SHARE }).unwrap();
     let begun = |effect: &Effect| matches!(effect, Effect::Run { .. }).then_some(());
     assert!(pair.pick(1, begun).is_none(), "linked ids do not leave under an approval of unlinked ones");
