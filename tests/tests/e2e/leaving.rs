@@ -65,8 +65,10 @@ const POLICY: &str = r#"
 column = "state"
 passes = { one-of = ["done"] }
 [columns.lid]
+role = "direct-identifier"
 treatment = "pseudonym"
 [columns.pid]
+role = "direct-identifier"
 treatment = "pseudonym"
 [columns.state]
 role = "quasi-identifier"
