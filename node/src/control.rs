@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
-use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId};
+use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::charter::Charter;
 use cohortium_protocol::record::consolidation::Consolidation;
@@ -101,6 +101,13 @@ pub enum Request {
     MappingFault {
         /// The order.
         order: Box<Signed<Order>>,
+    },
+    /// Why the last load of a vocabulary made nothing: files and lines, never cells.
+    VocabularyFault,
+    /// The consortium's own common schema, in its canonical form.
+    CommonSchema {
+        /// The consortium.
+        consortium: ConsortiumId,
     },
     /// The report of a mapping's last run. The order is a `Command::ReadMapped`.
     MappingReport {
@@ -229,9 +236,10 @@ pub enum Reply {
         /// Who would receive them.
         recipients: Vec<Name>,
     },
-    /// To `MappingFault`, `PublicationFault`, `MappingReport`, `CheckMapping`, `CheckTables` and `CompareSites`.
+    /// To `MappingFault`, `VocabularyFault`, `PublicationFault`, `CommonSchema`, `MappingReport`, `CheckMapping`,
+    /// `CheckTables` and `CompareSites`.
     Told {
-        /// A sentence, or a report's JSON; nothing where there is nothing to tell.
+        /// A sentence, a schema, or a report's JSON; nothing where there is nothing to tell.
         message: Option<String>,
     },
     /// To `Count`, and to a `Query` whose answer is in a file.
@@ -308,6 +316,12 @@ pub struct View {
     pub subscriptions: Vec<SubscriptionView>,
     /// This node's mappings.
     pub mappings: Vec<MappingView>,
+    /// Vocabularies that were loaded here; the last is in use.
+    pub vocabularies: Vec<VocabularyView>,
+    /// How many loads have ended.
+    pub vocabulary_loads: u64,
+    /// Why the last of them made nothing.
+    pub vocabulary_fault: Option<String>,
     /// Kept sets of table versions, the oldest first.
     pub table_sets: Vec<Consolidation>,
     /// The consolidation in use, by its digest.
@@ -419,6 +433,25 @@ pub struct MappingView {
     pub stale: bool,
     /// Whether patients are linked over members in it.
     pub linked: bool,
+    /// Whose signed order defined this version.
+    pub by: Name,
+    /// When.
+    pub at: String,
+    /// Its sources, by the names that its rules use.
+    pub sources: BTreeMap<Name, DatasetId>,
+}
+
+/// A vocabulary.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VocabularyView {
+    /// Its release, as its maker writes it.
+    pub release: Text,
+    /// The digest of the download.
+    pub digest: DocumentDigest,
+    /// When it was loaded.
+    pub at: String,
+    /// Whether codes are mapped with it.
+    pub in_use: bool,
 }
 
 /// A pipeline and how it stands.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cohortium_protocol::endpoint::{Clocks, Endpoint};
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::record::journal_entry::StepFault;
+use cohortium_protocol::record::vocabulary::LoadedVocabulary;
 use cohortium_protocol::state::State;
 use cohortium_protocol::state::charters::Version;
 use cohortium_protocol::state::pipelines::{Parking, Piped};
@@ -15,7 +16,7 @@ use cohortium_protocol::time::UnixMillis;
 
 use crate::control::{
     Joining, MappingView, PartyView, PersonView, PipelineView, Proposal, ShareView, SnapshotView, SubscriptionView,
-    View,
+    View, VocabularyView,
 };
 use crate::driver::clock;
 
@@ -41,6 +42,9 @@ fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
         shares: state.offers.values().map(share).collect(),
         subscriptions: state.subscriptions.values().map(|found| subscription(found, clock::wall())).collect(),
         mappings: state.mappings.values().map(mapping).collect(),
+        vocabularies: vocabularies(state),
+        vocabulary_loads: state.vocabularies.loads(),
+        vocabulary_fault: state.vocabularies.fault().map(|fault| format!("{fault:?}")),
         table_sets: state.tables.sets().iter().map(|set| set.consolidation.clone()).collect(),
         tables: state.tables.current().map(|set| set.digest),
         tables_fault: endpoint.consolidation_fault(consortium).map(|fault| format!("{fault:?}")),
@@ -138,6 +142,9 @@ fn mapping(known: &Mapped) -> MappingView {
         set: known.set.as_ref().map(|set| set.listing.digest),
         stale: known.set.as_ref().is_some_and(|set| set.stale),
         linked: known.set.as_ref().is_some_and(|set| set.linkage.is_some()),
+        by: known.by.clone(),
+        at: known.at.to_string(),
+        sources: known.mapping.sources.clone(),
     }
 }
 
@@ -173,6 +180,17 @@ fn step_fault(fault: StepFault) -> String {
         StepFault::NotFound => "what it names is not there".to_owned(),
         StepFault::OutOfOrder => "the node's state does not allow it now".to_owned(),
     }
+}
+
+fn vocabularies(state: &State) -> Vec<VocabularyView> {
+    let all = state.vocabularies.loaded();
+    let view = |(place, (at, loaded)): (usize, &(UnixMillis, LoadedVocabulary))| VocabularyView {
+        release: loaded.vocabulary.release.clone(),
+        digest: loaded.vocabulary.digest,
+        at: at.to_string(),
+        in_use: place + 1 == all.len(),
+    };
+    all.iter().enumerate().map(view).collect()
 }
 
 fn subscription(found: &Subscription, now: UnixMillis) -> SubscriptionView {

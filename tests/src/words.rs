@@ -37,6 +37,7 @@ pub(crate) const fn document(document: &Document) -> &'static str {
         Document::Receipt(_) => "Receipt",
         Document::LinkageWrap(_) => "LinkageWrap",
         Document::SiteNotice(_) => "SiteNotice",
+        Document::CommonSchema(_) => "CommonSchema",
     }
 }
 

@@ -65,3 +65,5 @@ mod quality;
 mod large;
 #[path = "e2e/hostile.rs"]
 mod hostile;
+#[path = "e2e/mappings.rs"]
+mod mappings;

@@ -28,6 +28,8 @@ mod sql;
 mod pipeline;
 mod share;
 mod mapping;
+mod trial;
+mod vocabulary;
 mod shared;
 mod subscription;
 mod optout;
@@ -105,6 +107,9 @@ enum Noun {
     /// How this node's sources become tables of the common schema
     #[command(subcommand)]
     Mapping(mapping::Verb),
+    /// Vocabularies that codes are mapped with
+    #[command(subcommand)]
+    Vocabulary(vocabulary::Verb),
     /// Landed tables of all members as versions of one set
     #[command(subcommand)]
     Consolidate(consolidate::Verb),
@@ -197,6 +202,7 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Dataset(verb) => dataset::run(&cx, verb),
         Noun::Source(verb) => source::run(&cx, verb),
         Noun::Mapping(verb) => mapping::run(&cx, verb),
+        Noun::Vocabulary(verb) => vocabulary::run(&cx, verb),
         Noun::Consolidate(verb) => consolidate::run(&cx, verb),
         Noun::Check(check) => check::run(&cx, &check),
         Noun::Sql(sql) => sql::run(&cx, &sql),

@@ -10,6 +10,7 @@ use cohortium_protocol::record::order::{Command, PipelineChange};
 use cohortium_protocol::record::pipeline::{Pipeline, PipelineFields, Step, Trigger};
 use cohortium_protocol::time::Seconds;
 use cohortium_schema::gate::Checks;
+use cohortium_schema::schema::CommonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -118,7 +119,7 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
         WrittenTrigger::File(dataset) => Trigger::NewFile { dataset: find::dataset(&view, dataset)?.dataset },
         WrittenTrigger::Schedule(schedule) => Trigger::Schedule(when::schedule(schedule).map_err(wrong)?),
     };
-    let thresholds = thresholds(&written.thresholds).map_err(wrong)?;
+    let thresholds = thresholds(&common_schema(cx, &view)?, &written.thresholds).map_err(wrong)?;
     let steps = written.steps.iter().map(|step| read_step(&view, step, &thresholds));
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     let retry = written.retry.as_ref();
@@ -141,8 +142,8 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
 }
 
 /// Per cent with at most one decimal, of checks that there are.
-fn thresholds(written: &BTreeMap<Text, f64>) -> Result<BTreeMap<Text, u16>, String> {
-    let checks = Checks::omop_5_4(&common_schema());
+fn thresholds(schema: &CommonSchema, written: &BTreeMap<Text, f64>) -> Result<BTreeMap<Text, u16>, String> {
+    let checks = Checks::of(schema);
     let one = |(check, per_cent): (&Text, &f64)| {
         if !checks.iter().any(|known| known.id == check.as_str() || known.name == check.as_str()) {
             return Err(format!("threshold of {:?}: there is no such check", check.as_str()));

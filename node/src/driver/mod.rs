@@ -32,6 +32,7 @@ pub(crate) mod draw;
 pub(crate) mod row_index;
 pub(crate) mod run;
 pub(crate) mod mapping;
+pub(crate) mod vocabulary;
 pub(crate) mod meter;
 pub(crate) mod landed;
 pub(crate) mod quality;

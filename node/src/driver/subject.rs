@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{DatasetId, ShareId, SnapshotId, SubscriptionId};
 use cohortium_protocol::key::signed::Signed;
+use cohortium_protocol::record::common_schema::schema_digest;
 use cohortium_protocol::record::journal_entry::Act;
 use cohortium_protocol::record::order::Command;
 
@@ -73,6 +74,7 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         Act::LinkageWrap(signed) => Some(signed.digest()),
         Act::SiteNotice(signed) => Some(signed.digest()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.digest()),
+        Act::CommonSchema(signed) => Some(signed.digest()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -91,6 +93,8 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::Compared { .. }
         | Act::PipelineBegan { .. }
         | Act::PipelineStep { .. }
+        | Act::VocabularyLoaded(_)
+        | Act::VocabularyFailed { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -134,7 +138,12 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         }
         Act::SiteNotice(signed) => signed.claimed().map(|said| [said.consolidation.into()].into()).unwrap_or_default(),
         Act::PipelineBegan { order, .. } => [(*order).into()].into(),
+        Act::VocabularyLoaded(loaded) => {
+            [loaded.vocabulary.digest.into(), Subject::Digest(loaded.index.digest.0)].into()
+        }
+        Act::CommonSchema(signed) => signed.claimed().map(|schema| [schema.named().into()].into()).unwrap_or_default(),
         Act::ConsolidationFailed { .. }
+        | Act::VocabularyFailed { .. }
         | Act::PipelineStep { .. }
         | Act::Began { .. }
         | Act::Person(_)
@@ -176,6 +185,7 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::ReadTables { consolidation }
         | Command::Publish { consolidation, .. } => [(*consolidation).into()].into(),
         Command::Query { question, reason } => [(*question).into(), (*reason).into()].into(),
+        Command::StateSchema { text } => [schema_digest(text).into()].into(),
         Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }
         | Command::ConfirmRoot { .. }
@@ -184,6 +194,8 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::Import { .. }
         | Command::Profile
         | Command::RunMapping { .. }
+        | Command::RunMappingDespite { .. }
+        | Command::LoadVocabulary { .. }
         | Command::ReadMapped { .. }
         | Command::Consolidate
         | Command::CheckMapping { .. }

@@ -1,4 +1,4 @@
-//! What workers said of runs that made nothing: for the person who asks, kept until the next run, in no log.
+//! What workers said of runs and loads that made nothing: for the person who asks, kept until the next run, in no log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,8 @@ pub(crate) enum About {
     Mapping(ConsortiumId, Name),
     /// A publication of consolidated tables.
     Publication(ConsortiumId),
+    /// Loading a vocabulary.
+    Vocabulary,
 }
 
 /// The last word on each.

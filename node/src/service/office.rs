@@ -21,7 +21,7 @@ use crate::driver::hands::Hands;
 use crate::driver::meter::Meter;
 use crate::driver::queue::Queue;
 use crate::driver::run::{self, What};
-use crate::driver::{entry, files, landed, sets};
+use crate::driver::{entry, files, landed, sets, told as kept};
 use crate::home::Home;
 use crate::offline::{export, import};
 use crate::service::answer::{Answered, Out, broken, error, no_consortium, stopping};
@@ -73,6 +73,8 @@ impl Office {
             Request::ExportTables { order, folder } => {
                 tables::export(&self.queue, &self.hands, order, &folder, out).await
             }
+            Request::VocabularyFault => Ok(Reply::Told { message: self.hands.told.last(&kept::About::Vocabulary) }),
+            Request::CommonSchema { consortium } => mapped::common_schema(&self.queue, consortium).await,
             Request::MappingReport { order } => mapped::report(&self.queue, &self.hands, order).await,
             Request::Quarantine { order, path } => mapped::quarantine(&self.queue, &self.hands, order, &path).await,
             Request::CheckMapping { order, again } => checked::mapping(&self.queue, &self.hands, order, again).await,

@@ -23,9 +23,9 @@ use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::remote::DatabaseRows;
 use cohortium_store::stream::SealedWriter;
 
+use crate::worker::files::{Files, disk_full};
 use crate::worker::job::{DrawFrom, Report, ReportFault, SealedFile, SignOn, Speaks};
 use crate::worker::sealed;
-use crate::worker::work::{Files, disk_full};
 
 /// Bytes by which the layout of FHIR resources is told.
 const HEAD_BYTES: u64 = 64 * 1024;

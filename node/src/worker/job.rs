@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use cohortium_engine::consolidate::part::PartReport;
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::TakeReport;
+use cohortium_engine::mapping::{Changed, Table, Unlike};
 use cohortium_engine::observe::ObservedColumn;
 use cohortium_engine::profile::ProfiledColumn;
-use cohortium_protocol::digest::BlobDigest;
+use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
 use cohortium_protocol::ident::{ColumnName, Name, SnapshotId, Text};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
@@ -134,6 +135,39 @@ pub(crate) struct MapOrder {
     pub(crate) linkage_key: Option<Key32>,
     /// What the gates bear beside the list's own thresholds, in thousandths.
     pub(crate) thresholds: BTreeMap<Text, u16>,
+    /// The canonical form of the consortium's own schema.
+    pub(crate) schema: Option<String>,
+    /// The index of the loaded vocabulary, where the mapping asks for one.
+    pub(crate) vocabulary: Option<SealedFile>,
+    /// What the sources were when the last set was made, and whether this version of the mapping is newer.
+    pub(crate) shapes: Option<(SealedFile, bool)>,
+    /// Tables that had rows in that set.
+    pub(crate) had_rows: BTreeSet<String>,
+    /// Tables that may come out empty.
+    pub(crate) may_be_empty: BTreeSet<String>,
+}
+
+/// A mapping, and perhaps another, on fixtures.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TrialOrder {
+    pub(crate) text: String,
+    /// Another mapping, whose tables are compared with those of the first.
+    pub(crate) other: Option<String>,
+    pub(crate) schema: Option<String>,
+    pub(crate) sources: Vec<String>,
+    pub(crate) has_vocabulary: bool,
+    /// Tables whose rows are expected, and perhaps `quarantine`.
+    pub(crate) expected: Vec<String>,
+}
+
+/// What a trial made, and how that differs from what was expected or from what the other mapping makes.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Trial {
+    pub(crate) tables: BTreeMap<String, Table>,
+    pub(crate) unlike: BTreeMap<String, Unlike>,
+    pub(crate) changed: BTreeMap<String, Changed>,
+    /// The account, as JSON.
+    pub(crate) report: Blob,
 }
 
 /// A mapped table as the worker wrote it.
@@ -189,7 +223,7 @@ pub(crate) enum Job {
         deletes: SealedFile,
         index: SealedFile,
     },
-    /// Files: the sources, the tables, the quarantine.
+    /// Files: the sources, the vocabulary, the shapes, the tables, the quarantine.
     Map { order: Box<MapOrder>, tables: Vec<(String, SealedFile)>, quarantine: SealedFile },
     /// File: source, sealed where it is a blob of this node's own.
     Preview { terms: Box<Terms>, source: Option<SealedFile>, rows: u32 },
@@ -226,6 +260,10 @@ pub(crate) enum Job {
     Draw { from: DrawFrom, rows_max: u64, into: SealedFile },
     /// Lands tables in a PostgreSQL. Files: the connected socket, then the tables' files.
     Publish(Box<PublishOrder>),
+    /// Reads a vocabulary. Files: CONCEPT.csv, CONCEPT_RELATIONSHIP.csv, VOCABULARY.csv, then the index to write.
+    LoadVocabulary { index: SealedFile },
+    /// Tries a mapping on fixtures. Files: the sources, the three of a vocabulary, the expected rows.
+    Trial { order: Box<TrialOrder> },
     /// Misbehaves, so that tests can see what becomes of it. Not reachable from any request.
     Probe(Probe),
 }
@@ -277,6 +315,10 @@ pub(crate) struct MappedTables {
     pub(crate) quarantined: Rows,
     /// The account and the quality report, as JSON.
     pub(crate) report: Blob,
+    /// What the sources are now.
+    pub(crate) shapes: Blob,
+    /// Whether codes were mapped with the vocabulary.
+    pub(crate) with_vocabulary: bool,
     /// Whether person ids of linked patients were made with the linkage key.
     pub(crate) linked: bool,
     /// Whether nothing fatal failed in the quality gates.
@@ -325,6 +367,12 @@ pub(crate) enum Report {
     },
     Published,
     Rows(Rows),
+    Vocabulary {
+        release: Text,
+        digest: DocumentDigest,
+        index: Made,
+    },
+    Tried(Box<Trial>),
     Probed(String),
 }
 

@@ -16,8 +16,9 @@ use cohortium_schema::omop;
 use cohortium_schema::schema::CommonSchema;
 use rustix::process::{Resource, getrlimit};
 
+use crate::worker::files::{Files, disk_full};
 use crate::worker::job::{Previewed, QueryRows, Report, ReportFault, Shape, SiteRows, Terms};
-use crate::worker::work::{Borrowed, Files, disk_full};
+use crate::worker::work::Borrowed;
 
 /// The part of a worker's memory that the rows of a question may take together; the rest is for reading and planning.
 const MEMORY_PART: u64 = 3;

@@ -7,6 +7,8 @@ pub(crate) mod job;
 pub(crate) mod pass;
 mod confine;
 mod sealed;
+mod files;
+pub(crate) mod mapping;
 mod draw;
 mod publish;
 mod looks;

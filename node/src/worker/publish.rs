@@ -15,8 +15,8 @@ use cohortium_protocol::record::order::{AbsentTable, WrittenIds};
 use cohortium_schema::omop;
 
 use crate::worker::draw;
+use crate::worker::files::Files;
 use crate::worker::job::{PublishOrder, PublishedTable, Report, ReportFault};
-use crate::worker::work::Files;
 
 /// Lands every table in one transaction.
 pub(super) fn published(order: PublishOrder, files: &mut Files) -> Result<Report, ReportFault> {

@@ -1,18 +1,15 @@
 //! One job, done by the engine. Everything here runs under the worker's limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::sync::Arc;
 
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::{Sinks, take};
-use cohortium_engine::handle::Handle;
 use cohortium_engine::index_file::PreviousIndex;
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
-use cohortium_engine::mapping::{MapJob, MapReport, MapSinks, MapSource, Mapping, map};
 use cohortium_engine::observe::observe;
 use cohortium_engine::plain;
 use cohortium_engine::policy;
@@ -24,51 +21,19 @@ use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::wire::codec::Blob;
-use cohortium_schema::gate::{Checks, Report as Quality, RunOutcome, ThresholdFault, Thresholds};
-use cohortium_schema::omop;
 
-use crate::worker::job::{
-    IndexFiles, Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault,
-    SealedFile, Shape, Terms,
-};
-use crate::worker::{draw, looks, publish, sealed};
-
-/// The files of a job, taken in order, and the bounds of what is done with them.
-pub(super) struct Files {
-    files: std::vec::IntoIter<File>,
-    pub(super) limits: Limits,
-}
-
-impl Files {
-    pub(super) fn next(&mut self) -> Result<File, ReportFault> {
-        self.files.next().ok_or(ReportFault::LOST)
-    }
-
-    pub(super) fn plain(&mut self) -> Result<Handle, ReportFault> {
-        Ok(Arc::new(self.next()?))
-    }
-
-    fn either(&mut self, sealed: Option<&SealedFile>) -> Result<Handle, ReportFault> {
-        match sealed {
-            Some(sealed) => self.sealed(sealed),
-            None => self.plain(),
-        }
-    }
-
-    pub(super) fn sealed(&mut self, file: &SealedFile) -> Result<Handle, ReportFault> {
-        sealed::open(self.next()?, file).map_err(|_| ReportFault::of(RunFault::Unreadable))
-    }
-}
+use crate::worker::files::{Files, disk_full};
+use crate::worker::job::{IndexFiles, Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
+use crate::worker::{draw, looks, mapping, publish, sealed};
 
 /// Does a job with so much memory.
 pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Report, ReportFault> {
-    let mut files = Files { files: files.into_iter(), limits: Limits::of_memory(memory_bytes) };
+    let mut files = Files::new(files, Limits::of_memory(memory_bytes));
     match job {
         Job::Take { terms, source, previous, rows, deletes, index } => {
             taken(&terms, (source.as_ref(), previous.as_ref()), [&rows, &deletes, &index], &mut files)
         }
-        Job::Map { order, tables, quarantine } => mapped(&order, &tables, &quarantine, &mut files),
+        Job::Map { order, tables, quarantine } => mapping::mapped(&order, &tables, &quarantine, &mut files),
         Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
         Job::Profile { source, sealed } => profiled(&source, sealed.as_ref(), &mut files),
         Job::Observe { source } => observed(&source, &mut files),
@@ -90,6 +55,8 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
             let asked = looks::Asked { question: &question, rows_max, shape };
             looks::answered(&asked, tables, &mut files)
         }
+        Job::LoadVocabulary { index } => mapping::load_vocabulary(&index, &mut files),
+        Job::Trial { order } => mapping::tried(&order, &mut files),
         Job::Write { table, shape } => written(&table, shape, &mut files),
         Job::Probe(probe) => probed(probe, &mut files),
     }
@@ -123,10 +90,6 @@ impl Borrowed {
     }
 }
 
-pub(super) fn disk_full(_: std::io::Error) -> ReportFault {
-    ReportFault::of(RunFault::Limit)
-}
-
 fn taken(
     terms: &Terms,
     (source, previous): (Option<&SealedFile>, Option<&IndexFiles>),
@@ -153,85 +116,6 @@ fn taken(
         deletes: has_deletes.then(|| sealed::finish(deletes)).transpose().map_err(disk_full)?,
         index: has_index.then(|| sealed::finish(index)).transpose().map_err(disk_full)?,
     })
-}
-
-fn mapped(
-    order: &MapOrder,
-    tables: &[(String, SealedFile)],
-    quarantine: &SealedFile,
-    files: &mut Files,
-) -> Result<Report, ReportFault> {
-    let schema = omop::omop_5_4();
-    let mapping = Mapping::parse(&order.text, &schema)
-        .map_err(|fault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) })?;
-    let row_key = Secret32::new(order.row_key.0);
-    let linkage_key = order.linkage_key.as_ref().map(|key| Secret32::new(key.0));
-    let opt_outs: Vec<BTreeSet<[u8; 16]>> =
-        order.sources.iter().map(|input| input.opted_out.iter().map(|entry| entry.0).collect()).collect();
-    let mut sources = BTreeMap::new();
-    for (MapInput { name, dataset, sealed, .. }, opt_outs) in order.sources.iter().zip(&opt_outs) {
-        let handle = files.either(sealed.as_ref())?;
-        sources.insert(name.clone(), MapSource { dataset, handle, opt_outs });
-    }
-    let patients = order.sources.iter().find(|input| input.name == mapping.patients.source);
-    let linked = linkage_key.is_some() && patients.is_some_and(|input| input.dataset.linkage.is_some());
-    let mut writers = Vec::with_capacity(tables.len());
-    for (name, sealed) in tables {
-        writers.push((name, sealed::create(files.next()?, sealed).map_err(disk_full)?));
-    }
-    let mut aside = sealed::create(files.next()?, quarantine).map_err(disk_full)?;
-    let job = MapJob {
-        mapping: &mapping,
-        schema: &schema,
-        sources,
-        row_key: &row_key,
-        linkage_key: linkage_key.as_ref(),
-        checks: Checks::omop_5_4(&schema),
-        limits: files.limits,
-    };
-    let sinks = writers.iter_mut().map(|(name, writer)| ((*name).clone(), writer as &mut (dyn Write + Send)));
-    let sinks = MapSinks { tables: sinks.collect(), quarantine: &mut aside };
-    let report = map(&job, sinks).map_err(|fault| ReportFault::told(&fault))?;
-    let mut made = Vec::with_capacity(writers.len());
-    for (name, writer) in writers {
-        let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
-        made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
-    }
-    let json = shown(&report, &mapping)?;
-    Ok(Report::Mapped(Box::new(MappedTables {
-        tables: made,
-        quarantine: sealed::finish(aside).map_err(disk_full)?,
-        quarantined: Rows(report.quarantine.values().map(|rows| rows.0).sum()),
-        report: Blob(json.to_string().into_bytes()),
-        linked,
-        gates_hold: gates_hold(order, &report)?,
-    })))
-}
-
-/// Whether nothing fatal failed, by the thresholds of the order.
-fn gates_hold(order: &MapOrder, report: &MapReport) -> Result<bool, ReportFault> {
-    let told = |fault: ThresholdFault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) };
-    let set = order.thresholds.iter().map(|(check, borne)| (check.to_string(), *borne));
-    let thresholds = Thresholds::per_mille(set).map_err(told)?;
-    let judged = Quality::new(&report.quality, &thresholds).map_err(told)?;
-    Ok(judged.outcome != RunOutcome::Fail)
-}
-
-/// The account of a run with the quality report: its findings, its digest, and its page.
-fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, ReportFault> {
-    let broken = |_| ReportFault::of(RunFault::WorkerLost);
-    let quality =
-        Quality::new(&report.quality, &Thresholds::default()).map_err(|_| ReportFault::of(RunFault::WorkerLost))?;
-    let mut json = report.to_json();
-    let title = format!("{} version {}", mapping.mapping, mapping.version);
-    if let Some(all) = json.as_object_mut() {
-        all.insert("quality".to_owned(), serde_json::from_str(&quality.to_json()).map_err(broken)?);
-        all.insert("digest".to_owned(), serde_json::Value::String(quality.digest().to_string()));
-        all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
-        // What was counted, so that other thresholds need no other run.
-        all.insert("measured".to_owned(), serde_json::to_value(&report.quality).map_err(broken)?);
-    }
-    Ok(json)
 }
 
 fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut Files) -> Result<Report, ReportFault> {

@@ -40,7 +40,8 @@ fn waits(state: &State, peer: &Name, document: &Document) -> bool {
         | Document::Revocation(_)
         | Document::Receipt(_)
         | Document::LinkageWrap(_)
-        | Document::SiteNotice(_) => false,
+        | Document::SiteNotice(_)
+        | Document::CommonSchema(_) => false,
     }
 }
 
@@ -133,7 +134,8 @@ impl Endpoint {
             | Document::Revocation(_)
             | Document::Receipt(_)
             | Document::LinkageWrap(_)
-            | Document::SiteNotice(_) => None,
+            | Document::SiteNotice(_)
+            | Document::CommonSchema(_) => None,
         };
         self.persist(consortium, &Actor::Node, act.into_iter().collect());
     }

@@ -5,7 +5,7 @@
 
 use crate::code::{ErrorCode, MessageType};
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId, SubscriptionId};
+use crate::ident::{ConsortiumId, Name, ShareId, SubscriptionId, Text};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, RANGE_BYTES};
@@ -18,6 +18,7 @@ use crate::record::listing::{BlobRef, Listing};
 use crate::record::manifest::{Base, LinkageKeyId, LinkageStatement};
 use crate::record::mapping::Origin;
 use crate::record::order::Order;
+use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
 
@@ -119,6 +120,8 @@ pub struct Taken {
     pub linkage: Option<LinkageStatement>,
     /// For a mapped table: where its rows come from.
     pub origin: Option<Origin>,
+    /// And with which vocabulary its codes were mapped.
+    pub vocabulary: Option<Vocabulary>,
 }
 
 /// How a run over a source ended.
@@ -207,6 +210,13 @@ pub enum Input {
         ticket: Ticket,
         /// What it made, durable; or why nothing.
         end: Result<MapEnd, RunFault>,
+    },
+    /// A vocabulary was read, or could not be.
+    VocabularyLoaded {
+        /// Which request.
+        ticket: Ticket,
+        /// Its index, durable; or why nothing.
+        end: Result<LoadedVocabulary, RunFault>,
     },
     /// A consolidation has ended.
     Consolidated {
@@ -421,6 +431,13 @@ pub enum Effect {
         ticket: Ticket,
         /// What to do.
         plan: Box<MapPlan>,
+    },
+    /// Read a vocabulary in the worker and keep its index; report [`Input::VocabularyLoaded`].
+    LoadVocabulary {
+        /// Ours.
+        ticket: Ticket,
+        /// The folder of the download.
+        folder: Text,
     },
     /// Make table versions of landed tables in the worker; report [`Input::Consolidated`].
     Consolidate {

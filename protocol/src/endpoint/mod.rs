@@ -88,6 +88,8 @@ struct Room {
     mapping: BTreeSet<Name>,
     /// Whether a consolidation runs.
     consolidating: bool,
+    /// Whether a vocabulary is being loaded.
+    loading: bool,
     /// Why the last consolidation since the start made nothing; `None` after one that did, or found nothing new.
     tables_fault: Option<RunFault>,
     /// Whether a publication runs.
@@ -161,6 +163,7 @@ enum Waiting {
     Run(Box<io::RunPlan>),
     Map(Box<io::MapPlan>),
     Consolidate(Box<io::ConsolidationPlan>),
+    LoadVocabulary(ConsortiumId),
     Publish(Box<io::PublishPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
@@ -199,6 +202,7 @@ impl Endpoint {
             retry_at: BTreeMap::new(),
             running: BTreeSet::new(),
             mapping: BTreeSet::new(),
+            loading: false,
             consolidating: false,
             tables_fault: None,
             publishing: false,
@@ -236,6 +240,7 @@ impl Endpoint {
             Input::RunDue { consortium, share } => self.run_due(consortium, share),
             Input::RunEnded { ticket, end } => self.run_ended(ticket, end),
             Input::Mapped { ticket, end } => self.mapped(ticket, end),
+            Input::VocabularyLoaded { ticket, end } => self.vocabulary_loaded(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
             Input::Published { ticket, end } => self.published(ticket, end),
             Input::Compared { consortium, consolidation, departures } => {
@@ -358,6 +363,7 @@ impl Endpoint {
             | Input::RunDue { .. }
             | Input::RunEnded { .. }
             | Input::Mapped { .. }
+            | Input::VocabularyLoaded { .. }
             | Input::Consolidated { .. }
             | Input::Published { .. }
             | Input::Compared { .. }
@@ -394,6 +400,7 @@ impl Endpoint {
             | Waiting::ServeListing { .. }
             | Waiting::Run(_)
             | Waiting::Map(_)
+            | Waiting::LoadVocabulary(_)
             | Waiting::Consolidate(_)
             | Waiting::Publish(_)
             | Waiting::LinkageKey { .. }
@@ -455,6 +462,7 @@ impl Endpoint {
                 | Waiting::ServeListing { .. }
                 | Waiting::Run(_)
                 | Waiting::Map(_)
+                | Waiting::LoadVocabulary(_)
                 | Waiting::Consolidate(_)
                 | Waiting::Publish(_)
                 | Waiting::LinkageKey { .. }

@@ -1,10 +1,8 @@
 //! Orders of persons: who gave it, may the person, is it for now; then each command in its own function.
 
-use std::collections::BTreeMap;
-
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, DatasetId, Name, Text};
+use crate::ident::{ConsortiumId, DatasetId, Name, SubscriptionId, Text};
 use crate::key::signed::{Signed, Verified};
 use crate::limits::CLOCK_SKEW_MAX;
 use crate::record::journal_entry::{Act, Actor};
@@ -16,6 +14,7 @@ use crate::state::subscription::{Fate, Side};
 use crate::time::UnixMillis;
 
 use super::io::{Effect, OrderFault, Ticket, Under};
+use super::plan::MapWishes;
 use super::{Endpoint, Room};
 
 /// What an accepted order leads to: entries after its own, and effects once they are durable.
@@ -35,7 +34,8 @@ pub(super) enum Then {
     MakeLinkageKey(u32),
     WrapLinkageKey(u32),
     Standings,
-    Map(Name, BTreeMap<Text, u16>),
+    Map(Name, MapWishes),
+    LoadVocabulary(Text),
     Consolidate,
     Publish(Box<crate::record::order::PublishPlace>),
     Pipelines,
@@ -103,7 +103,8 @@ impl Endpoint {
             Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, *epoch),
             Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, *epoch),
             Some(Then::Standings) => self.refresh_standings(consortium),
-            Some(Then::Map(mapping, thresholds)) => self.start_mapping(consortium, mapping, thresholds),
+            Some(Then::Map(mapping, wishes)) => self.start_mapping(consortium, mapping, wishes),
+            Some(Then::LoadVocabulary(folder)) => self.start_loading(consortium, folder),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
             Some(Then::Publish(into)) => self.start_publishing(consortium, into),
             Some(Then::Pipelines) => self.pipelines_due(),
@@ -126,6 +127,22 @@ impl Endpoint {
             return Err(OrderFault::RoleMissing { action: action.phrase() });
         }
         Ok((claimed.consortium, order))
+    }
+
+    fn may_export(
+        &self,
+        room: &Room,
+        subscription: SubscriptionId,
+        now: UnixMillis,
+    ) -> Result<Consequence, OrderFault> {
+        match self.export(room.state.consortium, subscription, now) {
+            Ok(_) => Ok(only(vec![])),
+            Err(ErrorCode::Stopped) => Err(OrderFault::Stopped),
+            Err(ErrorCode::NotFound) => {
+                Err(OrderFault::NotFound { what: "subscription of which this node is the provider" })
+            }
+            Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
+        }
     }
 
     fn consequence(&self, room: &Room, order: &Order) -> Result<Consequence, OrderFault> {
@@ -157,7 +174,13 @@ impl Endpoint {
             }
             Command::TakeSnapshot { share } => Self::take_snapshot(room, now, *share),
             Command::DefineMapping(mapping) => Self::define_mapping(room, mapping),
-            Command::RunMapping { mapping } => Self::run_mapping(room, mapping, &BTreeMap::new()),
+            Command::RunMapping { mapping } => Self::run_mapping(room, mapping, MapWishes::default()),
+            Command::RunMappingDespite { mapping, empty } => {
+                let wishes = MapWishes { empty: empty.clone(), ..MapWishes::default() };
+                Self::run_mapping(room, mapping, wishes)
+            }
+            Command::StateSchema { text } => Self::state_schema(room, text),
+            Command::LoadVocabulary { folder } => Self::load_vocabulary(room, folder),
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
@@ -183,14 +206,7 @@ impl Endpoint {
             Command::ReadLanded { subscription } => Self::read_landed(room, now, *subscription),
             Command::Stop => Ok(and_then(vec![], Then::CutAll)),
             Command::Start | Command::Profile => Ok(only(vec![])),
-            Command::Export { subscription } => match self.export(room.state.consortium, *subscription, now) {
-                Ok(_) => Ok(only(vec![])),
-                Err(ErrorCode::Stopped) => Err(OrderFault::Stopped),
-                Err(ErrorCode::NotFound) => {
-                    Err(OrderFault::NotFound { what: "subscription of which this node is the provider" })
-                }
-                Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
-            },
+            Command::Export { subscription } => self.may_export(room, *subscription, now),
             Command::Import { provider } => {
                 let known = room.state.charters.kind_of(&room.state.party, provider).is_some();
                 there(known, "party in the charter that binds this node", only(vec![]))

@@ -10,7 +10,7 @@ use crate::time::UnixMillis;
 
 use super::io::OrderFault;
 use super::orders::{Consequence, Then, and_then};
-use super::plan::Awaited;
+use super::plan::{Awaited, MapWishes};
 use super::{Endpoint, Room};
 
 impl Endpoint {
@@ -148,7 +148,8 @@ fn may_step(room: &Room, found: &Piped, step: &Step, now: UnixMillis) -> Result<
     }
     let (awaited, consequence) = match step {
         Step::Check { mapping, thresholds } => {
-            let begun = Endpoint::run_mapping(room, mapping, thresholds);
+            let wishes = MapWishes { thresholds: thresholds.clone(), ..MapWishes::default() };
+            let begun = Endpoint::run_mapping(room, mapping, wishes);
             (Awaited::Mapping(mapping.clone()), begun)
         }
         Step::Share { share } => (Awaited::Run(*share), Endpoint::take_snapshot(room, now, *share)),

@@ -1,10 +1,12 @@
 //! Orders about mappings and consolidated tables, and the runs that make them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, Text};
 use crate::key::signed::Signed;
+use crate::record::common_schema::{CommonSchema, CommonSchemaFields};
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
 use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
@@ -12,6 +14,7 @@ use crate::record::listing::BlobRef;
 use crate::record::manifest::ContentLabel;
 use crate::record::mapping::{Mapping, Origin};
 use crate::record::order::PublishPlace;
+use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::state::subscription::{Side, Subscription};
 use crate::state::tables::{Mapped, TableSet};
 use crate::time::UnixMillis;
@@ -21,7 +24,7 @@ use super::io::{
     Parts, PublishPlan, Ticket,
 };
 use super::orders::{Consequence, Then, and_then, only};
-use super::plan::Awaited;
+use super::plan::{Awaited, MapWishes};
 use super::share_orders::{held_epoch, opted_out};
 use super::{Endpoint, Room, Waiting};
 
@@ -46,19 +49,20 @@ impl Endpoint {
         Ok(only(vec![]))
     }
 
-    /// `thresholds`: what its gates bear beside the list's own.
-    pub(super) fn run_mapping(
-        room: &Room,
-        mapping: &Name,
-        thresholds: &BTreeMap<Text, u16>,
-    ) -> Result<Consequence, OrderFault> {
-        if !room.state.mappings.contains_key(mapping) {
+    pub(super) fn run_mapping(room: &Room, mapping: &Name, wishes: MapWishes) -> Result<Consequence, OrderFault> {
+        let Some(known) = room.state.mappings.get(mapping) else {
             return Err(OrderFault::NotFound { what: "mapping" });
+        };
+        if !wishes.empty.is_subset(&known.mapping.tables) {
+            return Err(OrderFault::NotFound { what: "table of this mapping" });
+        }
+        if named_schema(room).is_some_and(|named| named != known.mapping.schema) {
+            return Err(OrderFault::OutOfOrder { why: "the charter names another common schema" });
         }
         if room.mapping.contains(mapping) {
             return Err(OrderFault::OutOfOrder { why: "this mapping is running" });
         }
-        Ok(and_then(vec![], Then::Map(mapping.clone(), thresholds.clone())))
+        Ok(and_then(vec![], Then::Map(mapping.clone(), wishes)))
     }
 
     pub(super) fn read_mapped(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
@@ -69,10 +73,9 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name, thresholds: &BTreeMap<Text, u16>) {
+    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name, wishes: &MapWishes) {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
-        let Some(plan) = map_plan(room, name) else { return };
-        let plan = MapPlan { thresholds: thresholds.clone(), ..plan };
+        let Some(plan) = map_plan(room, name, wishes) else { return };
         room.mapping.insert(name.clone());
         let plan = Box::new(plan);
         let ticket = self.ticket(Waiting::Map(plan.clone()));
@@ -85,8 +88,8 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.mapping.remove(&name);
         // Whatever changed meanwhile (a patient who opted out, another version) makes this run void.
-        let now = map_plan(room, &name).map(|now| MapPlan { thresholds: plan.thresholds.clone(), ..now });
-        let stands = now.as_ref() == Some(&*plan);
+        let wishes = MapWishes { empty: plan.empty.clone(), thresholds: plan.thresholds.clone() };
+        let stands = map_plan(room, &name, &wishes).as_ref() == Some(&*plan);
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
         let step = match &end {
             Ok(MapEnd { gates: Gates::Held, .. }) => Ok(()),
@@ -104,6 +107,55 @@ impl Endpoint {
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
         self.step_ended(consortium, &awaited, step);
+    }
+
+    /// The operator's statement of a schema that one of its charter versions names (spec MAP-12).
+    pub(super) fn state_schema(room: &Room, text: &str) -> Result<Consequence, OrderFault> {
+        let state = &room.state;
+        if !state.is_operator() {
+            return Err(OrderFault::OutOfOrder { why: "only the operator states the common schema" });
+        }
+        let fields =
+            CommonSchemaFields { consortium: state.consortium, text: text.to_owned(), ext: Extensions::default() };
+        let schema = CommonSchema::try_from(fields).map_err(|_| OrderFault::Document)?;
+        if !state.charters.names_schema(schema.named()) {
+            return Err(OrderFault::OutOfOrder { why: "no charter version names this common schema" });
+        }
+        if state.schemas.contains_key(&schema.named()) {
+            return Ok(only(vec![]));
+        }
+        Ok(only(vec![Act::CommonSchema(Signed::sign(&schema, &room.keys.signing))]))
+    }
+
+    /// A vocabulary from the steward's own download, one at a time.
+    pub(super) fn load_vocabulary(room: &Room, folder: &Text) -> Result<Consequence, OrderFault> {
+        if room.loading {
+            return Err(OrderFault::OutOfOrder { why: "a vocabulary is being loaded" });
+        }
+        Ok(and_then(vec![], Then::LoadVocabulary(folder.clone())))
+    }
+
+    pub(super) fn start_loading(&mut self, consortium: ConsortiumId, folder: &Text) {
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        room.loading = true;
+        let ticket = self.ticket(Waiting::LoadVocabulary(consortium));
+        self.after(consortium, Effect::LoadVocabulary { ticket, folder: folder.clone() });
+    }
+
+    pub(super) fn vocabulary_loaded(&mut self, ticket: Ticket, end: Result<LoadedVocabulary, RunFault>) {
+        let Some(Waiting::LoadVocabulary(consortium)) = self.waiting.remove(&ticket) else { return };
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        room.loading = false;
+        let (act, notice) = match end {
+            Ok(loaded) => {
+                let notice = Notice::VocabularyLoaded(loaded.vocabulary.digest);
+                (Act::VocabularyLoaded(loaded), notice)
+            }
+            Err(fault) => (Act::VocabularyFailed { fault }, Notice::VocabularyFailed(fault)),
+        };
+        self.persist(consortium, &Actor::Node, vec![act]);
+        self.after(consortium, Effect::Notify(notice));
+        self.after(consortium, Effect::Sweep);
     }
 
     pub(super) fn consolidate(room: &Room) -> Result<Consequence, OrderFault> {
@@ -263,7 +315,7 @@ fn state_tables(
     Ok(Some((Signed::sign(&consolidation, &room.keys.signing), made.listing)))
 }
 
-pub(super) fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
+pub(super) fn map_plan(room: &Room, name: &Name, wishes: &MapWishes) -> Option<MapPlan> {
     let known = room.state.mappings.get(name)?;
     let mut sources = BTreeMap::new();
     for (source, dataset) in &known.mapping.sources {
@@ -276,8 +328,21 @@ pub(super) fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
         digest: known.digest,
         sources,
         epoch: held_epoch(room),
-        thresholds: BTreeMap::new(),
+        thresholds: wishes.thresholds.clone(),
+        vocabulary: room.state.vocabularies.current().cloned(),
+        before: known.last_set(),
+        empty: wishes.empty.clone(),
+        schema: schema_text(room, Some(known.mapping.schema)),
     })
+}
+
+/// The schema that the charter names which binds this node.
+fn named_schema(room: &Room) -> Option<DocumentDigest> {
+    room.state.charters.binding(&room.state.party).and_then(|version| version.charter.schema)
+}
+
+fn schema_text(room: &Room, named: Option<DocumentDigest>) -> Option<Arc<str>> {
+    named.and_then(|named| room.state.schemas.get(&named)).map(|stated| Arc::clone(&stated.text))
 }
 
 /// Shares of which landed rows may be used (law 11).
@@ -315,6 +380,7 @@ fn consolidation_plan(room: &Room, now: UnixMillis) -> ConsolidationPlan {
     ConsolidationPlan {
         consortium: room.state.consortium,
         tables: members.into_values().flat_map(BTreeMap::into_values).map(|(_, table)| table).collect(),
+        schema: schema_text(room, named_schema(room)),
         previous: room
             .state
             .tables
@@ -344,11 +410,13 @@ fn landed_table(found: &Subscription) -> Option<LandedTable> {
     let head = &chain.last()?.manifest;
     // Files that nobody looked into are never an input (law 1), whatever their manifest says of them.
     let origin = Origin::of(&head.ext).ok().flatten().filter(|_| head.label != ContentLabel::Unchecked)?;
+    let vocabulary = Vocabulary::of(&head.ext).ok()?;
     Some(LandedTable {
         member: found.peer.clone(),
         share: found.invitation.share.share,
         version: LandedVersion { subscription: found.id, snapshot: current, listings },
         chain: chain.iter().map(|snapshot| snapshot.id).collect(),
         origin,
+        vocabulary,
     })
 }

@@ -14,10 +14,11 @@ use crate::record::share::Share;
 use crate::state::State;
 use crate::state::share::Offer;
 use crate::state::subscription::{Fate, Side};
-use crate::state::tables::MappedSet;
+use crate::state::tables::{Mapped, MappedSet};
 use crate::time::UnixMillis;
 
 use super::io::{LandedVersion, MapPlan};
+use super::plan::MapWishes;
 use super::share_orders::mapped_set;
 use super::{Clocks, Endpoint};
 
@@ -100,16 +101,18 @@ impl Endpoint {
             let wanted = found.snapshots.iter().filter(|snapshot| matches!(snapshot.fate, Fate::Stated | Fate::Landed));
             live.extend(wanted.map(|snapshot| snapshot.manifest.listing));
         }
-        live.extend(room.state.mappings.values().filter_map(|known| Some(known.set.as_ref()?.listing)));
+        live.extend(room.state.mappings.values().filter_map(Mapped::last_set));
+        live.extend(room.state.vocabularies.current().map(|loaded| loaded.index));
         live.extend(room.state.tables.sets().iter().map(|set| set.listing));
         live
     }
 
-    /// The row indexes among [`Endpoint::live_blobs`], which are blobs of their own and not listings.
+    /// The row and vocabulary indexes among [`Endpoint::live_blobs`], which are blobs of their own and not listings.
     pub fn live_indexes(&self, consortium: ConsortiumId) -> Vec<BlobRef> {
         let Some(room) = self.rooms.get(&consortium) else { return Vec::new() };
         let last = room.state.offers.values().filter_map(|offer| offer.snapshots.last());
-        last.filter_map(|stated| stated.index).collect()
+        let vocabulary = room.state.vocabularies.current().map(|loaded| loaded.index);
+        last.filter_map(|stated| stated.index).chain(vocabulary).collect()
     }
 
     /// Whether a run or landing is under way, so that a sweep must wait.
@@ -119,8 +122,14 @@ impl Endpoint {
                 || !room.mapping.is_empty()
                 || room.consolidating
                 || room.publishing
+                || room.loading
                 || !room.landings.is_empty()
         })
+    }
+
+    /// Whether a vocabulary is being loaded.
+    pub fn is_loading(&self, consortium: ConsortiumId) -> bool {
+        self.rooms.get(&consortium).is_some_and(|room| room.loading)
     }
 
     /// Whether a consolidation runs.
@@ -140,7 +149,7 @@ impl Endpoint {
 
     /// Everything that a run of this mapping would need now.
     pub fn map_plan(&self, consortium: ConsortiumId, mapping: &Name) -> Option<MapPlan> {
-        super::table_orders::map_plan(self.rooms.get(&consortium)?, mapping)
+        super::table_orders::map_plan(self.rooms.get(&consortium)?, mapping, &MapWishes::default())
     }
 
     /// The terms and dataset of a share, for a preview.

@@ -7,6 +7,7 @@ use crate::hex::byte_string;
 use crate::key::signed::Signed;
 use crate::record::acceptance::{Acceptance, Standing};
 use crate::record::charter::Charter;
+use crate::record::common_schema::CommonSchema;
 use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::Manifest;
@@ -39,6 +40,8 @@ pub enum Document {
     LinkageWrap(Signed<LinkageWrap>),
     /// What a comparison of sites found about its receiver.
     SiteNotice(Signed<SiteNotice>),
+    /// The common schema that a charter version names.
+    CommonSchema(Signed<CommonSchema>),
 }
 
 impl Document {
@@ -55,6 +58,7 @@ impl Document {
             Self::Receipt(signed) => signed.digest(),
             Self::LinkageWrap(signed) => signed.digest(),
             Self::SiteNotice(signed) => signed.digest(),
+            Self::CommonSchema(signed) => signed.digest(),
         }
     }
 }

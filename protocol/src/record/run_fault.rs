@@ -26,4 +26,10 @@ pub enum RunFault {
     SetStale,
     /// The connection was lost while the new version became visible: it is there whole, or not at all.
     Unsettled,
+    /// A vocabulary is needed and not loaded.
+    NoVocabulary,
+    /// The sources are no longer what the mapping was written for.
+    Drifted,
+    /// A table that had rows would have none.
+    Emptied,
 }

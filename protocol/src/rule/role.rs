@@ -101,7 +101,9 @@ pub const fn action_of_step(step: &Step) -> Action {
 pub const fn action_of(command: &Command, shortens: bool) -> Action {
     match command {
         Command::EnrolPerson(_) => Action::ManagePersons,
-        Command::IssueJoinToken { .. } | Command::ProposeCharter(_) => Action::ManageMembership,
+        Command::IssueJoinToken { .. } | Command::ProposeCharter(_) | Command::StateSchema { .. } => {
+            Action::ManageMembership
+        }
         Command::SignCharter(_) | Command::ConfirmRoot { .. } => Action::BindNode,
         Command::MakeLinkageKey { .. } | Command::WrapLinkageKey { .. } => Action::ManageLinkage,
         Command::DefineDataset(_)
@@ -110,6 +112,8 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         | Command::Profile
         | Command::DefineMapping(_)
         | Command::RunMapping { .. }
+        | Command::RunMappingDespite { .. }
+        | Command::LoadVocabulary { .. }
         | Command::DefinePipeline(_)
         | Command::ChangePipeline { .. } => Action::PrepareShares,
         Command::Consolidate | Command::UseTables { .. } | Command::Publish { .. } | Command::CompareSites => {

@@ -3,6 +3,7 @@
 //! [`State::apply`] takes an entry that was checked before it was written; it does not fail. Whatever a node knows after
 //! a restart, it knows from here (law 10).
 
+pub mod linkage;
 pub mod charters;
 pub mod outbox;
 pub mod share;
@@ -25,7 +26,7 @@ use crate::record::dataset::Dataset;
 use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor, JournalEntry};
 use crate::record::linkage_wrap::LinkageWrap;
-use crate::record::manifest::{LinkageCheck, LinkageKeyId, Manifest};
+use crate::record::manifest::Manifest;
 use crate::record::node_record::NodeRecord;
 use crate::record::order::{Command, OptOutChoice, OptOutEntry, Order};
 use crate::record::person::Person;
@@ -35,11 +36,12 @@ use crate::record::site_notice::SiteNotice;
 use crate::time::UnixMillis;
 
 use charters::Charters;
+use linkage::LinkageState;
 use outbox::{Mailbox, document_in};
 use pipelines::Piped;
 use share::{Offer, Stated};
 use subscription::{Fate, Side, Snapshot, Subscription};
-use tables::{Mapped, Tables};
+use tables::{Mapped, StatedSchema, Tables, Vocabularies};
 
 /// A one-time secret that the operator has issued.
 #[derive(Debug, Clone)]
@@ -61,21 +63,6 @@ pub struct Known {
     pub signed: Signed<NodeRecord>,
     /// Its content.
     pub record: NodeRecord,
-}
-
-/// What this node knows of linkage keys.
-#[derive(Debug, Clone, Default)]
-pub struct LinkageState {
-    /// Keys in the keystore, by epoch.
-    pub held: BTreeMap<u32, LinkageKeyId>,
-    /// The key that the key maker has announced, by epoch: what every manifest's statement must name.
-    pub announced: BTreeMap<u32, LinkageKeyId>,
-    /// The check value that the key maker's manifests state for a key and normaliser: every other must equal it.
-    pub checks: BTreeMap<(LinkageKeyId, u16), LinkageCheck>,
-    /// To whom a wrap went, by epoch.
-    pub wrapped: BTreeMap<u32, BTreeSet<Name>>,
-    /// Wraps that arrived for this node.
-    pub received: Vec<Signed<LinkageWrap>>,
 }
 
 /// A node's state in one consortium.
@@ -115,6 +102,10 @@ pub struct State {
     pub mail: BTreeMap<Name, Mailbox>,
     /// This node's mappings, and what they made last.
     pub mappings: BTreeMap<Name, Mapped>,
+    /// Common schemas that charter versions name, by those names, as the operator stated them.
+    pub schemas: BTreeMap<DocumentDigest, StatedSchema>,
+    /// Vocabularies that were loaded here.
+    pub vocabularies: Vocabularies,
     /// Table versions made of what has landed.
     pub tables: Tables,
     /// Notices about this site, as received; about others, as made. The last of them, the oldest first.
@@ -146,6 +137,8 @@ impl State {
             linkage: LinkageState::default(),
             mail: BTreeMap::new(),
             mappings: BTreeMap::new(),
+            schemas: BTreeMap::new(),
+            vocabularies: Vocabularies::default(),
             tables: Tables::default(),
             notices: Vec::new(),
             pipelines: BTreeMap::new(),
@@ -210,6 +203,9 @@ impl State {
             | Act::ConsolidationFailed { .. } => {}
             Act::Published { consolidation } => self.tables.publish(*consolidation, None),
             Act::PublishFailed { consolidation, fault } => self.tables.publish(*consolidation, Some(*fault)),
+            Act::VocabularyLoaded(loaded) => self.vocabularies.add(entry.at, loaded.clone()),
+            Act::CommonSchema(schema) => self.apply_schema(schema, peer),
+            Act::VocabularyFailed { fault } => self.vocabularies.fail(*fault),
         }
     }
 
@@ -248,7 +244,7 @@ impl State {
                     found.current = Some(snapshot);
                 }
             }
-            Command::DefineMapping(mapping) => self.define_mapping(*mapping),
+            Command::DefineMapping(mapping) => self.apply_mapping(*mapping, order.person, order.at),
             Command::UseTables { consolidation } => self.tables.use_again(consolidation),
             Command::DefinePipeline(pipeline) => self.define_pipeline(signed, order.person, *pipeline),
             Command::ChangePipeline { pipeline, change } => self.change_pipeline(&pipeline, change),
@@ -269,6 +265,9 @@ impl State {
             | Command::Import { .. }
             | Command::Profile
             | Command::RunMapping { .. }
+            | Command::RunMappingDespite { .. }
+            | Command::LoadVocabulary { .. }
+            | Command::StateSchema { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
             | Command::ReadTables { .. }
@@ -337,6 +336,9 @@ impl State {
                     let document = Arc::new(Document::NodeRecord(known.signed.clone()));
                     self.mail.entry(member.clone()).or_default().push(document);
                 }
+            }
+            if is_new(member) {
+                self.tell_schema(charter, member);
             }
         }
     }

@@ -97,6 +97,7 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
         Act::SiteNotice(signed) => Some(signed.digest()),
+        Act::CommonSchema(signed) => Some(signed.digest()),
         Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
         Act::Began { .. }
         | Act::Order(_)
@@ -118,6 +119,8 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         | Act::Compared { .. }
         | Act::PipelineBegan { .. }
         | Act::PipelineStep { .. }
+        | Act::VocabularyLoaded(_)
+        | Act::VocabularyFailed { .. }
         | Act::Erased { .. } => None,
     }
 }

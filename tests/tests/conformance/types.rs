@@ -13,6 +13,7 @@ use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
 use cohortium_protocol::message::witness::{LogAnswer, LogOffer};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::charter::{Charter, CharterFields};
+use cohortium_protocol::record::common_schema::{CommonSchema, CommonSchemaFields};
 use cohortium_protocol::record::consolidation::{Consolidation, ConsolidationFields};
 use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::record::export_heading::ExportHeading;
@@ -34,6 +35,7 @@ use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use cohortium_protocol::record::share::{Share, ShareFields};
 use cohortium_protocol::record::site_notice::{SiteNotice, SiteNoticeFields};
 use cohortium_protocol::record::text_form::{TextForm, TextFormFields};
+use cohortium_protocol::record::vocabulary::Vocabulary;
 use cohortium_protocol::wire::codec::{self, Blob, CodecFault};
 use serde_json::{Value, json};
 
@@ -113,6 +115,8 @@ fn record_decoder(name: &str) -> Decode {
         "site-notice" => decoder!(SiteNotice),
         "pipeline" => decoder!(Pipeline),
         "origin" => decoder!(Origin),
+        "vocabulary" => decoder!(Vocabulary),
+        "common-schema" => decoder!(CommonSchema),
         "text-form" => decoder!(TextForm),
         "select" => decoder!(Select),
         "view" => decoder!(ViewText),
@@ -193,6 +197,7 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
         "mapping" => field_fault!(input, MappingFields => Mapping),
         "site-notice" => field_fault!(input, SiteNoticeFields => SiteNotice),
         "pipeline" => field_fault!(input, PipelineFields => Pipeline),
+        "common-schema" => field_fault!(input, CommonSchemaFields => CommonSchema),
         "schedule" => field_fault!(input, ScheduleFields => Schedule),
         "consolidation" => field_fault!(input, ConsolidationFields => Consolidation),
         "text-form" => field_fault!(input, TextFormFields => TextForm),
@@ -242,6 +247,7 @@ documents! {
     "order" => Order,
     "export-heading" => ExportHeading,
     "mapping" => Mapping,
+    "common-schema" => CommonSchema,
     "consolidation" => Consolidation,
     "site-notice" => SiteNotice,
     "pipeline" => Pipeline,

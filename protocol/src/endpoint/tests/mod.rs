@@ -8,6 +8,7 @@ mod mail;
 mod pair;
 mod people;
 mod pipelines;
+mod schema;
 mod serving;
 mod shares;
 mod sites;

@@ -22,7 +22,15 @@ pub(super) fn consolidated(amendment: &Amendment, members: &[&str]) -> Pair {
         software: "cohortium-0.1.0".parse().unwrap(),
     };
     let (ticket, _) = pair.begin_run();
-    let taken = Taken { base: Base::Full, listing: listed, content, index: None, linkage: None, origin: Some(origin) };
+    let taken = Taken {
+        base: Base::Full,
+        listing: listed,
+        content,
+        index: None,
+        linkage: None,
+        origin: Some(origin),
+        vocabulary: None,
+    };
     pair.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
     begin_landing(&mut pair, Some(listing().0));
     end_landing(&mut pair);
