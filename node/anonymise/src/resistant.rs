@@ -16,7 +16,7 @@
 
 use crate::hierarchy::{CELL_COST, Node};
 use crate::local::cost;
-use crate::model::{Judge, ModelFault, Models, settle};
+use crate::model::{Judge, ModelFault, Models, SHARES_OF_T, settle};
 use crate::recoding::{Recoding, SUPPRESSED};
 use crate::seed::{Dice, Purpose, Seed};
 use crate::table::{Quasi, Table};
@@ -47,10 +47,6 @@ impl Default for Resistance {
     }
 }
 
-/// Shares of t that are tried, the first that does is taken. What is released has another distribution than the table; what is
-/// kept from t beforehand is not lost class by class afterwards.
-const SHARES_OF_T: [f64; 3] = [1.0, 0.9, 0.75];
-
 /// Recodes a table so that the attacks on minimal recodings find nothing that is certain.
 ///
 /// # Errors
@@ -61,10 +57,7 @@ const SHARES_OF_T: [f64; 3] = [1.0, 0.9, 0.75];
 pub fn resistant(table: &Table, models: &Models, resistance: &Resistance, seed: &Seed) -> Result<Recoding, ModelFault> {
     let mut best: Option<Recoding> = None;
     for share in SHARES_OF_T {
-        let mut stricter = models.clone();
-        for closeness in &mut stricter.closeness {
-            closeness.t *= share;
-        }
+        let stricter = models.with_share_of_t(share);
         let partition = partitioned(table, &stricter, resistance, seed)?;
         let before = partition.suppressed();
         let settled = settle(table, models, partition)?;
