@@ -18,7 +18,7 @@ fn holds(table: &Table, models: &Models, recoding: &Recoding) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn generalising_never_shrinks_a_class(seed: u64) {
