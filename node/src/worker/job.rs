@@ -1,6 +1,6 @@
 //! What a worker is told to do and what it reports, in our codec. Jobs hold secrets and are never printed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cohortium_engine::consolidate::part::PartReport;
 use cohortium_engine::consolidate::shape::TableShape;
@@ -8,7 +8,7 @@ use cohortium_engine::delta::TakeReport;
 use cohortium_engine::observe::ObservedColumn;
 use cohortium_engine::profile::ProfiledColumn;
 use cohortium_protocol::digest::BlobDigest;
-use cohortium_protocol::ident::{ColumnName, Name, SnapshotId};
+use cohortium_protocol::ident::{ColumnName, Name, SnapshotId, Text};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -49,6 +49,15 @@ impl Drop for SecretText {
 pub(crate) struct SealedFile {
     pub(crate) key: Key32,
     pub(crate) bytes: u64,
+}
+
+/// The row index of the snapshot before.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct IndexFiles {
+    pub(crate) base: SealedFile,
+    /// What changes over the base call it.
+    pub(crate) name: Vec<u8>,
+    pub(crate) changes: Option<SealedFile>,
 }
 
 /// What a run applies.
@@ -123,6 +132,8 @@ pub(crate) struct MapOrder {
     pub(crate) sources: Vec<MapInput>,
     pub(crate) row_key: Key32,
     pub(crate) linkage_key: Option<Key32>,
+    /// What the gates bear beside the list's own thresholds, in thousandths.
+    pub(crate) thresholds: BTreeMap<Text, u16>,
 }
 
 /// A mapped table as the worker wrote it.
@@ -142,6 +153,22 @@ pub(crate) struct Part {
     pub(crate) deletes_stated: Rows,
 }
 
+/// One table of one member, whose quality is measured.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum SiteRows {
+    /// As a mapping run made it, under the terms that it leaves with.
+    Mapped { terms: Box<Terms>, table: SealedFile },
+    /// As a part of a table version.
+    Part(Vec<SealedFile>),
+}
+
+/// A consolidated table that a question may name: the files of each member's part.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct QueryRows {
+    pub(crate) table: Name,
+    pub(crate) parts: BTreeMap<Name, Vec<SealedFile>>,
+}
+
 /// How a landed table is written for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Shape {
@@ -152,12 +179,12 @@ pub(crate) enum Shape {
 /// One job. The files come in the order in which they are named here.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Files: source, the row index before if any, rows, deletes, row index. The source is sealed where it is a blob of
+    /// Files: source, of the row index before if any the base and the changes over it, rows, deletes, row index. The source is sealed where it is a blob of
     /// this node's own.
     Take {
         terms: Box<Terms>,
         source: Option<SealedFile>,
-        previous: Option<SealedFile>,
+        previous: Option<IndexFiles>,
         rows: SealedFile,
         deletes: SealedFile,
         index: SealedFile,
@@ -184,6 +211,11 @@ pub(crate) enum Job {
         previous: Option<(Vec<SealedFile>, u64)>,
         into: Vec<SealedFile>,
     },
+    /// Runs the quality gates over one member's tables. Files: those of each table, in order.
+    Measure { tables: Vec<(Name, SiteRows)> },
+    /// Answers a question over consolidated tables. Files: the parts of each table by member, then the plain file to write
+    /// where there is one.
+    Query { question: String, tables: Vec<QueryRows>, rows_max: u64, shape: Option<Shape> },
     /// Writes a Parquet blob of our own for a person. Files: the blob, then the plain file to write.
     Write { table: SealedFile, shape: Shape },
     /// Looks at the columns and first rows of a source, for a draft. File: source.
@@ -247,6 +279,8 @@ pub(crate) struct MappedTables {
     pub(crate) report: Blob,
     /// Whether person ids of linked patients were made with the linkage key.
     pub(crate) linked: bool,
+    /// Whether nothing fatal failed in the quality gates.
+    pub(crate) gates_hold: bool,
 }
 
 /// The first rows of a share as they would leave: for one person's screen.
@@ -272,6 +306,13 @@ pub(crate) enum Report {
         files: Vec<Made>,
     },
     Previewed(Previewed),
+    /// What the gates measured, as JSON.
+    Measured(Blob),
+    /// The answer to a question, and how many rows it has.
+    Answered {
+        answer: Previewed,
+        rows: Rows,
+    },
     Profiled(Vec<ProfiledColumn>),
     Observed(Vec<ObservedColumn>),
     /// The suite's report, as JSON.

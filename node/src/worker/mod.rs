@@ -9,6 +9,7 @@ mod confine;
 mod sealed;
 mod draw;
 mod publish;
+mod looks;
 mod work;
 pub(crate) mod pool;
 

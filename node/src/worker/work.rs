@@ -8,7 +8,8 @@ use std::sync::Arc;
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::{Sinks, take};
-use cohortium_engine::handle::{Handle, RandomRead};
+use cohortium_engine::handle::Handle;
+use cohortium_engine::index_file::PreviousIndex;
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
 use cohortium_engine::mapping::{MapJob, MapReport, MapSinks, MapSource, Mapping, map};
@@ -24,14 +25,14 @@ use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::wire::codec::Blob;
-use cohortium_schema::gate::{Checks, Report as Quality, Thresholds};
+use cohortium_schema::gate::{Checks, Report as Quality, RunOutcome, ThresholdFault, Thresholds};
 use cohortium_schema::omop;
 
 use crate::worker::job::{
-    Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape,
-    Terms,
+    IndexFiles, Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault,
+    SealedFile, Shape, Terms,
 };
-use crate::worker::{draw, publish, sealed};
+use crate::worker::{draw, looks, publish, sealed};
 
 /// The files of a job, taken in order, and the bounds of what is done with them.
 pub(super) struct Files {
@@ -65,7 +66,7 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
     let mut files = Files { files: files.into_iter(), limits: Limits::of_memory(memory_bytes) };
     match job {
         Job::Take { terms, source, previous, rows, deletes, index } => {
-            taken(&terms, [source.as_ref(), previous.as_ref()], [&rows, &deletes, &index], &mut files)
+            taken(&terms, (source.as_ref(), previous.as_ref()), [&rows, &deletes, &index], &mut files)
         }
         Job::Map { order, tables, quarantine } => mapped(&order, &tables, &quarantine, &mut files),
         Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
@@ -84,20 +85,25 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
             let order = Gathering { shape: &shape, member: &member, snapshots: &snapshots };
             gathered(&order, &chain, previous, &into, &mut files)
         }
+        Job::Measure { tables } => looks::measured(tables, &mut files),
+        Job::Query { question, tables, rows_max, shape } => {
+            let asked = looks::Asked { question: &question, rows_max, shape };
+            looks::answered(&asked, tables, &mut files)
+        }
         Job::Write { table, shape } => written(&table, shape, &mut files),
         Job::Probe(probe) => probed(probe, &mut files),
     }
 }
 
 /// The secrets of a run, as the engine borrows them.
-struct Borrowed {
+pub(super) struct Borrowed {
     row_key: Secret32,
     linkage_key: Option<Secret32>,
     opt_outs: BTreeSet<[u8; 16]>,
 }
 
 impl Borrowed {
-    fn of(terms: &Terms) -> Self {
+    pub(super) fn of(terms: &Terms) -> Self {
         Self {
             row_key: Secret32::new(terms.row_key.0),
             linkage_key: terms.linkage_key.as_ref().map(|key| Secret32::new(key.0)),
@@ -105,7 +111,7 @@ impl Borrowed {
         }
     }
 
-    fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
+    pub(super) fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
         policy::Job {
             table: &terms.table,
             dataset: &terms.dataset,
@@ -123,18 +129,21 @@ pub(super) fn disk_full(_: std::io::Error) -> ReportFault {
 
 fn taken(
     terms: &Terms,
-    [source, previous]: [Option<&SealedFile>; 2],
+    (source, previous): (Option<&SealedFile>, Option<&IndexFiles>),
     [rows, deletes, index]: [&SealedFile; 3],
     files: &mut Files,
 ) -> Result<Report, ReportFault> {
     let source = files.either(source)?;
-    let previous = previous.map(|file| files.sealed(file)).transpose()?;
+    let base = previous.map(|index| files.sealed(&index.base)).transpose()?;
+    let changes = previous.and_then(|index| index.changes.as_ref()).map(|file| files.sealed(file)).transpose()?;
     let mut rows = sealed::create(files.next()?, rows).map_err(disk_full)?;
     let mut deletes = sealed::create(files.next()?, deletes).map_err(disk_full)?;
     let mut index = sealed::create(files.next()?, index).map_err(disk_full)?;
     let secrets = Borrowed::of(terms);
     let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
-    let previous = previous.as_deref().map(|handle| handle as &dyn RandomRead);
+    let name = previous.map(|index| index.name.as_slice().try_into()).transpose().map_err(|_| ReportFault::LOST)?;
+    let previous =
+        base.as_deref().zip(name).map(|(base, name)| PreviousIndex { base, name, changes: changes.as_deref() });
     let report =
         take(&secrets.job(terms, files.limits), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
     let (has_deletes, has_index) = (report.deletes > Rows(0), report.has_index);
@@ -188,13 +197,24 @@ fn mapped(
         let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
         made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
     }
+    let json = shown(&report, &mapping)?;
     Ok(Report::Mapped(Box::new(MappedTables {
         tables: made,
         quarantine: sealed::finish(aside).map_err(disk_full)?,
         quarantined: Rows(report.quarantine.values().map(|rows| rows.0).sum()),
-        report: Blob(shown(&report, &mapping)?.to_string().into_bytes()),
+        report: Blob(json.to_string().into_bytes()),
         linked,
+        gates_hold: gates_hold(order, &report)?,
     })))
+}
+
+/// Whether nothing fatal failed, by the thresholds of the order.
+fn gates_hold(order: &MapOrder, report: &MapReport) -> Result<bool, ReportFault> {
+    let told = |fault: ThresholdFault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) };
+    let set = order.thresholds.iter().map(|(check, borne)| (check.to_string(), *borne));
+    let thresholds = Thresholds::per_mille(set).map_err(told)?;
+    let judged = Quality::new(&report.quality, &thresholds).map_err(told)?;
+    Ok(judged.outcome != RunOutcome::Fail)
 }
 
 /// The account of a run with the quality report: its findings, its digest, and its page.
@@ -208,6 +228,8 @@ fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, Rep
         all.insert("quality".to_owned(), serde_json::from_str(&quality.to_json()).map_err(broken)?);
         all.insert("digest".to_owned(), serde_json::Value::String(quality.digest().to_string()));
         all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
+        // What was counted, so that other thresholds need no other run.
+        all.insert("measured".to_owned(), serde_json::to_value(&report.quality).map_err(broken)?);
     }
     Ok(json)
 }

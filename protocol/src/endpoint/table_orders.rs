@@ -3,23 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId};
+use crate::ident::{ConsortiumId, Name, ShareId, Text};
 use crate::key::signed::Signed;
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
-use crate::record::journal_entry::{Act, Actor, RunFault};
+use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
 use crate::record::listing::BlobRef;
-use crate::record::manifest::{ContentLabel, LinkageStatement};
+use crate::record::manifest::ContentLabel;
 use crate::record::mapping::{Mapping, Origin};
 use crate::record::order::PublishPlace;
 use crate::state::subscription::{Side, Subscription};
+use crate::state::tables::{Mapped, TableSet};
 use crate::time::UnixMillis;
 
 use super::io::{
-    ConsolidatedSet, ConsolidationPlan, Effect, LandedTable, LandedVersion, MapPlan, Notice, OrderFault, Parts,
-    PublishPlan, Ticket,
+    ConsolidatedSet, ConsolidationPlan, Effect, Gates, LandedTable, LandedVersion, MapEnd, MapPlan, Notice, OrderFault,
+    Parts, PublishPlan, Ticket,
 };
 use super::orders::{Consequence, Then, and_then, only};
+use super::plan::Awaited;
 use super::share_orders::{held_epoch, opted_out};
 use super::{Endpoint, Room, Waiting};
 
@@ -44,47 +46,64 @@ impl Endpoint {
         Ok(only(vec![]))
     }
 
-    pub(super) fn run_mapping(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
+    /// `thresholds`: what its gates bear beside the list's own.
+    pub(super) fn run_mapping(
+        room: &Room,
+        mapping: &Name,
+        thresholds: &BTreeMap<Text, u16>,
+    ) -> Result<Consequence, OrderFault> {
         if !room.state.mappings.contains_key(mapping) {
             return Err(OrderFault::NotFound { what: "mapping" });
         }
         if room.mapping.contains(mapping) {
             return Err(OrderFault::OutOfOrder { why: "this mapping is running" });
         }
-        Ok(and_then(vec![], Then::Map(mapping.clone())))
+        Ok(and_then(vec![], Then::Map(mapping.clone(), thresholds.clone())))
     }
 
     pub(super) fn read_mapped(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
-        match room.state.mappings.get(mapping).and_then(|known| known.set.as_ref()) {
+        let ran = |known: &Mapped| known.set.is_some() || known.fault.is_some();
+        match room.state.mappings.get(mapping).filter(|known| ran(known)) {
             Some(_) => Ok(only(vec![])),
             None => Err(OrderFault::NotFound { what: "mapping that has run" }),
         }
     }
 
-    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name) {
+    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name, thresholds: &BTreeMap<Text, u16>) {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Some(plan) = map_plan(room, name) else { return };
+        let plan = MapPlan { thresholds: thresholds.clone(), ..plan };
         room.mapping.insert(name.clone());
         let plan = Box::new(plan);
         let ticket = self.ticket(Waiting::Map(plan.clone()));
         self.after(consortium, Effect::Map { ticket, plan });
     }
 
-    pub(super) fn mapped(&mut self, ticket: Ticket, end: Result<(BlobRef, Option<LinkageStatement>), RunFault>) {
+    pub(super) fn mapped(&mut self, ticket: Ticket, end: Result<MapEnd, RunFault>) {
         let Some(Waiting::Map(plan)) = self.waiting.remove(&ticket) else { return };
         let (consortium, name) = (plan.consortium, plan.mapping.name.clone());
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.mapping.remove(&name);
         // Whatever changed meanwhile (a patient who opted out, another version) makes this run void.
-        let stands = map_plan(room, &name).as_ref() == Some(&*plan);
+        let now = map_plan(room, &name).map(|now| MapPlan { thresholds: plan.thresholds.clone(), ..now });
+        let stands = now.as_ref() == Some(&*plan);
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
+        let step = match &end {
+            Ok(MapEnd { gates: Gates::Held, .. }) => Ok(()),
+            Ok(MapEnd { gates: Gates::Failed, .. }) => Err(StepFault::Gates),
+            Err(fault) => Err(StepFault::Run(*fault)),
+        };
+        let awaited = Awaited::Mapping(name.clone());
         let (act, notice) = match end {
-            Ok((set, linkage)) => (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name)),
+            Ok(MapEnd { set, linkage, .. }) => {
+                (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name))
+            }
             Err(fault) => (Act::MappingFailed { mapping: plan.digest, fault }, Notice::MappingFailed(name, fault)),
         };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &awaited, step);
     }
 
     pub(super) fn consolidate(room: &Room) -> Result<Consequence, OrderFault> {
@@ -110,9 +129,7 @@ impl Endpoint {
     fn tables_usable(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<(), OrderFault> {
         let kept = room.state.tables.sets().iter().find(|kept| kept.digest == set);
         let kept = kept.ok_or(OrderFault::NotFound { what: "kept set of table versions" })?;
-        let usable = usable_shares(room, now);
-        let mut parts = kept.consolidation.tables.values().flat_map(|table| table.parts.values());
-        if parts.any(|part| !usable.contains(&part.share)) {
+        if !all_usable(room, now, kept) {
             return Err(OrderFault::OutOfOrder { why: "rows in it were revoked since, or their share is over" });
         }
         Ok(())
@@ -186,7 +203,8 @@ impl Endpoint {
         let (act, notice) = match end.and_then(|set| state_tables(room, now, *set)) {
             Ok(None) => {
                 self.after(consortium, Effect::Notify(Notice::ConsolidatedAlready));
-                return self.after(consortium, Effect::Sweep);
+                self.after(consortium, Effect::Sweep);
+                return self.step_ended(consortium, &Awaited::Consolidation, Ok(()));
             }
             Ok(Some((consolidation, set))) => {
                 let digest = consolidation.digest();
@@ -197,10 +215,19 @@ impl Endpoint {
                 (Act::ConsolidationFailed { fault }, Notice::ConsolidationFailed(fault))
             }
         };
+        let step = if let Act::ConsolidationFailed { fault } = &act { Err(StepFault::Run(*fault)) } else { Ok(()) };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &Awaited::Consolidation, step);
     }
+}
+
+/// Whether all rows of a set may be used now (law 11).
+pub(super) fn all_usable(room: &Room, now: UnixMillis, set: &TableSet) -> bool {
+    let usable = usable_shares(room, now);
+    let mut parts = set.consolidation.tables.values().flat_map(|table| table.parts.values());
+    parts.all(|part| usable.contains(&part.share))
 }
 
 /// The signed statement of a set; `None` where it says what the one in use says.
@@ -236,7 +263,7 @@ fn state_tables(
     Ok(Some((Signed::sign(&consolidation, &room.keys.signing), made.listing)))
 }
 
-fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
+pub(super) fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
     let known = room.state.mappings.get(name)?;
     let mut sources = BTreeMap::new();
     for (source, dataset) in &known.mapping.sources {
@@ -249,6 +276,7 @@ fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
         digest: known.digest,
         sources,
         epoch: held_epoch(room),
+        thresholds: BTreeMap::new(),
     })
 }
 

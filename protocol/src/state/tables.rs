@@ -3,7 +3,9 @@
 use super::State;
 use crate::digest::DocumentDigest;
 use crate::ident::{DatasetId, ShareId};
+use crate::key::signed::Signed;
 use crate::record::consolidation::Consolidation;
+use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
 use crate::record::manifest::LinkageStatement;
@@ -122,6 +124,24 @@ impl Tables {
 }
 
 impl State {
+    /// An approval is one of terms over a source: another source, key or patient column needs another.
+    pub(super) fn apply_dataset(&mut self, dataset: Dataset) {
+        let id = dataset.dataset;
+        let same = self.datasets.get(&id) == Some(&dataset);
+        self.datasets.insert(id, dataset);
+        if !same {
+            self.age_sets(id);
+        }
+        for offer in self.offers.values_mut().filter(|offer| !same && offer.share.dataset == id) {
+            offer.withdraw_approval();
+        }
+    }
+
+    pub(super) fn define_mapping(&mut self, mapping: Mapping) {
+        let digest = Signed::unsigned(&mapping).digest();
+        self.mappings.insert(mapping.name.clone(), Mapped { mapping, digest, set: None, runs: 0, fault: None });
+    }
+
     pub(super) fn apply_mapped(&mut self, mapping: DocumentDigest, set: BlobRef, linkage: Option<LinkageStatement>) {
         if let Some(found) = self.mappings.values_mut().find(|found| found.digest == mapping) {
             found.set = Some(MappedSet { listing: set, linkage, stale: false });
