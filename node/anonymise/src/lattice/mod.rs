@@ -11,8 +11,9 @@ mod cost;
 mod group;
 mod search;
 
+use crate::local::cost;
 use crate::loss::Measure;
-use crate::model::{Judge, ModelFault, Models, settle};
+use crate::model::{Judge, ModelFault, Models, SHARES_OF_T, settle};
 use crate::recoding::{Recoding, SUPPRESSED};
 use crate::table::Table;
 
@@ -56,7 +57,8 @@ impl FullDomain {
 pub enum Optimality {
     /// No choice of levels costs less.
     Optimal,
-    /// The budget ended first: the best of what was looked at.
+    /// The budget ended first, or what is released has so different a distribution that t had to be asked for again: the best
+    /// of what was looked at.
     Heuristic,
 }
 
@@ -113,35 +115,60 @@ impl std::error::Error for LatticeFault {
 ///
 /// Cost: groups of the visited nodes; see [`Found::visited`].
 pub fn full_domain(table: &Table, asked: &FullDomain) -> Result<Found, LatticeFault> {
-    let judge = Judge::new(table, &asked.models).map_err(LatticeFault::Model)?;
+    Judge::new(table, &asked.models).map_err(LatticeFault::Model)?;
     if !(0.0..=1.0).contains(&asked.suppression_max) {
         return Err(LatticeFault::Suppression);
     }
     let packing = Packing::of(table).ok_or(LatticeFault::TooWide)?;
-    if packing.bits() <= 64 {
-        find::<u64>(table, asked, &judge, &packing)
-    } else {
-        find::<u128>(table, asked, &judge, &packing)
+    let (mut best, mut visited): (Option<Found>, u64) = (None, 0);
+    for share in SHARES_OF_T {
+        let stricter = asked.models.with_share_of_t(share);
+        let judge = Judge::new(table, &stricter).map_err(LatticeFault::Model)?;
+        let mut found = if packing.bits() <= 64 {
+            find::<u64>(table, asked, &judge, &packing)
+        } else {
+            find::<u128>(table, asked, &judge, &packing)
+        };
+        let before = found.recoding.suppressed();
+        found.recoding = settle(table, &asked.models, found.recoding).map_err(LatticeFault::Model)?;
+        let suppressed = found.recoding.suppressed();
+        visited += found.visited;
+        if suppressed > before || share < 1.0 {
+            found.optimality = Optimality::Heuristic;
+        }
+        let allowed = suppressed as f64 <= asked.suppression_max * table.rows as f64 + 1e-9;
+        let better = |best: &Found| cost(table, &found.recoding) < cost(table, &best.recoding);
+        if allowed && best.as_ref().is_none_or(better) || found.levels.is_none() && best.is_none() {
+            best = Some(found);
+        }
+        if suppressed == before {
+            break;
+        }
     }
+    let nothing = || Found {
+        levels: None,
+        recoding: Recoding::nothing(table.rows, table.quasi.len()),
+        optimality: Optimality::Heuristic,
+        lattice: nodes_of(table),
+        visited: 0,
+    };
+    Ok(Found { visited, ..best.unwrap_or_else(nothing) })
 }
 
-fn find<K: Key>(
-    table: &Table,
-    asked: &FullDomain,
-    judge: &Judge<'_>,
-    packing: &Packing,
-) -> Result<Found, LatticeFault> {
+fn nodes_of(table: &Table) -> u128 {
+    table.quasi.iter().map(|column| column.hierarchy.levels() as u128).product()
+}
+
+/// One search, with distributions of reference taken from the whole table.
+fn find<K: Key>(table: &Table, asked: &FullDomain, judge: &Judge<'_>, packing: &Packing) -> Found {
     let prices = Prices::new(table, asked.measure);
     let search = Search::<K>::new(table, asked, judge, packing, &prices);
     let (best, visited, finished) = search.run();
-    let lattice = table.quasi.iter().map(|column| column.hierarchy.levels() as u128).product();
     let optimality = if finished { Optimality::Optimal } else { Optimality::Heuristic };
     let levels = best.map(|best| best.levels);
-    let recoding = match &levels {
-        None => Recoding::nothing(table.rows, table.quasi.len()),
-        Some(levels) => at_levels(table, &asked.models, levels).map_err(LatticeFault::Model)?,
-    };
-    Ok(Found { levels, recoding, optimality, lattice, visited })
+    let nothing = || Recoding::nothing(table.rows, table.quasi.len());
+    let recoding = levels.as_ref().map_or_else(nothing, |levels| classes_at(table, judge, levels));
+    Found { levels, recoding, optimality, lattice: nodes_of(table), visited }
 }
 
 /// The classes of one choice of levels, without those that do not hold.
@@ -150,6 +177,10 @@ fn find<K: Key>(
 ///
 /// Models that do not fit the table.
 pub fn at_levels(table: &Table, models: &Models, levels: &[usize]) -> Result<Recoding, ModelFault> {
+    settle(table, models, classes_at(table, &Judge::new(table, models)?, levels))
+}
+
+fn classes_at(table: &Table, judge: &Judge<'_>, levels: &[usize]) -> Recoding {
     let mut class_of = vec![0_u32; table.rows];
     let mut classes = 1_u32;
     let mut places = Places::<u64>::new();
@@ -170,12 +201,11 @@ pub fn at_levels(table: &Table, models: &Models, levels: &[usize]) -> Result<Rec
             nodes[*class as usize * width + at] = crate::hierarchy::Node { level: *level as u8, index };
         }
     }
-    let judge = Judge::new(table, models)?;
     let holds = judge.classes(&class_of, classes as usize);
     for class in &mut class_of {
         if !holds[*class as usize] {
             *class = SUPPRESSED;
         }
     }
-    settle(table, models, Recoding::new(class_of, &nodes, width))
+    Recoding::new(class_of, &nodes, width)
 }

@@ -54,7 +54,19 @@ pub struct Models {
     pub recipients: Option<Recipients>,
 }
 
+/// Shares of t that a recoding is made for, the first that does being taken. What is released has another distribution than the
+/// table; what is kept from t beforehand is not lost class by class afterwards.
+pub(crate) const SHARES_OF_T: [f64; 3] = [1.0, 0.9, 0.75];
+
 impl Models {
+    pub(crate) fn with_share_of_t(&self, share: f64) -> Self {
+        let mut stricter = self.clone();
+        for closeness in &mut stricter.closeness {
+            closeness.t *= share;
+        }
+        stricter
+    }
+
     /// k-anonymity alone.
     pub fn k(k: u32) -> Self {
         Self { k, diversity: Vec::new(), closeness: Vec::new(), recipients: None }

