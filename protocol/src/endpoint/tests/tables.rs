@@ -398,7 +398,8 @@ fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_n
     };
     let second = consolidated(&mut pair, BTreeMap::from([("north".parse().unwrap(), part)]));
     pair.order(0, Command::ReadTables { consolidation: second }).unwrap();
-    pair.order(1, revoke()).unwrap();
+    let change = Change::Revoke;
+    pair.order(1, Command::ChangeSubscription { subscription: SUBSCRIPTION, change, reason: None }).unwrap();
     for command in [publish(second), Command::ReadTables { consolidation: second }] {
         assert!(matches!(pair.order(0, command), Err(OrderFault::OutOfOrder { .. })));
     }
