@@ -254,7 +254,7 @@ fn numbered_with_nulls(arrays: &[ArrayRef], column: &str) -> Result<(Vec<u32>, V
     let mut known: Vec<&str> = Vec::new();
     let mut first: HashMap<&str, u32> = HashMap::new();
     let mut found: Vec<Option<u32>> = Vec::new();
-    for text in texts.iter().flat_map(|array| array.as_string::<i32>()) {
+    for text in texts.iter().flat_map(AsArray::as_string::<i32>) {
         found.push(text.map(|text| {
             *first.entry(text).or_insert_with(|| {
                 known.push(text);

@@ -146,7 +146,7 @@ fn read<R: ChunkReader + 'static>(input: R, roles: &Roles) -> Result<Vec<RecordB
 fn gather(batches: &[RecordBatch], name: &str) -> Result<ArrayRef, FileFault> {
     let missing = || FileFault::Table(TableFault::NoColumn { column: name.to_owned() });
     let arrays: Vec<&ArrayRef> = batches.iter().filter_map(|batch| batch.column_by_name(name)).collect();
-    let arrays: Vec<&dyn arrow::array::Array> = arrays.iter().map(|array| array.as_ref()).collect();
+    let arrays: Vec<&dyn arrow::array::Array> = arrays.iter().map(AsRef::as_ref).collect();
     if arrays.is_empty() {
         return Err(missing());
     }

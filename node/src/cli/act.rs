@@ -1,8 +1,9 @@
 //! One act of the journal in the words of a person: what it was, about what, how many bytes, how it ended.
 
 use cohortium_protocol::key::signed::{Record, Signed};
-use cohortium_protocol::record::acceptance::Answer;
+use cohortium_protocol::record::acceptance::{Acceptance, Answer};
 use cohortium_protocol::record::journal_entry::{Act, Actor, StepEnd};
+use cohortium_protocol::record::manifest::Manifest;
 use cohortium_protocol::record::order::{Command, OptOutChoice};
 use cohortium_protocol::record::receipt::Outcome;
 use cohortium_protocol::record::revocation::Change;
@@ -60,22 +61,12 @@ pub(crate) fn tell(act: &Act) -> Told {
             "invitation",
             read(signed, |invitation| format!("{} to {}", invitation.share.name, invitation.consumer)),
         ),
-        Act::Acceptance(signed) => {
-            let outcome =
-                read(signed, |answer| if answer.answer == Answer::Accept { "accepted" } else { "refused" }.to_owned());
-            Told::new("answer", read(signed, |answer| short(&answer.subscription))).ended(outcome)
-        }
+        Act::Acceptance(signed) => answer(signed),
         Act::Standing(signed) => Told::new("standing", read(signed, |standing| short(&standing.subscription)))
             .ended(read(signed, |standing| word(&standing.state))),
         Act::Revocation(signed) => Told::new("change", read(signed, |change| short(&change.subscription)))
             .ended(read(signed, |change| change_word(&change.change).to_owned())),
-        Act::Manifest(signed) => {
-            let told = Told::new(
-                "manifest",
-                read(signed, |manifest| format!("{} number {}", short(&manifest.share), manifest.sequence)),
-            );
-            told.ended(read(signed, |manifest| word(&manifest.base))).of(number(signed, |manifest| manifest.bytes.0))
-        }
+        Act::Manifest(signed) => manifest(signed),
         Act::SnapshotTaken { share, snapshot, .. } => {
             Told::new("snapshot-taken", format!("{} {}", short(share), short(snapshot)))
         }
@@ -121,6 +112,17 @@ pub(crate) fn tell(act: &Act) -> Told {
             Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
         }
     }
+}
+
+fn answer(signed: &Signed<Acceptance>) -> Told {
+    let outcome = read(signed, |said| if said.answer == Answer::Accept { "accepted" } else { "refused" }.to_owned());
+    Told::new("answer", read(signed, |said| short(&said.subscription))).ended(outcome)
+}
+
+fn manifest(signed: &Signed<Manifest>) -> Told {
+    let which = read(signed, |manifest| format!("{} number {}", short(&manifest.share), manifest.sequence));
+    let base = read(signed, |manifest| word(&manifest.base));
+    Told::new("manifest", which).ended(base).of(number(signed, |manifest| manifest.bytes.0))
 }
 
 /// The envelope of the signed document that an act is, where it is one.

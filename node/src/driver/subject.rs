@@ -126,12 +126,13 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         }
         Act::Mapped { mapping, set, .. } => [(*mapping).into(), Subject::Digest(set.digest.0)].into(),
         Act::MappingFailed { mapping, .. } => [(*mapping).into()].into(),
-        Act::Published { consolidation } | Act::PublishFailed { consolidation, .. } => [(*consolidation).into()].into(),
+        Act::Published { consolidation }
+        | Act::PublishFailed { consolidation, .. }
+        | Act::Compared { consolidation } => [(*consolidation).into()].into(),
         Act::Consolidated { consolidation, set } => {
             [consolidation.digest().into(), Subject::Digest(set.digest.0)].into()
         }
         Act::SiteNotice(signed) => signed.claimed().map(|said| [said.consolidation.into()].into()).unwrap_or_default(),
-        Act::Compared { consolidation } => [(*consolidation).into()].into(),
         Act::PipelineBegan { order, .. } => [(*order).into()].into(),
         Act::ConsolidationFailed { .. }
         | Act::PipelineStep { .. }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, Text};
+use crate::ident::{ConsortiumId, DatasetId, Name, Text};
 use crate::key::signed::{Signed, Verified};
 use crate::limits::CLOCK_SKEW_MAX;
 use crate::record::journal_entry::{Act, Actor};
@@ -39,6 +39,17 @@ pub(super) enum Then {
     Consolidate,
     Publish(Box<crate::record::order::PublishPlace>),
     Pipelines,
+}
+
+/// Only of a dataset that says which patient a row is of.
+fn opt_out(room: &Room, dataset: DatasetId) -> Result<Consequence, OrderFault> {
+    match room.state.datasets.get(&dataset) {
+        None => Err(OrderFault::NotFound { what: "dataset" }),
+        Some(found) if found.patient.is_none() => {
+            Err(OrderFault::OutOfOrder { why: "the dataset names no patient column, so no row can be found" })
+        }
+        Some(_) => Ok(only(vec![])),
+    }
 }
 
 /// Only entries.
@@ -165,13 +176,7 @@ impl Endpoint {
                 let known = room.state.pipelines.contains_key(pipeline);
                 there(known, "pipeline", and_then(vec![], Then::Pipelines))
             }
-            Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
-                None => Err(OrderFault::NotFound { what: "dataset" }),
-                Some(found) if found.patient.is_none() => {
-                    Err(OrderFault::OutOfOrder { why: "the dataset names no patient column, so no row can be found" })
-                }
-                Some(_) => Ok(only(vec![])),
-            },
+            Command::OptOut { dataset, .. } => opt_out(room, *dataset),
             Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),
             Command::Preview { share } => there(room.state.offers.contains_key(share), "share", only(vec![])),

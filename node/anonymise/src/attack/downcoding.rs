@@ -107,9 +107,8 @@ pub fn greedy_choices(table: &Table, recoding: &Recoding) -> Finding {
     let siblings = Siblings::new(table, recoding);
     let mut excluded: Vec<(usize, usize, Vec<Node>)> = Vec::new();
     for class in 0..recoding.classes() {
-        for column in 0..recoding.width() {
-            let node = recoding.written(class as u32)[column];
-            let below = by_frequency(table, &margins[column], column, node);
+        for (column, node) in recoding.written(class as u32).iter().enumerate() {
+            let below = by_frequency(table, &margins[column], column, *node);
             let inside = if below.len() < 2 { Vec::new() } else { siblings.inside(class, column, &below) };
             if !inside.is_empty() {
                 excluded.push((class, column, inside));

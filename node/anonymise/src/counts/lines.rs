@@ -8,7 +8,7 @@ pub struct Lines {
     sizes: Vec<usize>,
     values: Vec<u64>,
     /// Each line: its cells, then their total.
-    lines: Vec<Vec<usize>>,
+    sums: Vec<Vec<usize>>,
     of_cell: Vec<Vec<usize>>,
 }
 
@@ -47,7 +47,7 @@ impl Lines {
                 of_cell[*cell].push(line);
             }
         }
-        Self { sizes: cube.sizes.clone(), values, lines, of_cell }
+        Self { sizes: cube.sizes.clone(), values, sums: lines, of_cell }
     }
 
     /// Cells and totals.
@@ -74,11 +74,11 @@ impl Lines {
     }
 
     pub(super) fn lines(&self) -> &[Vec<usize>] {
-        &self.lines
+        &self.sums
     }
 
     pub(super) fn through(&self, cell: usize) -> impl Iterator<Item = &Vec<usize>> {
-        self.of_cell[cell].iter().map(|line| &self.lines[*line])
+        self.of_cell[cell].iter().map(|line| &self.sums[*line])
     }
 }
 

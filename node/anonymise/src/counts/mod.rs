@@ -51,7 +51,7 @@ impl Cube {
     }
 
     /// How a value of a dimension is written, for cubes of a table.
-    pub fn label<'a>(table: &'a Table, (column, level): (usize, usize), index: usize) -> &'a str {
+    pub fn label(table: &Table, (column, level): (usize, usize), index: usize) -> &str {
         table.quasi[column].hierarchy.label(Node { level: level as u8, index: index as u32 })
     }
 }

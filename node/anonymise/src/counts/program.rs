@@ -33,7 +33,9 @@ impl Program {
                 }
             }
             if row[unknowns] < 0.0 {
-                row.iter_mut().for_each(|cell| *cell = -*cell);
+                for cell in &mut row {
+                    *cell = -*cell;
+                }
             }
             rows.push(row);
         }
@@ -130,7 +132,9 @@ impl Program {
 
     fn pivot(&mut self, at: usize, column: usize, cost: &mut [f64]) {
         let scale = self.rows[at][column];
-        self.rows[at].iter_mut().for_each(|cell| *cell /= scale);
+        for cell in &mut self.rows[at] {
+            *cell /= scale;
+        }
         let pivot = self.rows[at].clone();
         let others = self.rows.iter_mut().enumerate().filter(|(other, _)| *other != at).map(|(_, row)| &mut row[..]);
         for row in others.chain([cost]) {

@@ -87,9 +87,9 @@ fn by_level(
     suppressed: u64,
 ) -> (Vec<u128>, Vec<Vec<u64>>) {
     let (mut base, mut gap) = (Vec::new(), Vec::new());
-    for level in 0..hierarchy.levels() {
+    for (level, occurs) in occurs.iter().enumerate() {
         let costs: Vec<u64> = (0..hierarchy.width(level)).map(|index| cost(level, index)).collect();
-        base.push(costs.iter().zip(&occurs[level]).map(|(cost, count)| u128::from(*cost) * u128::from(*count)).sum());
+        base.push(costs.iter().zip(occurs).map(|(cost, count)| u128::from(*cost) * u128::from(*count)).sum());
         gap.push(costs.iter().map(|cost| suppressed.saturating_sub(*cost)).collect());
     }
     (base, gap)

@@ -224,7 +224,7 @@ fn a_dictionary_does_not_bring_values_of_rows_that_stay_behind() {
     let column: DictionaryArray<Int32Type> = (0..40).map(text).collect();
     let beside = Beside { columns: vec![("s".to_owned(), Arc::new(column))], id: None };
     let released = body(&table, &recoding, &beside, &Seed([1; 32])).unwrap();
-    let held = released.columns().iter().map(|array| format!("{:?}", array.to_data())).collect::<String>();
+    let held = released.columns().iter().map(|array| format!("{:?}", array.to_data())).collect::<Vec<_>>().concat();
     let bytes = |word: &str| format!("{:?}", word.as_bytes()).trim_matches(['[', ']']).to_owned();
     assert!(held.contains(&bytes("common")), "the test sees the bytes");
     assert!(!held.contains(&bytes("SECRET")));

@@ -150,14 +150,13 @@ fn a_manifest_of_a_mapped_table_says_where_its_rows_come_from_and_a_consolidatio
 struct Table {
     share: ShareId,
     subscription: SubscriptionId,
-    table: &'static str,
+    of: &'static str,
 }
 
-const PERSON: Table = Table { share: ShareId([31; 16]), subscription: SubscriptionId([41; 16]), table: "person" };
-const VISIT: Table =
-    Table { share: ShareId([32; 16]), subscription: SubscriptionId([40; 16]), table: "visit_occurrence" };
+const PERSON: Table = Table { share: ShareId([31; 16]), subscription: SubscriptionId([41; 16]), of: "person" };
+const VISIT: Table = Table { share: ShareId([32; 16]), subscription: SubscriptionId([40; 16]), of: "visit_occurrence" };
 /// The first table again, offered later under an id that is lower.
-const AGAIN: Table = Table { share: ShareId([30; 16]), subscription: SubscriptionId([39; 16]), table: "person" };
+const AGAIN: Table = Table { share: ShareId([30; 16]), subscription: SubscriptionId([39; 16]), of: "person" };
 
 impl Table {
     /// Offers it and has the operator accept.
@@ -197,7 +196,7 @@ impl Table {
             mapping: DocumentDigest([1; 32]),
             schema: DocumentDigest([2; 32]),
             set: blob_digest(&[set]),
-            table: self.table.parse().unwrap(),
+            table: self.of.parse().unwrap(),
             software: "cohortium-0.1.0".parse().unwrap(),
         };
         let taken = Taken { base: Base::Full, listing, content, index: None, linkage: None, origin: Some(origin) };
@@ -234,7 +233,7 @@ fn conclude(pair: &mut Pair, ticket: Ticket, of: &[&Table]) {
     let north: Name = "north".parse().unwrap();
     let tables = of.iter().map(|table| {
         let parts = BTreeMap::from([(north.clone(), table.part(pair))]);
-        (table.table.parse().unwrap(), parts)
+        (table.of.parse().unwrap(), parts)
     });
     let tables = tables.collect();
     let listing = BlobRef { digest: blob_digest(b"consolidated"), bytes: Bytes(12) };
@@ -398,8 +397,8 @@ fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_n
     };
     let second = consolidated(&mut pair, BTreeMap::from([("north".parse().unwrap(), part)]));
     pair.order(0, Command::ReadTables { consolidation: second }).unwrap();
-    let change = Change::Revoke;
-    pair.order(1, Command::ChangeSubscription { subscription: SUBSCRIPTION, change, reason: None }).unwrap();
+    let (subscription, change) = (SUBSCRIPTION, Change::Revoke);
+    pair.order(1, Command::ChangeSubscription { subscription, change, reason: None }).unwrap();
     for command in [publish(second), Command::ReadTables { consolidation: second }] {
         assert!(matches!(pair.order(0, command), Err(OrderFault::OutOfOrder { .. })));
     }
