@@ -94,13 +94,13 @@ pub(crate) struct Loaded {
 
 /// Reads an index; whether a base is sorted is its reader's to see.
 pub(crate) fn read(index: &PreviousIndex<'_>, rows_max: u64) -> Result<Loaded, IndexFault> {
-    let (head, entries) = read_file::<WHOLE_HEADER_BYTES>(index.base, WHOLE, rows_max)?;
+    let (head, entries) = read_file::<WHOLE_HEADER_BYTES>(index.base, *WHOLE, rows_max)?;
     let version = version_in(&head);
     let base_rows = (entries.len() / ENTRY_BYTES) as u64;
     let origins = vec![Origin::Base; entries.len() / ENTRY_BYTES];
     let mut loaded = Loaded { version, base: index.name, base_rows, entries, origins, gone: Vec::new() };
     if let Some(changes) = index.changes {
-        let (head, changes) = read_file::<CHANGES_HEADER_BYTES>(changes, CHANGES, rows_max)?;
+        let (head, changes) = read_file::<CHANGES_HEADER_BYTES>(changes, *CHANGES, rows_max)?;
         let sorted = changes.chunks_exact(ENTRY_BYTES).zip(changes.chunks_exact(ENTRY_BYTES).skip(1));
         let sorted = sorted.into_iter().all(|(one, next)| one[..16] < next[..16]);
         if version_in(&head) != version || base_of(&head) != Some(index.name) || !sorted {
@@ -123,7 +123,7 @@ fn version_in(head: &[u8]) -> [u8; 16] {
 /// The header and the entries of a file.
 fn read_file<const HEAD: usize>(
     file: &dyn RandomRead,
-    magic: &[u8; 8],
+    magic: [u8; 8],
     rows_max: u64,
 ) -> Result<([u8; HEAD], Vec<u8>), IndexFault> {
     let unread = |error: io::Error| IndexFault::Read(error.kind());
@@ -133,7 +133,7 @@ fn read_file<const HEAD: usize>(
     let mut rows = [0; 8];
     rows.copy_from_slice(&head[8..16]);
     let rows = u64::from_le_bytes(rows);
-    if head.first_chunk() != Some(magic) || rows.checked_mul(ENTRY_BYTES as u64) != Some(body) {
+    if head.first_chunk() != Some(&magic) || rows.checked_mul(ENTRY_BYTES as u64) != Some(body) {
         return Err(IndexFault::Damaged);
     }
     if rows > rows_max {
