@@ -14,7 +14,7 @@ MILLIS, SECONDS, SIZE = U64, U64, U64
 
 EXTENSIONS_MAX, EXTENSION_MAX, PARTIES_MAX, COLUMNS_MAX = 32, 4096, 1000, 4096
 MAPPING_MAX, MAPPING_SOURCES_MAX, MAPPING_TABLES_MAX = 256 * 1024, 64, 64
-MARKS_MAX = 32
+MARKS_MAX, SELECT_MAX, VIEW_MAX = 32, 64 * 1024, 256 * 1024
 LISTING_ENTRIES_MAX, BLOB_MAX, K_FLOOR = 200_000, 1 << 40, 11
 NODE_RECORD_MILLIS_MAX = 30 * 24 * 3600 * 1000
 
@@ -136,11 +136,33 @@ TEXT_FORM = Checked(Struct(
     heading=Enum("line", names=Seq(COLUMN)),
 ), check_text_form)
 
+def written(most):
+    """SRC-2."""
+    def check(text):
+        length = len(text.encode())
+        require(length > 0, "empty")
+        require(length <= most, "too-long")
+        require("\0" not in text, "zero")
+    return Checked(String(), check)
+
+
+DATABASE_PLACE = Struct(
+    address=Enum(network=Struct(host=TEXT, port=U16), socket=Struct(path=TEXT)),
+    privacy=Enum("within_machine", tls=Struct(roots=TEXT, name=TEXT)),
+    database=TEXT, user=TEXT, password=Option(TEXT), statement_seconds=U32)
+DATABASE_TABLE = Struct(
+    place=DATABASE_PLACE, rows=Enum(table=Struct(schema=Option(TEXT), table=TEXT), select=written(SELECT_MAX)),
+    rows_per_second=Option(U32))
+OBJECT_PLACE = Struct(
+    endpoint=Option(TEXT), region=TEXT, bucket=TEXT, key=TEXT, roots=Option(TEXT), credentials=Option(TEXT),
+    form=Enum(csv=TEXT_FORM, parquet=None, ndjson=None, json=None, arrow_ipc=None))
+
 DATASET = Struct(
     dataset=DATASET_ID, name=NAME,
     source=Enum(
         csv=Struct(path=TEXT, form=TEXT_FORM), parquet=Struct(path=TEXT), files=Struct(folder=TEXT), ndjson=Struct(path=TEXT),
-        json=Struct(path=TEXT), arrow_ipc=Struct(path=TEXT), mapped=Struct(mapping=NAME, table=NAME)),
+        json=Struct(path=TEXT), arrow_ipc=Struct(path=TEXT), mapped=Struct(mapping=NAME, table=NAME),
+        fhir=Struct(path=TEXT, view=written(VIEW_MAX)), postgres=DATABASE_TABLE, maria=DATABASE_TABLE, s3=OBJECT_PLACE),
     key=Seq(COLUMN), patient=Option(COLUMN),
     linkage=Option(Struct(
         given=COLUMN, family=COLUMN, birth=COLUMN,
@@ -239,10 +261,64 @@ def check_consolidation(c):
         require(of["version"] == table.version_id(name, c["schema"], parts).hex(), "version")
 
 
+RUN_FAULT = Enum(
+    "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost",
+    "set_stale", "unsettled")
+
 CONSOLIDATION = Checked(Struct(
     consortium=CONSORTIUM, operator=NAME, sequence=U64, previous=Option(DIGEST), schema=DIGEST,
-    tables=Map(NAME, Struct(version=TABLE_VERSION, parts=Map(NAME, CONSOLIDATED_PART))), software=TEXT, at=MILLIS, ext=EXT,
+    tables=Map(NAME, Struct(version=TABLE_VERSION, parts=Map(NAME, CONSOLIDATED_PART))), left_out=Map(NAME, RUN_FAULT),
+    software=TEXT, at=MILLIS, ext=EXT,
 ), check_consolidation)
+
+# --- notices about sites
+
+SITES_MIN, DEPARTURES_MAX, UNITS_MAX = 5, 2000, 100
+QUANTITY = Struct(table=NAME, field=NAME, concept=U64)
+DEPARTURE = Enum(
+    missing=Struct(table=NAME, field=NAME, here=Option(U8), elsewhere=Option(U8)),
+    units=Struct(of=QUANTITY, units=Seq(U64), here=Option(U8)),
+    distribution=Struct(of=QUANTITY, unit=U64, distance=U8),
+)
+
+
+def check_site_notice(n):
+    """QUAL-4."""
+    require(n["sites"] >= SITES_MIN, "sites")
+    require(len(n["departures"]) <= DEPARTURES_MAX, "too-many")
+    for departure in n["departures"]:
+        (_, said), = departure.items()
+        shares = [said.get(name) for name in ("here", "elsewhere", "distance")]
+        require(all(share is None or share <= 100 for share in shares), "share")
+        require(len(said.get("units", [])) <= UNITS_MAX, "share")
+
+
+SITE_NOTICE = Checked(Struct(
+    consortium=CONSORTIUM, operator=NAME, member=NAME, consolidation=DIGEST, sites=U32, departures=Seq(DEPARTURE), at=MILLIS, ext=EXT,
+), check_site_notice)
+
+# --- pipelines
+
+PIPELINE_STEPS_MAX, PIPELINE_ATTEMPTS_MAX, PIPELINE_WAIT_MAX, PIPELINE_THRESHOLDS_MAX = 32, 20, 24 * 3600, 256
+
+
+def check_pipeline(p):
+    """PIPE-1."""
+    require(1 <= len(p["steps"]) <= PIPELINE_STEPS_MAX, "steps")
+    require(1 <= p["attempts"] <= PIPELINE_ATTEMPTS_MAX, "attempts")
+    require(1 <= p["wait"] <= PIPELINE_WAIT_MAX, "wait")
+    for step in p["steps"]:
+        thresholds = step["check"]["thresholds"] if "check" in step else {}
+        require(len(thresholds) <= PIPELINE_THRESHOLDS_MAX and all(borne <= 1000 for borne in thresholds.values()), "threshold")
+    require(p["trigger"] != {"schedule": "manual"}, "manual")
+
+
+PIPELINE = Checked(Struct(
+    consortium=CONSORTIUM, party=NAME, name=NAME,
+    trigger=Enum(landed=Struct(subscription=Option(SUBSCRIPTION)), new_file=Struct(dataset=DATASET_ID), schedule=SCHEDULE),
+    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None)),
+    attempts=U16, wait=SECONDS, ext=EXT,
+), check_pipeline)
 
 # --- orders and the journal
 
@@ -277,12 +353,20 @@ COMMAND = Enum(
     read_mapped=Struct(mapping=NAME),
     consolidate=None,
     use_tables=Struct(consolidation=DIGEST),
+    read_tables=Struct(consolidation=DIGEST),
+    publish=Struct(consolidation=DIGEST, into=Struct(
+        place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))),
+    check_mapping=Struct(mapping=NAME),
+    check_tables=Struct(member=NAME),
+    compare_sites=None,
+    query=Struct(question=DIGEST, reason=DIGEST),
+    define_pipeline=PIPELINE,
+    change_pipeline=Struct(pipeline=NAME, change=Enum("retry", "park", "remove")),
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 
-RUN_FAULT = Enum(
-    "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost",
-    "set_stale")
+STEP_FAULT = Enum(
+    run=RUN_FAULT, gates=None, role_missing=None, not_approved=None, not_found=None, out_of_order=None)
 ACT = Enum(
     began=Struct(party=NAME), order=SIGNED, person=SIGNED, charter=SIGNED, node_record=SIGNED,
     join_asked=Struct(secret=DIGEST, record=SIGNED), invitation=SIGNED, acceptance=SIGNED, standing=SIGNED,
@@ -302,6 +386,12 @@ ACT = Enum(
     consolidated=Struct(consolidation=SIGNED, set=BLOB_REF),
     consolidation_failed=Struct(fault=RUN_FAULT),
     answer_refused=Struct(subscription=SUBSCRIPTION, invitation=DIGEST, code=ERROR_CODE),
+    published=Struct(consolidation=DIGEST), publish_failed=Struct(consolidation=DIGEST, fault=RUN_FAULT),
+    site_notice=SIGNED,
+    compared=Struct(consolidation=DIGEST),
+    pipeline_began=Struct(pipeline=NAME, order=DIGEST, cause=Option(DIGEST)),
+    pipeline_step=Struct(
+        pipeline=NAME, step=U16, attempt=U16, end=Enum(done=None, failed=STEP_FAULT, parked=STEP_FAULT)),
 )
 JOURNAL_ENTRY = Struct(at=MILLIS, actor=Enum(person=NAME, node=None, peer=NAME), act=ACT)
 
@@ -312,10 +402,11 @@ DOCUMENTS = {
     "charter": CHARTER, "node-record": NODE_RECORD, "person": PERSON, "share": SHARE, "invitation": INVITATION,
     "acceptance": ACCEPTANCE, "standing": STANDING, "revocation": REVOCATION, "manifest": MANIFEST, "receipt": RECEIPT,
     "linkage-wrap": LINKAGE_WRAP, "order": ORDER, "export-heading": EXPORT_HEADING, "mapping": MAPPING,
-    "consolidation": CONSOLIDATION,
+    "consolidation": CONSOLIDATION, "site-notice": SITE_NOTICE, "pipeline": PIPELINE,
 }
 RECORDS = DOCUMENTS | {
     "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "text-form": TEXT_FORM,
+    "select": written(SELECT_MAX), "view": written(VIEW_MAX),
 }
 
 

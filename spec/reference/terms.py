@@ -4,6 +4,7 @@ import calendar
 import re
 import tomllib
 from datetime import datetime, timezone
+from fractions import Fraction
 from pathlib import Path
 
 from codec import I8, U16, Checked, Enum, Option, Refused, Seq, Set, STRING, Struct
@@ -119,8 +120,33 @@ def check_safe_harbor_column(c, small_areas, expires):
     require(suspected in (None, c["class"]) or c["reason"] is not None, "safe-harbor")
 
 
+def check_test(test, column):
+    """SHARE-23."""
+    named = suspicion(column["name"])[0] == "direct-identifier" and column["reason"] is None
+    named = named or column["role"] in ("direct-identifier", "free-text")
+    require(not named or test["passes"] == "present", "filter-tells")
+
+
+def check_safe_harbor_test(test, column, expires):
+    """SHARE-24."""
+    if test["passes"] == "present":
+        return
+    kind, bound = next(iter(test["passes"].items()))
+    of = column["class"] or (suspicion(column["name"])[1] if column["reason"] is None else None)
+    if kind == "one-of":
+        require(of is None, "safe-harbor")
+    elif "number" in bound:
+        require(of is None or of == "date" and Fraction(bound["number"]) <= 89, "safe-harbor")
+    else:
+        day = bound["day"]["day"]
+        require(of in (None, "date", "birth-date"), "safe-harbor")
+        require(day.endswith("-01-01" if kind == "at-least" else "-12-31"), "safe-harbor")
+        if of == "birth-date" and kind == "at-most":
+            require(int(day[:4]) >= datetime.fromtimestamp(expires / 1000, timezone.utc).year - 89, "safe-harbor")
+
+
 def check_table(table, expires):
-    """SHARE-1, SHARE-2, SHARE-11 to SHARE-15."""
+    """SHARE-1, SHARE-2, SHARE-11 to SHARE-15, SHARE-23, SHARE-24."""
     columns, seen = table["columns"], set()
     for column in columns:
         check_column(column)
@@ -128,7 +154,10 @@ def check_table(table, expires):
         seen.add(column["name"])
     leaving = [c for c in columns if c["treatment"] != "drop"]
     require(leaving and len(columns) <= LIMITS["COLUMNS_MAX"], "columns")
-    require(all(test["column"] in seen for test in table["filter"]), "filter-column")
+    named = {column["name"]: column for column in columns}
+    for test in table["filter"]:
+        require(test["column"] in seen, "filter-column")
+        check_test(test, named[test["column"]])
     texts = [test["passes"]["one-of"] for test in table["filter"] if "one-of" in test["passes"]]
     require(len(table["filter"]) <= LIMITS["ROW_TESTS_MAX"], "filter")
     require(all(1 <= len(set(some)) <= LIMITS["ROW_TEST_TEXTS_MAX"] for some in texts), "filter")
@@ -138,3 +167,6 @@ def check_table(table, expires):
         require(table["linkage"] == "none", "safe-harbor-tokens")
         for column in columns:
             check_safe_harbor_column(column, table["small_areas"], expires)
+            for test in table["filter"]:
+                if test["column"] == column["name"]:
+                    check_safe_harbor_test(test, column, expires)

@@ -1,5 +1,7 @@
 """A small consortium whose documents the vectors are about: an operator and two hospitals, all keys from fixed seeds."""
 
+import hashlib
+
 import codec
 import dsse
 import ed25519
@@ -217,12 +219,47 @@ def consolidation():
     parts, schema = {"north": part("north", 1, "0b" * 32), "south": part("south", 2)}, "5c" * 32
     version = table.version_id("person", schema, {member: stated["digest"] for member, stated in parts.items()}).hex()
     return {"consortium": CONSORTIUM, "operator": "operator", "sequence": 1, "previous": None, "schema": schema,
-            "tables": {"person": {"version": version, "parts": parts}}, "software": "cohortium 0.1.0", "at": NOW, "ext": {}}
+            "tables": {"person": {"version": version, "parts": parts}}, "left_out": {"west": "malformed"}, "software": "cohortium 0.1.0", "at": NOW, "ext": {}}
 
 
 def consolidation_2():
     """The one after it, without tables."""
     return consolidation() | {"sequence": 2, "previous": digest("consolidation", consolidation()), "tables": {}, "at": NOW + DAY}
+
+
+def site_notice():
+    """What a comparison found about one member."""
+    quantity = {"table": "measurement", "field": "value_as_number", "concept": 3019550}
+    return {
+        "consortium": CONSORTIUM, "operator": "operator", "member": "north",
+        "consolidation": digest("consolidation", consolidation()), "sites": 5,
+        "departures": [
+            {"missing": {"table": "measurement", "field": "visit_occurrence_id", "here": 60, "elsewhere": None}},
+            {"units": {"of": quantity, "units": [0, 8840], "here": 100}},
+            {"distribution": {"of": quantity | {"concept": 0}, "unit": 8753, "distance": 97}}],
+        "at": NOW + DAY, "ext": {},
+    }
+
+
+def pipeline(trigger=None):
+    """Check, share, consolidate."""
+    return {
+        "consortium": CONSORTIUM, "party": "north", "name": "nightly", "trigger": trigger or {"landed": {"subscription": None}},
+        "steps": [{"check": {"mapping": "stays", "thresholds": {"cdmTable": 1000}}}, {"share": {"share": "5a" * 16}}, "consolidate"], "attempts": 5, "wait": 60,
+        "ext": {},
+    }
+
+
+def query_digest(domain, salt, text):
+    """SQL-1: a question or reason as an order names it."""
+    preamble = b"cohortium/1 " + len(domain).to_bytes(8, "little") + domain.encode()
+    return hashlib.sha256(preamble + salt + text.encode()).hexdigest()
+
+
+def query(salt, question, reason):
+    """The command of a question."""
+    return {"query": {
+        "question": query_digest("query question", salt, question), "reason": query_digest("query reason", salt, reason)}}
 
 
 def linkage_wrap():
@@ -276,6 +313,33 @@ def order(command):
     }
 
 
+def database_place():
+    return {
+        "address": {"network": {"host": "db.north.example", "port": 5432}},
+        "privacy": {"tls": {"roots": "/etc/roots.pem", "name": "db.north.example"}},
+        "database": "ward", "user": "reader", "password": "/keys/reader", "statement_seconds": 300,
+    }
+
+
+def remote_sources():
+    """Sources that are no file of rows, by name."""
+    local = database_place() | {
+        "address": {"socket": {"path": "/run/db.sock"}}, "privacy": "within-machine", "password": None}
+    table = {"place": local, "rows": {"table": {"schema": "public", "table": "stays"}}, "rows_per_second": None}
+    select = {"place": database_place(), "rows": {"select": "SELECT 1\n"}, "rows_per_second": 1000}
+    place = {
+        "endpoint": "https://s3.north.example", "region": "eu", "bucket": "ward", "key": "a/stays.csv", "roots": None,
+        "credentials": "/keys/s3", "form": {"csv": text_form()}}
+    forms = ("parquet", "ndjson", "json", "arrow-ipc")
+    return [
+        ("fhir", {"fhir": {"path": "/data/a.ndjson", "view": "{}"}}),
+        ("postgres", {"postgres": table}), ("postgres-select", {"postgres": select}),
+        ("maria", {"maria": table | {"rows": {"table": {"schema": None, "table": "stays"}}}}),
+        ("s3", {"s3": place}),
+        *((f"s3-{form}", {"s3": place | {"endpoint": None, "credentials": None, "form": form}}) for form in forms),
+    ]
+
+
 def commands():
     """One of each command."""
     return [
@@ -310,6 +374,15 @@ def commands():
         {"read-mapped": {"mapping": "stays"}},
         "consolidate",
         {"use-tables": {"consolidation": "b5" * 32}},
+        {"read-tables": {"consolidation": "b5" * 32}},
+        {"publish": {"consolidation": "b5" * 32, "into": {
+            "place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}}},
+        {"check-mapping": {"mapping": "stays"}},
+        {"check-tables": {"member": "north"}},
+        "compare-sites",
+        query(b"\5" * 16, "SELECT 1", "A test"),
+        {"define-pipeline": pipeline()},
+        {"change-pipeline": {"pipeline": "nightly", "change": "park"}},
     ]
 
 
@@ -346,4 +419,10 @@ def acts():
         (node, {"consolidation-failed": {"fault": "limit"}}),
         (peer, {"answer-refused": {
             "subscription": SUBSCRIPTION, "invitation": digest("invitation", invitation()), "code": "expired"}}),
+        (node, {"published": {"consolidation": "b5" * 32}}),
+        (node, {"publish-failed": {"consolidation": "b5" * 32, "fault": "unsettled"}}),
+        (peer, {"site-notice": signed("site-notice", site_notice(), OPERATOR[2])}),
+        (node, {"compared": {"consolidation": "b5" * 32}}),
+        (node, {"pipeline-began": {"pipeline": "nightly", "order": "0d" * 32, "cause": "ca" * 32}}),
+        (node, {"pipeline-step": {"pipeline": "nightly", "step": 1, "attempt": 2, "end": {"parked": {"run": "set-stale"}}}}),
     ]

@@ -61,7 +61,10 @@ pub(crate) fn map(member: &Member, node: &Node) -> Result<Account, ClusterFault>
         tables.push((table.clone(), of("emitted")));
     }
     // What the generator knows of its own files, which the mapping had no part in.
-    if let Some(due) = member.site.as_ref().and_then(|site| site.due_in(&member.folder).ok()) {
+    if let Some(site) = &member.site {
+        let due = site.due_in(&member.folder);
+        let act = format!("reading the files of {} again", member.name);
+        let due = due.map_err(|source| ClusterFault::Io { act, source })?;
         for (table, count) in entries(&report, "tables") {
             balances &= due.facts.get(table.as_str()).copied() == count["due"].as_u64();
         }

@@ -28,9 +28,11 @@ pub mod delta;
 pub mod plain;
 pub mod land;
 pub mod consolidate;
+pub mod query;
 pub mod mapping;
 pub mod preview;
 pub mod profile;
+pub mod observe;
 
 #[cfg(test)]
 mod tests;

@@ -16,9 +16,16 @@ mod charter;
 mod person;
 mod linkage;
 mod dataset;
+mod remote;
+mod drafted;
+mod source;
 mod account;
-mod consolidate;
 mod mapped;
+mod check;
+mod lineage;
+mod consolidate;
+mod sql;
+mod pipeline;
 mod share;
 mod mapping;
 mod shared;
@@ -92,12 +99,22 @@ enum Noun {
     /// Sources of this node
     #[command(subcommand)]
     Dataset(dataset::Verb),
+    /// Files that may become sources; needs no daemon
+    #[command(subcommand)]
+    Source(source::Verb),
     /// How this node's sources become tables of the common schema
     #[command(subcommand)]
     Mapping(mapping::Verb),
     /// Landed tables of all members as versions of one set
     #[command(subcommand)]
     Consolidate(consolidate::Verb),
+    /// The quality of a mapping's tables as they would leave, before anything does
+    Check(check::Check),
+    /// Ask for consolidated rows by one SELECT, and say why
+    Sql(sql::Sql),
+    /// What happens by itself: on a landing, a new file or a schedule
+    #[command(subcommand)]
+    Pipeline(pipeline::Verb),
     /// What this node offers to others
     #[command(subcommand)]
     Share(share::Verb),
@@ -178,8 +195,12 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Person(verb) => person::run(&cx, verb),
         Noun::Linkage(verb) => linkage::run(&cx, verb),
         Noun::Dataset(verb) => dataset::run(&cx, verb),
+        Noun::Source(verb) => source::run(&cx, verb),
         Noun::Mapping(verb) => mapping::run(&cx, verb),
         Noun::Consolidate(verb) => consolidate::run(&cx, verb),
+        Noun::Check(check) => check::run(&cx, &check),
+        Noun::Sql(sql) => sql::run(&cx, &sql),
+        Noun::Pipeline(verb) => pipeline::run(&cx, verb),
         Noun::Share(verb) => share::run(&cx, verb),
         Noun::Subscription(verb) => subscription::run(&cx, verb),
         Noun::Optout(verb) => optout::run(&cx, verb),

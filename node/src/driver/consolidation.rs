@@ -5,9 +5,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cohortium_engine::consolidate::part::PartReport;
-use cohortium_engine::consolidate::shape::{TableColumn, TableFields, TableShape};
-use cohortium_protocol::endpoint::io::{ConsolidatedSet, ConsolidationPlan, LandedTable};
-use cohortium_protocol::ident::{ColumnName, Name};
+use cohortium_engine::consolidate::shape::TableShape;
+use cohortium_engine::limits::PART_FILE_ROWS;
+use cohortium_protocol::endpoint::io::{ConsolidatedSet, ConsolidationPlan, LandedTable, Parts};
+use cohortium_protocol::ident::Name;
 use cohortium_protocol::quantity::{Bytes, Rows};
 use cohortium_protocol::record::consolidation::ConsolidatedPart;
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -22,31 +23,70 @@ use crate::driver::making::{Run, blocking, disk, store};
 use crate::driver::sets::entry;
 use crate::worker::job::{Job, Key32, Made, Part, Report, SealedFile};
 
-/// Rows of one file of a part, about: `part_file_rows` of the engine's limits.
-const FILE_ROWS: u64 = 1 << 20;
 /// Files of one part at most; the last takes what is left.
 const FILES_MAX: u64 = 32;
 
-/// Carries out one consolidation: what has not changed since the set before is taken over.
+/// Carries out one consolidation: what has not changed since the set before is taken over. A member whose rows cannot be
+/// taken in keeps its parts of the set before, and the others' rows are taken in all the same.
+///
+/// # Errors
+/// The first member's fault, when nobody's rows can be taken in.
 pub(crate) async fn run(hands: &Arc<Hands>, plan: ConsolidationPlan) -> Run<ConsolidatedSet> {
     let schema = omop::omop_5_4();
     let digest = schema.digest();
-    let mut tables: BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>> = BTreeMap::new();
+    let mut members: BTreeMap<Name, Vec<&LandedTable>> = BTreeMap::new();
     for table in &plan.tables {
-        if table.origin.schema != digest {
-            tracing::warn!(event = "consolidation-refused", member = %table.member, table = %table.origin.table, fault = "schema");
-            return Err(RunFault::ColumnsDiffer);
+        members.entry(table.member.clone()).or_default().push(table);
+    }
+    let (mut tables, mut left_out) = (Parts::new(), plan.left_out.clone());
+    for (member, landed) in members {
+        match parts_of(hands, &schema, &landed, &plan.previous).await {
+            Ok(parts) => place(&mut tables, &member, parts),
+            Err(fault) => {
+                tracing::warn!(event = "member-left-out", %member, ?fault);
+                left_out.insert(member, fault);
+            }
         }
-        let before = plan.previous.as_ref().and_then(|set| set.get(&table.origin.table)?.get(&table.member));
-        let part = match before {
-            Some(before) if is_same(before, table) => before.clone(),
-            before => make(hands, &schema, table, before).await?,
-        };
-        tables.entry(table.origin.table.clone()).or_default().insert(table.member.clone(), part);
+    }
+    for member in left_out.keys() {
+        let before =
+            plan.previous.iter().filter_map(|(table, parts)| Some((table.clone(), parts.get(member)?.clone())));
+        place(&mut tables, member, before.collect());
+    }
+    if let (true, Some(fault)) = (tables.is_empty(), left_out.values().next()) {
+        return Err(*fault);
     }
     let (own, named) = (Arc::clone(hands), tables.clone());
     let listing = blocking(move || list(&own, &named)).await?;
-    Ok(ConsolidatedSet { schema: digest, tables, listing })
+    Ok(ConsolidatedSet { schema: digest, tables, left_out, listing })
+}
+
+fn place(tables: &mut Parts, member: &Name, parts: Vec<(Name, ConsolidatedPart)>) {
+    for (table, part) in parts {
+        tables.entry(table).or_default().insert(member.clone(), part);
+    }
+}
+
+/// All parts of one member.
+async fn parts_of(
+    hands: &Arc<Hands>,
+    schema: &CommonSchema,
+    landed: &[&LandedTable],
+    previous: &Parts,
+) -> Run<Vec<(Name, ConsolidatedPart)>> {
+    let mut parts = Vec::with_capacity(landed.len());
+    for table in landed {
+        if table.origin.schema != schema.digest() {
+            return Err(RunFault::ColumnsDiffer);
+        }
+        let before = previous.get(&table.origin.table).and_then(|parts| parts.get(&table.member));
+        let part = match before {
+            Some(before) if is_same(before, table) => before.clone(),
+            before => make(hands, schema, table, before).await?,
+        };
+        parts.push((table.origin.table.clone(), part));
+    }
+    Ok(parts)
 }
 
 fn is_same(before: &ConsolidatedPart, table: &LandedTable) -> bool {
@@ -62,7 +102,7 @@ async fn make(
     table: &LandedTable,
     before: Option<&ConsolidatedPart>,
 ) -> Run<ConsolidatedPart> {
-    let shape = shape(schema, &table.origin.table)?;
+    let shape = TableShape::of(schema, &table.origin.table).ok_or(RunFault::ColumnsDiffer)?;
     let listings = landed::listings(hands, table.version.listings.clone()).await.map_err(|fault| fault.fault)?;
     let (chain, files) = landed::chain(hands, listings).await.map_err(|fault| fault.fault)?;
     let known = before.filter(|before| before.share == table.share);
@@ -123,7 +163,7 @@ fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut 
     }
     let rows: u64 = order.chain.iter().map(|part| part.rows_stated.0).sum();
     let (mut pending, mut into) = (Vec::new(), Vec::new());
-    for _ in 0..(rows / FILE_ROWS + 1).min(FILES_MAX) {
+    for _ in 0..(rows / PART_FILE_ROWS + 1).min(FILES_MAX) {
         let made = hands.blobs.prepare_for_worker().map_err(|fault| disk(&fault))?;
         let (file, key) = made.for_worker().map_err(|fault| disk(&fault))?;
         files.push(file.into());
@@ -133,26 +173,6 @@ fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut 
     let Order { shape, member, snapshots, chain } = order;
     let job = Job::Gather { shape: Box::new(shape), member, snapshots, chain, previous, into };
     Ok((job, files, pending))
-}
-
-/// A table of the common schema as consolidation knows it. A primary key that is not the patient's makes rows of one
-/// member unique alone: surrogate ids of two members never meet.
-fn shape(schema: &CommonSchema, table: &Name) -> Run<TableShape> {
-    let found = schema.table(table.as_str()).ok_or(RunFault::ColumnsDiffer)?;
-    let name = |text: &str| text.parse::<ColumnName>().map_err(|_| RunFault::ColumnsDiffer);
-    let columns = found
-        .fields
-        .iter()
-        .map(|field| Ok(TableColumn { name: name(&field.name)?, kind: field.kind.into(), required: field.required }));
-    let person = found.field("person_id").map(|field| name(&field.name)).transpose()?;
-    let key = found.primary_key().map(|field| name(&field.name)).transpose()?;
-    let fields = TableFields {
-        table: table.clone(),
-        columns: columns.collect::<Run<_>>()?,
-        key: key.into_iter().collect(),
-        person,
-    };
-    TableShape::try_from(fields).map_err(|_| RunFault::ColumnsDiffer)
 }
 
 /// The listing that keeps the files of all parts in the store.

@@ -244,6 +244,7 @@ impl Core {
             Effect::Run { ticket, plan } => hands.run(ticket, plan),
             Effect::Map { ticket, plan } => hands.map(ticket, plan),
             Effect::Consolidate { ticket, plan } => hands.consolidate(ticket, plan),
+            Effect::Publish { ticket, plan } => hands.publish(ticket, plan),
             Effect::OpenLanding { ticket, blob } => hands.open_landing(ticket, blob),
             Effect::FinishBlob { ticket, blob } => hands.finish_blob(ticket, blob),
             Effect::ReadListing { ticket, blob } => hands.read_listing(ticket, blob),

@@ -1,10 +1,12 @@
 //! Mapping runs: this node's sources through a worker into the tables of the common schema, kept as one set.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cohortium_engine::linkage::{NORMALISER, check_value, key_id};
-use cohortium_protocol::endpoint::io::MapPlan;
+use cohortium_protocol::endpoint::io::{Gates, MapEnd, MapPlan};
+use cohortium_protocol::ident::Name;
 use cohortium_protocol::quantity::{Bytes, Rows};
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -13,28 +15,39 @@ use cohortium_protocol::record::manifest::LinkageStatement;
 use cohortium_protocol::wire::codec;
 use cohortium_store::blob::Pending;
 
+use crate::driver::draw::{Depth, Drawn, draw};
 use crate::driver::hands::Hands;
 use crate::driver::making::{Opened, Run, blocking, disk, linkage_sub_key, store};
 use crate::driver::sets::{ORIGIN_PATH, QUARANTINE_PATH, REPORT_PATH, entry, table_path};
-use crate::worker::job::{Job, Key32, Made, MapOrder, MappedTables, Report, SealedFile};
-
-/// What a run made: the set's listing, and about the key of linked patients.
-type Set = (BlobRef, Option<LinkageStatement>);
+use crate::driver::told::About;
+use crate::worker::job::{Job, Key32, Made, MapInput, MapOrder, MappedTables, Report, ReportFault, SealedFile};
 
 /// Carries out one mapping run.
-pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<Set> {
+pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<MapEnd> {
     let plan = Arc::new(plan);
+    let about = About::Mapping(plan.consortium, plan.mapping.name.clone());
+    let refused = |fault: ReportFault| {
+        tracing::warn!(event = "mapping-refused", mapping = %plan.mapping.name, fault = ?fault.fault);
+        hands.told.keep(&about, fault.detail);
+        fault.fault
+    };
+    let mut drawn = BTreeMap::new();
+    for (name, (dataset, _)) in &plan.sources {
+        let of = |fault: ReportFault| ReportFault {
+            detail: fault.detail.map(|detail| format!("source {name} cannot be read: {detail}")),
+            ..fault
+        };
+        let found = draw(hands, &dataset.source, Depth::Whole).await.map_err(|fault| refused(of(fault)))?;
+        drawn.extend(found.map(|drawn| (name.clone(), drawn)));
+    }
     let (ready, files) = {
         let (hands, plan) = (Arc::clone(hands), Arc::clone(&plan));
-        blocking(move || prepare(&hands, &plan)).await?
+        blocking(move || prepare(&hands, &plan, drawn)).await?
     };
-    let Ready { job, sources, tables, quarantine } = ready;
-    let report = hands.pool.run(job, files).await.map_err(|fault| {
-        tracing::warn!(event = "mapping-refused", mapping = %plan.mapping.name, fault = ?fault.fault);
-        hands.told.keep(&plan.mapping.name, fault.detail);
-        fault.fault
-    })?;
-    hands.told.keep(&plan.mapping.name, None);
+    let Ready { job, sources, drawn, tables, quarantine } = ready;
+    let report = hands.pool.run(job, files).await.map_err(&refused)?;
+    drop(drawn);
+    hands.told.keep(&about, None);
     let Report::Mapped(made) = report else { return Err(RunFault::WorkerLost) };
     let hands = Arc::clone(hands);
     blocking(move || {
@@ -46,20 +59,30 @@ pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<Set> {
 
 struct Ready {
     job: Job,
+    /// Files of the machine.
     sources: Vec<Opened>,
+    /// What was drawn, until it was read.
+    drawn: BTreeMap<Name, Drawn>,
     tables: Vec<Pending>,
     quarantine: Pending,
 }
 
-fn prepare(hands: &Hands, plan: &MapPlan) -> Run<(Ready, Vec<OwnedFd>)> {
+fn prepare(hands: &Hands, plan: &MapPlan, drawn: BTreeMap<Name, Drawn>) -> Run<(Ready, Vec<OwnedFd>)> {
     let mut files = Vec::new();
     let (mut sources, mut opened) = (Vec::new(), Vec::new());
     for (name, (dataset, out)) in &plan.sources {
-        let path = dataset.source.path().filter(|_| !matches!(dataset.source, Source::Files { .. }));
-        let (source, file) = Opened::new(path.ok_or(RunFault::Unreadable)?.as_str())?;
-        opened.push(source);
+        let (sealed, file) = if let Some(drawn) = drawn.get(name) {
+            let (sealed, file) = drawn.open()?;
+            (Some(sealed), file)
+        } else {
+            let path = dataset.source.path().filter(|_| !matches!(dataset.source, Source::Files { .. }));
+            let (source, file) = Opened::new(path.ok_or(RunFault::Unreadable)?.as_str())?;
+            opened.push(source);
+            (None, file)
+        };
         files.push(file);
-        sources.push((name.to_string(), dataset.clone(), out.iter().copied().collect()));
+        let (name, dataset, opted_out) = (name.to_string(), dataset.clone(), out.iter().copied().collect());
+        sources.push(MapInput { name, dataset, opted_out, sealed });
     }
     let mut make = || {
         let pending = hands.blobs.prepare_for_worker().map_err(|fault| disk(&fault))?;
@@ -84,14 +107,15 @@ fn prepare(hands: &Hands, plan: &MapPlan) -> Run<(Ready, Vec<OwnedFd>)> {
         text: plan.mapping.text.clone(),
         sources,
         row_key: Key32(*row_key.as_bytes()),
+        thresholds: plan.thresholds.clone(),
         linkage_key: linkage_key.transpose()?.map(|key| Key32(*key.as_bytes())),
     });
     let job = Job::Map { order, tables, quarantine };
-    Ok((Ready { job, sources: opened, tables: pending, quarantine: aside }, files))
+    Ok((Ready { job, sources: opened, drawn, tables: pending, quarantine: aside }, files))
 }
 
 /// Keeps what was made and lists it.
-fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pending>, Pending)) -> Run<Set> {
+fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pending>, Pending)) -> Run<MapEnd> {
     let commit = |into: Pending, made: Made| {
         let stored = into.commit(made.digest, made.bytes, &made.outboard.0).map_err(|fault| disk(&fault))?;
         Ok::<_, RunFault>(BlobRef { digest: stored.digest, bytes: Bytes(stored.bytes) })
@@ -113,7 +137,8 @@ fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pendin
     entries.sort();
     let listing = Listing::try_from(entries).map_err(|_| RunFault::WorkerLost)?;
     let linkage = if made.linked { linkage(hands, plan)? } else { None };
-    Ok((store(&hands.blobs, &listing)?, linkage))
+    let gates = if made.gates_hold { Gates::Held } else { Gates::Failed };
+    Ok(MapEnd { set: store(&hands.blobs, &listing)?, linkage, gates })
 }
 
 fn linkage(hands: &Hands, plan: &MapPlan) -> Run<Option<LinkageStatement>> {

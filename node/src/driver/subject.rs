@@ -71,6 +71,7 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         Act::Manifest(signed) => Some(signed.digest()),
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::SiteNotice(signed) => Some(signed.digest()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.digest()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
@@ -84,7 +85,12 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::Mapped { .. }
         | Act::MappingFailed { .. }
         | Act::ConsolidationFailed { .. }
+        | Act::Published { .. }
+        | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::Compared { .. }
+        | Act::PipelineBegan { .. }
+        | Act::PipelineStep { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -120,10 +126,16 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         }
         Act::Mapped { mapping, set, .. } => [(*mapping).into(), Subject::Digest(set.digest.0)].into(),
         Act::MappingFailed { mapping, .. } => [(*mapping).into()].into(),
+        Act::Published { consolidation }
+        | Act::PublishFailed { consolidation, .. }
+        | Act::Compared { consolidation } => [(*consolidation).into()].into(),
         Act::Consolidated { consolidation, set } => {
             [consolidation.digest().into(), Subject::Digest(set.digest.0)].into()
         }
+        Act::SiteNotice(signed) => signed.claimed().map(|said| [said.consolidation.into()].into()).unwrap_or_default(),
+        Act::PipelineBegan { order, .. } => [(*order).into()].into(),
         Act::ConsolidationFailed { .. }
+        | Act::PipelineStep { .. }
         | Act::Began { .. }
         | Act::Person(_)
         | Act::NodeRecord(_)
@@ -160,7 +172,10 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
             let digest: Subject = Signed::unsigned(&**mapping).digest().into();
             mapping.sources.values().map(|dataset| (*dataset).into()).chain([digest]).collect()
         }
-        Command::UseTables { consolidation } => [(*consolidation).into()].into(),
+        Command::UseTables { consolidation }
+        | Command::ReadTables { consolidation }
+        | Command::Publish { consolidation, .. } => [(*consolidation).into()].into(),
+        Command::Query { question, reason } => [(*question).into(), (*reason).into()].into(),
         Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }
         | Command::ConfirmRoot { .. }
@@ -171,6 +186,11 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::RunMapping { .. }
         | Command::ReadMapped { .. }
         | Command::Consolidate
+        | Command::CheckMapping { .. }
+        | Command::CheckTables { .. }
+        | Command::CompareSites
+        | Command::DefinePipeline(_)
+        | Command::ChangePipeline { .. }
         | Command::Stop
         | Command::Start => BTreeSet::new(),
     }

@@ -1,26 +1,35 @@
-//! What workers said of mapping runs that made nothing: for the person who asks, kept until the next run, in no log.
+//! What workers said of runs that made nothing: for the person who asks, kept until the next run, in no log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use cohortium_protocol::ident::Name;
+use cohortium_protocol::ident::{ConsortiumId, Name};
 
-/// The last word on each mapping.
+/// What was run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    /// A mapping.
+    Mapping(ConsortiumId, Name),
+    /// A publication of consolidated tables.
+    Publication(ConsortiumId),
+}
+
+/// The last word on each.
 #[derive(Default)]
-pub(crate) struct Told(Mutex<BTreeMap<Name, String>>);
+pub(crate) struct Told(Mutex<BTreeMap<About, String>>);
 
 impl Told {
     /// Keeps what was said of a run; nothing, where it went well.
-    pub(crate) fn keep(&self, mapping: &Name, said: Option<String>) {
+    pub(crate) fn keep(&self, about: &About, said: Option<String>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match said {
-            Some(said) => drop(all.insert(mapping.clone(), said)),
-            None => drop(all.remove(mapping)),
+            Some(said) => drop(all.insert(about.clone(), said)),
+            None => drop(all.remove(about)),
         }
     }
 
     /// What was said last.
-    pub(crate) fn last(&self, mapping: &Name) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(mapping).cloned()
+    pub(crate) fn last(&self, about: &About) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(about).cloned()
     }
 }

@@ -55,6 +55,7 @@ pub(crate) fn refused(fault: &ReportFault) -> Reply {
         | RunFault::ColumnsDiffer
         | RunFault::KeyTwice
         | RunFault::SetStale
+        | RunFault::Unsettled
         | RunFault::NoLinkageKey => ErrorKind::Refused,
     };
     match &fault.detail {

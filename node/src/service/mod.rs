@@ -3,6 +3,10 @@
 pub(crate) mod answer;
 pub(crate) mod asked;
 mod mapped;
+mod tables;
+mod checked;
+mod question;
+pub(crate) mod pipelines;
 pub(crate) mod progress;
 pub(crate) mod net;
 pub(crate) mod schedule;

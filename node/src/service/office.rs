@@ -1,5 +1,6 @@
 //! The office: what each request on the control socket comes to.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::control::{ErrorKind, Reply, Request};
+use crate::driver::draw::{Depth, Drawn, draw};
 use crate::driver::hands::Hands;
 use crate::driver::meter::Meter;
 use crate::driver::queue::Queue;
@@ -26,9 +28,9 @@ use crate::service::answer::{Answered, Out, broken, error, no_consortium, stoppi
 use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
 use crate::service::net::Dialler;
 use crate::service::progress::told;
-use crate::service::{history, mapped, verify};
+use crate::service::{checked, history, mapped, question, tables, verify};
 use crate::view;
-use crate::worker::job::{Job, Report, ReportFault};
+use crate::worker::job::{Job, Report, ReportFault, SealedFile};
 
 /// What requests are answered with.
 pub(crate) struct Office {
@@ -66,9 +68,19 @@ impl Office {
                 let (limit, about) = (history::HISTORY_ENTRIES_MAX, Some(id));
                 history::run(&self.hands, history::Wanted { consortium, from: 0, limit, about }).await
             }
-            Request::MappingFault { mapping } => Ok(Reply::Told { message: self.hands.told.last(&mapping) }),
+            Request::MappingFault { order } => mapped::fault(&self.queue, &self.hands, order).await,
+            Request::PublicationFault { order } => tables::fault(&self.queue, &self.hands, order).await,
+            Request::ExportTables { order, folder } => {
+                tables::export(&self.queue, &self.hands, order, &folder, out).await
+            }
             Request::MappingReport { order } => mapped::report(&self.queue, &self.hands, order).await,
             Request::Quarantine { order, path } => mapped::quarantine(&self.queue, &self.hands, order, &path).await,
+            Request::CheckMapping { order, again } => checked::mapping(&self.queue, &self.hands, order, again).await,
+            Request::CheckTables { order, thresholds } => {
+                checked::member(&self.queue, &self.hands, order, thresholds.as_deref()).await
+            }
+            Request::CompareSites { order } => checked::compare(&self.queue, &self.hands, order).await,
+            Request::Query { order, asked } => question::answer(&self.queue, &self.hands, order, asked).await,
             Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,
             Request::Import { order, folder } => self.import(order, PathBuf::from(folder), out).await,
             Request::Enter { consortium } => self.enter(consortium).await,
@@ -92,9 +104,12 @@ impl Office {
         if found.share.content == Content::UncheckedFiles {
             return preview_files(&found.dataset.source, rows, recipients).await;
         }
+        let drawn = draw(&self.hands, &found.dataset.source, Depth::Head(PREVIEW_ROWS_DRAWN)).await;
+        let drawn = drawn.map_err(|fault| refused(&fault))?;
         let hands = Arc::clone(&self.hands);
         let opened = spawn_blocking(move || {
             let (sealed, source) = match (&found.set, &found.dataset.source) {
+                _ if drawn.is_some() => opened(drawn.as_ref())?,
                 (Some(set), Source::Mapped { table, .. }) => {
                     let opened = sets::open_table(&hands, *set, table);
                     let (sealed, file) = opened.map_err(|fault| refused(&ReportFault::of(fault)))?;
@@ -129,26 +144,18 @@ impl Office {
             let (dataset, share) = endpoint.preview(consortium, share)?;
             let state = endpoint.state(consortium)?;
             let binding = state.charters.binding(&state.party);
-            let set = match &dataset.source {
-                Source::Mapped { mapping, .. } => {
-                    state.mappings.get(mapping).and_then(|known| Some(known.set.as_ref()?.listing))
-                }
-                Source::Csv { .. }
-                | Source::Parquet { .. }
-                | Source::Ndjson { .. }
-                | Source::Json { .. }
-                | Source::ArrowIpc { .. }
-                | Source::Files { .. } => None,
-            };
-            Some(Previewed {
-                set,
+            let set = endpoint.set_of(consortium, share.share);
+            Some(set.map(|set| Previewed {
+                set: set.map(|set| set.listing),
                 dataset: dataset.clone(),
                 share: share.clone(),
                 opted_out: endpoint.opted_out(consortium, dataset.dataset),
                 epoch: binding.and_then(|version| version.charter.linkage.as_ref()).map(|linkage| linkage.epoch),
-            })
+            }))
         });
-        looked.await.ok_or_else(stopping)?.ok_or_else(|| error(ErrorKind::NotFound, "there is no such share"))
+        let found = looked.await.ok_or_else(stopping)?;
+        let found = found.ok_or_else(|| error(ErrorKind::NotFound, "there is no such share"))?;
+        found.map_err(|fault| refused(&ReportFault::of(fault)))
     }
 
     async fn landed(&self, order: Box<Signed<Order>>) -> Result<Vec<BlobRef>, Reply> {
@@ -209,9 +216,14 @@ impl Office {
             let looked = spawn_blocking(move || files::look(&folder, 0)).await.map_err(|_| broken())?;
             return looked.map(|_| Reply::Columns(Vec::new())).map_err(|fault| error(ErrorKind::Refused, fault));
         }
-        let opened = source.clone();
-        let opened = spawn_blocking(move || open(&opened)).await.unwrap_or_else(|_| Err(broken()))?;
-        match self.hands.pool.run(Job::Profile { source }, vec![opened.0.into()]).await {
+        let drawn = draw(&self.hands, &source, Depth::Head(0)).await.map_err(|fault| refused(&fault))?;
+        let from = source.clone();
+        let opened = spawn_blocking(move || match &drawn {
+            Some(_) => opened(drawn.as_ref()),
+            None => Ok((None, open(&from)?.0.into())),
+        });
+        let (sealed, file) = opened.await.unwrap_or_else(|_| Err(broken()))?;
+        match self.hands.pool.run(Job::Profile { source, sealed }, vec![file]).await {
             Ok(Report::Profiled(columns)) => Ok(Reply::Columns(columns.into_iter().map(proposed).collect())),
             Ok(_) => Err(broken()),
             Err(fault) => Err(refused(&fault)),
@@ -246,6 +258,15 @@ impl Office {
         self.dialler.dial(&membership);
         Ok(Reply::Done)
     }
+}
+
+/// Rows that are drawn of a source for a preview: enough to find some that leave.
+const PREVIEW_ROWS_DRAWN: u64 = 10_000;
+
+/// What was drawn. Its file stays open without its name.
+fn opened(drawn: Option<&Drawn>) -> Result<(Option<SealedFile>, OwnedFd), Reply> {
+    let (sealed, file) = drawn.ok_or_else(broken)?.open().map_err(|fault| refused(&ReportFault::of(fault)))?;
+    Ok((Some(sealed), file))
 }
 
 /// A share as a preview needs it.

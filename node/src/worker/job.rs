@@ -1,17 +1,19 @@
 //! What a worker is told to do and what it reports, in our codec. Jobs hold secrets and are never printed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cohortium_engine::consolidate::part::PartReport;
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::TakeReport;
+use cohortium_engine::observe::ObservedColumn;
 use cohortium_engine::profile::ProfiledColumn;
 use cohortium_protocol::digest::BlobDigest;
-use cohortium_protocol::ident::{ColumnName, Name, SnapshotId};
+use cohortium_protocol::ident::{ColumnName, Name, SnapshotId, Text};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::OptOutEntry;
+use cohortium_protocol::record::order::{AbsentTable, OptOutEntry, WrittenIds};
+use cohortium_protocol::record::remote::DatabaseRows;
 use cohortium_protocol::record::share::TableTerms;
 use cohortium_protocol::wire::codec::Blob;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,16 @@ pub(crate) const REPORT_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(crate) struct Key32(pub(crate) [u8; 32]);
 
 impl Drop for Key32 {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A secret text on its way to a worker. Wiped when dropped.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SecretText(pub(crate) String);
+
+impl Drop for SecretText {
     fn drop(&mut self) {
         self.0.zeroize();
     }
@@ -58,14 +70,70 @@ pub(crate) struct Terms {
     pub(crate) opt_outs: BTreeSet<OptOutEntry>,
 }
 
+/// A source of a mapping run.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MapInput {
+    /// Its name in the mapping.
+    pub(crate) name: String,
+    pub(crate) dataset: Dataset,
+    pub(crate) opted_out: BTreeSet<OptOutEntry>,
+    /// Where it was drawn into a file of this node's own.
+    pub(crate) sealed: Option<SealedFile>,
+}
+
+/// What a database is signed on to with.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SignOn {
+    pub(crate) user: String,
+    pub(crate) password: Option<SecretText>,
+    pub(crate) database: String,
+    /// The name that the server's certificate must carry, and the certificates to trust; `None`: within the machine.
+    pub(crate) tls: Option<(String, Blob)>,
+    pub(crate) statement_seconds: u32,
+}
+
+/// Which client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Speaks {
+    Postgres,
+    Maria,
+}
+
+/// What is drawn.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum DrawFrom {
+    /// File: the resources.
+    Fhir { view: String },
+    /// File: the connected socket.
+    Database { speaks: Speaks, sign_on: Box<SignOn>, rows: DatabaseRows, rows_per_second: Option<u32> },
+}
+
+/// A consolidated table that is published: each member's files, in order.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PublishedTable {
+    pub(crate) shape: TableShape,
+    pub(crate) parts: Vec<(Name, Vec<SealedFile>)>,
+}
+
+/// Where and how tables are published.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PublishOrder {
+    pub(crate) sign_on: SignOn,
+    pub(crate) schema: Option<String>,
+    pub(crate) absent: AbsentTable,
+    pub(crate) ids: WrittenIds,
+    pub(crate) tables: Vec<PublishedTable>,
+}
+
 /// What a mapping run applies.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MapOrder {
     pub(crate) text: String,
-    /// Each source by its name in the mapping: the dataset, and who has opted out.
-    pub(crate) sources: Vec<(String, Dataset, BTreeSet<OptOutEntry>)>,
+    pub(crate) sources: Vec<MapInput>,
     pub(crate) row_key: Key32,
     pub(crate) linkage_key: Option<Key32>,
+    /// What the gates bear beside the list's own thresholds, in thousandths.
+    pub(crate) thresholds: BTreeMap<Text, u16>,
 }
 
 /// A mapped table as the worker wrote it.
@@ -83,6 +151,22 @@ pub(crate) struct Part {
     pub(crate) rows_stated: Rows,
     pub(crate) deletes: Option<SealedFile>,
     pub(crate) deletes_stated: Rows,
+}
+
+/// One table of one member, whose quality is measured.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum SiteRows {
+    /// As a mapping run made it, under the terms that it leaves with.
+    Mapped { terms: Box<Terms>, table: SealedFile },
+    /// As a part of a table version.
+    Part(Vec<SealedFile>),
+}
+
+/// A consolidated table that a question may name: the files of each member's part.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct QueryRows {
+    pub(crate) table: Name,
+    pub(crate) parts: BTreeMap<Name, Vec<SealedFile>>,
 }
 
 /// How a landed table is written for a person.
@@ -109,8 +193,8 @@ pub(crate) enum Job {
     Map { order: Box<MapOrder>, tables: Vec<(String, SealedFile)>, quarantine: SealedFile },
     /// File: source, sealed where it is a blob of this node's own.
     Preview { terms: Box<Terms>, source: Option<SealedFile>, rows: u32 },
-    /// File: source.
-    Profile { source: Source },
+    /// File: source, sealed where it was drawn.
+    Profile { source: Source, sealed: Option<SealedFile> },
     /// Reads the last part to its end and counts the chain. Files: rows and deletes of each part, the full one first.
     Check { chain: Vec<Part> },
     /// Counts the chain. Files as with `Check`.
@@ -127,8 +211,21 @@ pub(crate) enum Job {
         previous: Option<(Vec<SealedFile>, u64)>,
         into: Vec<SealedFile>,
     },
+    /// Runs the quality gates over one member's tables. Files: those of each table, in order.
+    Measure { tables: Vec<(Name, SiteRows)> },
+    /// Answers a question over consolidated tables. Files: the parts of each table by member, then the plain file to write
+    /// where there is one.
+    Query { question: String, tables: Vec<QueryRows>, rows_max: u64, shape: Option<Shape> },
     /// Writes a Parquet blob of our own for a person. Files: the blob, then the plain file to write.
     Write { table: SealedFile, shape: Shape },
+    /// Looks at the columns and first rows of a source, for a draft. File: source.
+    Observe { source: Source },
+    /// Runs case files of the SQL on FHIR suite. Files: one for each name.
+    Suite { names: Vec<String> },
+    /// Draws a source. Files: the file or socket, then the blob to write. Ends after so many rows.
+    Draw { from: DrawFrom, rows_max: u64, into: SealedFile },
+    /// Lands tables in a PostgreSQL. Files: the connected socket, then the tables' files.
+    Publish(Box<PublishOrder>),
     /// Misbehaves, so that tests can see what becomes of it. Not reachable from any request.
     Probe(Probe),
 }
@@ -182,6 +279,8 @@ pub(crate) struct MappedTables {
     pub(crate) report: Blob,
     /// Whether person ids of linked patients were made with the linkage key.
     pub(crate) linked: bool,
+    /// Whether nothing fatal failed in the quality gates.
+    pub(crate) gates_hold: bool,
 }
 
 /// The first rows of a share as they would leave: for one person's screen.
@@ -195,11 +294,36 @@ pub(crate) struct Previewed {
 /// What became of a job.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Report {
-    Taken { report: Box<TakeReport>, rows: Made, deletes: Option<Made>, index: Option<Made> },
+    Taken {
+        report: Box<TakeReport>,
+        rows: Made,
+        deletes: Option<Made>,
+        index: Option<Made>,
+    },
     Mapped(Box<MappedTables>),
-    Gathered { report: Box<PartReport>, files: Vec<Made> },
+    Gathered {
+        report: Box<PartReport>,
+        files: Vec<Made>,
+    },
     Previewed(Previewed),
+    /// What the gates measured, as JSON.
+    Measured(Blob),
+    /// The answer to a question, and how many rows it has.
+    Answered {
+        answer: Previewed,
+        rows: Rows,
+    },
     Profiled(Vec<ProfiledColumn>),
+    Observed(Vec<ObservedColumn>),
+    /// The suite's report, as JSON.
+    Suite {
+        report: String,
+    },
+    /// Bytes of the blob that was written.
+    Drawn {
+        bytes: u64,
+    },
+    Published,
     Rows(Rows),
     Probed(String),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
@@ -13,6 +13,7 @@ use cohortium_engine::index_file::PreviousIndex;
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
 use cohortium_engine::mapping::{MapJob, MapReport, MapSinks, MapSource, Mapping, map};
+use cohortium_engine::observe::observe;
 use cohortium_engine::plain;
 use cohortium_engine::policy;
 use cohortium_engine::preview::preview;
@@ -24,24 +25,27 @@ use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::wire::codec::Blob;
-use cohortium_schema::gate::{Checks, Report as Quality, Thresholds};
+use cohortium_schema::gate::{Checks, Report as Quality, RunOutcome, ThresholdFault, Thresholds};
 use cohortium_schema::omop;
 
 use crate::worker::job::{
-    IndexFiles, Job, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile,
-    Shape, Terms,
+    IndexFiles, Job, MapInput, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault,
+    SealedFile, Shape, Terms,
 };
-use crate::worker::sealed;
+use crate::worker::{draw, looks, publish, sealed};
 
-/// The files of a job, taken in order.
-struct Files(std::vec::IntoIter<File>);
+/// The files of a job, taken in order, and the bounds of what is done with them.
+pub(super) struct Files {
+    files: std::vec::IntoIter<File>,
+    pub(super) limits: Limits,
+}
 
 impl Files {
-    fn next(&mut self) -> Result<File, ReportFault> {
-        self.0.next().ok_or(ReportFault::LOST)
+    pub(super) fn next(&mut self) -> Result<File, ReportFault> {
+        self.files.next().ok_or(ReportFault::LOST)
     }
 
-    fn plain(&mut self) -> Result<Handle, ReportFault> {
+    pub(super) fn plain(&mut self) -> Result<Handle, ReportFault> {
         Ok(Arc::new(self.next()?))
     }
 
@@ -52,29 +56,39 @@ impl Files {
         }
     }
 
-    fn sealed(&mut self, file: &SealedFile) -> Result<Handle, ReportFault> {
+    pub(super) fn sealed(&mut self, file: &SealedFile) -> Result<Handle, ReportFault> {
         sealed::open(self.next()?, file).map_err(|_| ReportFault::of(RunFault::Unreadable))
     }
 }
 
-pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
-    let mut files = Files(files.into_iter());
+/// Does a job with so much memory.
+pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Report, ReportFault> {
+    let mut files = Files { files: files.into_iter(), limits: Limits::of_memory(memory_bytes) };
     match job {
         Job::Take { terms, source, previous, rows, deletes, index } => {
             taken(&terms, (source.as_ref(), previous.as_ref()), [&rows, &deletes, &index], &mut files)
         }
         Job::Map { order, tables, quarantine } => mapped(&order, &tables, &quarantine, &mut files),
         Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
-        Job::Profile { source } => profiled(&source, &mut files),
+        Job::Profile { source, sealed } => profiled(&source, sealed.as_ref(), &mut files),
+        Job::Observe { source } => observed(&source, &mut files),
+        Job::Suite { names } => suite(names, &mut files),
+        Job::Draw { from, rows_max, into } => draw::drawn(from, rows_max, &into, &mut files),
+        Job::Publish(order) => publish::published(*order, &mut files),
         Job::Check { chain } => checked(&chain, &mut files),
         Job::Count { chain } => {
             let chain = chain_of(&chain, &mut files)?;
-            counted(&chain)
+            counted(&chain, &files.limits)
         }
         Job::Merge { chain, shape } => merged(&chain, shape, &mut files),
         Job::Gather { shape, member, snapshots, chain, previous, into } => {
             let order = Gathering { shape: &shape, member: &member, snapshots: &snapshots };
             gathered(&order, &chain, previous, &into, &mut files)
+        }
+        Job::Measure { tables } => looks::measured(tables, &mut files),
+        Job::Query { question, tables, rows_max, shape } => {
+            let asked = looks::Asked { question: &question, rows_max, shape };
+            looks::answered(&asked, tables, &mut files)
         }
         Job::Write { table, shape } => written(&table, shape, &mut files),
         Job::Probe(probe) => probed(probe, &mut files),
@@ -82,14 +96,14 @@ pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
 }
 
 /// The secrets of a run, as the engine borrows them.
-struct Borrowed {
+pub(super) struct Borrowed {
     row_key: Secret32,
     linkage_key: Option<Secret32>,
     opt_outs: BTreeSet<[u8; 16]>,
 }
 
 impl Borrowed {
-    fn of(terms: &Terms) -> Self {
+    pub(super) fn of(terms: &Terms) -> Self {
         Self {
             row_key: Secret32::new(terms.row_key.0),
             linkage_key: terms.linkage_key.as_ref().map(|key| Secret32::new(key.0)),
@@ -97,19 +111,19 @@ impl Borrowed {
         }
     }
 
-    fn job<'a>(&'a self, terms: &'a Terms) -> policy::Job<'a> {
+    pub(super) fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
         policy::Job {
             table: &terms.table,
             dataset: &terms.dataset,
             row_key: &self.row_key,
             linkage_key: self.linkage_key.as_ref(),
             opt_outs: &self.opt_outs,
-            limits: Limits::default(),
+            limits,
         }
     }
 }
 
-fn disk_full(_: std::io::Error) -> ReportFault {
+pub(super) fn disk_full(_: std::io::Error) -> ReportFault {
     ReportFault::of(RunFault::Limit)
 }
 
@@ -130,7 +144,8 @@ fn taken(
     let name = previous.map(|index| index.name.as_slice().try_into()).transpose().map_err(|_| ReportFault::LOST)?;
     let previous =
         base.as_deref().zip(name).map(|(base, name)| PreviousIndex { base, name, changes: changes.as_deref() });
-    let report = take(&secrets.job(terms), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
+    let report =
+        take(&secrets.job(terms, files.limits), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
     let (has_deletes, has_index) = (report.deletes > Rows(0), report.has_index);
     Ok(Report::Taken {
         report: Box::new(report),
@@ -152,13 +167,14 @@ fn mapped(
     let row_key = Secret32::new(order.row_key.0);
     let linkage_key = order.linkage_key.as_ref().map(|key| Secret32::new(key.0));
     let opt_outs: Vec<BTreeSet<[u8; 16]>> =
-        order.sources.iter().map(|(_, _, out)| out.iter().map(|entry| entry.0).collect()).collect();
+        order.sources.iter().map(|input| input.opted_out.iter().map(|entry| entry.0).collect()).collect();
     let mut sources = BTreeMap::new();
-    for ((name, dataset, _), opt_outs) in order.sources.iter().zip(&opt_outs) {
-        sources.insert(name.clone(), MapSource { dataset, handle: files.plain()?, opt_outs });
+    for (MapInput { name, dataset, sealed, .. }, opt_outs) in order.sources.iter().zip(&opt_outs) {
+        let handle = files.either(sealed.as_ref())?;
+        sources.insert(name.clone(), MapSource { dataset, handle, opt_outs });
     }
-    let patients = order.sources.iter().find(|(name, ..)| *name == mapping.patients.source);
-    let linked = linkage_key.is_some() && patients.is_some_and(|(_, dataset, _)| dataset.linkage.is_some());
+    let patients = order.sources.iter().find(|input| input.name == mapping.patients.source);
+    let linked = linkage_key.is_some() && patients.is_some_and(|input| input.dataset.linkage.is_some());
     let mut writers = Vec::with_capacity(tables.len());
     for (name, sealed) in tables {
         writers.push((name, sealed::create(files.next()?, sealed).map_err(disk_full)?));
@@ -171,7 +187,7 @@ fn mapped(
         row_key: &row_key,
         linkage_key: linkage_key.as_ref(),
         checks: Checks::omop_5_4(&schema),
-        limits: Limits::default(),
+        limits: files.limits,
     };
     let sinks = writers.iter_mut().map(|(name, writer)| ((*name).clone(), writer as &mut (dyn Write + Send)));
     let sinks = MapSinks { tables: sinks.collect(), quarantine: &mut aside };
@@ -181,13 +197,24 @@ fn mapped(
         let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
         made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
     }
+    let json = shown(&report, &mapping)?;
     Ok(Report::Mapped(Box::new(MappedTables {
         tables: made,
         quarantine: sealed::finish(aside).map_err(disk_full)?,
         quarantined: Rows(report.quarantine.values().map(|rows| rows.0).sum()),
-        report: Blob(shown(&report, &mapping)?.to_string().into_bytes()),
+        report: Blob(json.to_string().into_bytes()),
         linked,
+        gates_hold: gates_hold(order, &report)?,
     })))
+}
+
+/// Whether nothing fatal failed, by the thresholds of the order.
+fn gates_hold(order: &MapOrder, report: &MapReport) -> Result<bool, ReportFault> {
+    let told = |fault: ThresholdFault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) };
+    let set = order.thresholds.iter().map(|(check, borne)| (check.to_string(), *borne));
+    let thresholds = Thresholds::per_mille(set).map_err(told)?;
+    let judged = Quality::new(&report.quality, &thresholds).map_err(told)?;
+    Ok(judged.outcome != RunOutcome::Fail)
 }
 
 /// The account of a run with the quality report: its findings, its digest, and its page.
@@ -201,6 +228,8 @@ fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, Rep
         all.insert("quality".to_owned(), serde_json::from_str(&quality.to_json()).map_err(broken)?);
         all.insert("digest".to_owned(), serde_json::Value::String(quality.digest().to_string()));
         all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
+        // What was counted, so that other thresholds need no other run.
+        all.insert("measured".to_owned(), serde_json::to_value(&report.quality).map_err(broken)?);
     }
     Ok(json)
 }
@@ -209,14 +238,39 @@ fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut 
     let source = files.either(source)?;
     let secrets = Borrowed::of(terms);
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let seen = preview(&secrets.job(terms), &source, rows).map_err(|fault| ReportFault::told(&fault))?;
+    let seen = preview(&secrets.job(terms, files.limits), &source, rows).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Previewed(Previewed { header: seen.header, rows: seen.rows, dropped: seen.dropped }))
 }
 
-fn profiled(source: &Source, files: &mut Files) -> Result<Report, ReportFault> {
+fn profiled(source: &Source, sealed: Option<&SealedFile>, files: &mut Files) -> Result<Report, ReportFault> {
     let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
-    let columns = profile(&files.plain()?, format, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+    let columns = profile(&files.either(sealed)?, format, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Profiled(columns))
+}
+
+fn observed(source: &Source, files: &mut Files) -> Result<Report, ReportFault> {
+    let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
+    let columns = observe(&files.plain()?, format, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
+    Ok(Report::Observed(columns))
+}
+
+/// Case files are as long as this at most, each.
+const CASE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+fn suite(names: Vec<String>, files: &mut Files) -> Result<Report, ReportFault> {
+    let mut cases = Vec::with_capacity(names.len());
+    for name in names {
+        let mut bytes = Vec::new();
+        let read = files.next()?.take(CASE_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|_| ReportFault::of(RunFault::Unreadable))?;
+        if bytes.len() as u64 > CASE_BYTES_MAX {
+            return Err(ReportFault { fault: RunFault::Limit, detail: Some(format!("{name} is too long")) });
+        }
+        cases.push((name, bytes));
+    }
+    let report = cohortium_fhir::sof_report(cases.into_iter())
+        .map_err(|fault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) })?;
+    Ok(Report::Suite { report })
 }
 
 fn chain_of(parts: &[Part], files: &mut Files) -> Result<LandedChain, ReportFault> {
@@ -235,18 +289,18 @@ fn chain_of(parts: &[Part], files: &mut Files) -> Result<LandedChain, ReportFaul
 fn checked(parts: &[Part], files: &mut Files) -> Result<Report, ReportFault> {
     let chain = chain_of(parts, files)?;
     let (landed, stated) = (chain.deltas.last().unwrap_or(&chain.full), parts.last().ok_or(ReportFault::LOST)?);
-    let limits = Limits::default();
+    let limits = files.limits;
     let rows = land::check(&landed.rows, &limits).map_err(|fault| ReportFault::told(&fault))?;
     let deletes = landed.deletes.as_ref().map(|deletes| land::check(deletes, &limits)).transpose();
     let deletes = deletes.map_err(|fault| ReportFault::told(&fault))?.map_or(Rows(0), |table| table.rows);
     if rows.rows != stated.rows_stated || deletes != stated.deletes_stated {
         return Err(ReportFault::of(RunFault::Malformed));
     }
-    counted(&chain)
+    counted(&chain, &limits)
 }
 
-fn counted(chain: &LandedChain) -> Result<Report, ReportFault> {
-    let count = land::count(chain, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+fn counted(chain: &LandedChain, limits: &Limits) -> Result<Report, ReportFault> {
+    let count = land::count(chain, limits).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Rows(count.rows))
 }
 
@@ -254,8 +308,8 @@ fn merged(parts: &[Part], shape: Shape, files: &mut Files) -> Result<Report, Rep
     let chain = chain_of(parts, files)?;
     let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
     let written = match shape {
-        Shape::Parquet => land::merge(&chain, &mut out, &Limits::default()),
-        Shape::Csv => land::to_csv(&chain, &mut out, &Limits::default()),
+        Shape::Parquet => land::merge(&chain, &mut out, &files.limits),
+        Shape::Csv => land::to_csv(&chain, &mut out, &files.limits),
     };
     let rows = written.map_err(|fault| ReportFault::told(&fault))?;
     out.flush().map_err(disk_full)?;
@@ -294,7 +348,7 @@ fn gathered(
         member: order.member,
         chain: &chain,
         snapshots: order.snapshots,
-        limits: Limits::default(),
+        limits: files.limits,
     };
     let mut sinks = writers.iter_mut().map(|writer| writer as &mut (dyn Write + Send));
     let made = match &previous {
@@ -312,7 +366,7 @@ fn written(table: &SealedFile, shape: Shape, files: &mut Files) -> Result<Report
     let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
     let written = match shape {
         Shape::Parquet => plain::copy(&table, &mut out),
-        Shape::Csv => plain::to_csv(&table, &mut out, &Limits::default()),
+        Shape::Csv => plain::to_csv(&table, &mut out, &files.limits),
     };
     let rows = written.map_err(|fault| ReportFault::told(&fault))?;
     out.flush().map_err(disk_full)?;

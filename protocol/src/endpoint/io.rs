@@ -4,6 +4,7 @@
 //! in the order it was given. It decides nothing. Bulk bytes never pass through here: effects name blobs and ranges.
 
 use crate::code::{ErrorCode, MessageType};
+use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SubscriptionId};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
@@ -20,8 +21,11 @@ use crate::record::order::Order;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
 
-pub use super::notice::{Notice, OrderFault};
-pub use super::plan::{ConsolidatedSet, ConsolidationPlan, LandedTable, LandedVersion, MapPlan, RunPlan};
+pub use super::notice::{Notice, OrderFault, TOO_FEW_SITES};
+pub use super::plan::{
+    ConsolidatedSet, ConsolidationPlan, Gates, LandedTable, LandedVersion, MapEnd, MapPlan, Parts, PublishPlan,
+    RunPlan, SiteDepartures,
+};
 
 /// What time it is, told with every input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,8 +205,8 @@ pub enum Input {
     Mapped {
         /// Which.
         ticket: Ticket,
-        /// The listing of what it made, durable, and about the key that person ids were made with; or why nothing.
-        end: Result<(BlobRef, Option<LinkageStatement>), RunFault>,
+        /// What it made, durable; or why nothing.
+        end: Result<MapEnd, RunFault>,
     },
     /// A consolidation has ended.
     Consolidated {
@@ -210,6 +214,32 @@ pub enum Input {
         ticket: Ticket,
         /// What it made, durable; or why nothing.
         end: Result<Box<ConsolidatedSet>, RunFault>,
+    },
+    /// A publication has ended.
+    Published {
+        /// Which.
+        ticket: Ticket,
+        /// The new version is there, whole; or why it is not.
+        end: Result<(), RunFault>,
+    },
+    /// The members' tables were compared, as an order asked for: what departs, by site. Sites at which nothing does are
+    /// left out.
+    Compared {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The consolidation whose tables they are.
+        consolidation: DocumentDigest,
+        /// What departs, and how many sites there were.
+        departures: SiteDepartures,
+    },
+    /// What begins a pipeline has come, by the clock or by a file.
+    PipelineDue {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The pipeline.
+        pipeline: Name,
+        /// What a file is now, by name; `None`: the time.
+        cause: Option<DocumentDigest>,
     },
     /// A landing is open; these ranges of it are missing.
     LandingOpened {
@@ -398,6 +428,13 @@ pub enum Effect {
         ticket: Ticket,
         /// What to do.
         plan: Box<ConsolidationPlan>,
+    },
+    /// Write table versions to a database in the worker; report [`Input::Published`].
+    Publish {
+        /// Ours.
+        ticket: Ticket,
+        /// What to do.
+        plan: Box<PublishPlan>,
     },
     /// Open or resume the landing of a blob; report [`Input::LandingOpened`].
     OpenLanding {

@@ -438,6 +438,7 @@ impl Endpoint {
             | Waiting::Run(_)
             | Waiting::Map(_)
             | Waiting::Consolidate(_)
+            | Waiting::Publish(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::LogProof { .. }

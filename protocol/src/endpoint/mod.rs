@@ -19,6 +19,8 @@ mod orders;
 mod charter_orders;
 mod share_orders;
 mod table_orders;
+mod sites;
+mod pipelines;
 mod linkage;
 mod upkeep;
 mod witness;
@@ -33,7 +35,7 @@ use crate::key::pair::{KeyPair, PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::log::tree::TreeHead;
 use crate::message::hello::Refused;
-use crate::record::journal_entry::{Act, Actor, JournalEntry};
+use crate::record::journal_entry::{Act, Actor, JournalEntry, RunFault};
 use crate::record::listing::BlobRef;
 use crate::record::node_record::NodeRecord;
 use crate::state::State;
@@ -86,6 +88,12 @@ struct Room {
     mapping: BTreeSet<Name>,
     /// Whether a consolidation runs.
     consolidating: bool,
+    /// Why the last consolidation since the start made nothing; `None` after one that did, or found nothing new.
+    tables_fault: Option<RunFault>,
+    /// Whether a publication runs.
+    publishing: bool,
+    /// Steps of pipelines that are under way, by what ends them.
+    stepping: BTreeMap<plan::Awaited, Name>,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
@@ -153,6 +161,7 @@ enum Waiting {
     Run(Box<io::RunPlan>),
     Map(Box<io::MapPlan>),
     Consolidate(Box<io::ConsolidationPlan>),
+    Publish(Box<io::PublishPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
     LogProof { conn: ConnId, from: u64, asked: bool },
@@ -191,6 +200,9 @@ impl Endpoint {
             running: BTreeSet::new(),
             mapping: BTreeSet::new(),
             consolidating: false,
+            tables_fault: None,
+            publishing: false,
+            stepping: BTreeMap::new(),
             listings: BTreeMap::new(),
             parked: Vec::new(),
             served: BTreeMap::new(),
@@ -225,6 +237,11 @@ impl Endpoint {
             Input::RunEnded { ticket, end } => self.run_ended(ticket, end),
             Input::Mapped { ticket, end } => self.mapped(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
+            Input::Published { ticket, end } => self.published(ticket, end),
+            Input::Compared { consortium, consolidation, departures } => {
+                self.compared(consortium, consolidation, departures);
+            }
+            Input::PipelineDue { consortium, pipeline, cause } => self.pipeline_due(consortium, &pipeline, cause),
             Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
@@ -342,6 +359,9 @@ impl Endpoint {
             | Input::RunEnded { .. }
             | Input::Mapped { .. }
             | Input::Consolidated { .. }
+            | Input::Published { .. }
+            | Input::Compared { .. }
+            | Input::PipelineDue { .. }
             | Input::LandingOpened { .. }
             | Input::BlobFinished { .. }
             | Input::ListingRead { .. }
@@ -375,6 +395,7 @@ impl Endpoint {
             | Waiting::Run(_)
             | Waiting::Map(_)
             | Waiting::Consolidate(_)
+            | Waiting::Publish(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::Witness { .. } => true,
@@ -435,6 +456,7 @@ impl Endpoint {
                 | Waiting::Run(_)
                 | Waiting::Map(_)
                 | Waiting::Consolidate(_)
+                | Waiting::Publish(_)
                 | Waiting::LinkageKey { .. }
                 | Waiting::LinkageWrap { .. }
                 | Waiting::LogProof { .. }

@@ -40,6 +40,10 @@ pub enum Notice {
     ConsolidatedAlready,
     /// A consolidation made nothing.
     ConsolidationFailed(RunFault),
+    /// Table versions were published.
+    Published(DocumentDigest),
+    /// A publication changed nothing, or with `Unsettled` perhaps everything.
+    PublishFailed(DocumentDigest, RunFault),
     /// A version landed and is in use.
     Landed(SubscriptionId, SnapshotId, Rows),
     /// A landing was refused.
@@ -51,6 +55,9 @@ pub enum Notice {
     /// A blob of a peer did not match its digest.
     Lied(Name, BlobDigest),
 }
+
+/// Why sites are not compared: the one reason, whatever is in their tables (spec QUAL-2).
+pub const TOO_FEW_SITES: &str = "a comparison needs five sites";
 
 /// Why an order is not carried out. For the person who gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]

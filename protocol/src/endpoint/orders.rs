@@ -1,8 +1,10 @@
 //! Orders of persons: who gave it, may the person, is it for now; then each command in its own function.
 
+use std::collections::BTreeMap;
+
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name};
+use crate::ident::{ConsortiumId, DatasetId, Name, Text};
 use crate::key::signed::{Signed, Verified};
 use crate::limits::CLOCK_SKEW_MAX;
 use crate::record::journal_entry::{Act, Actor};
@@ -33,8 +35,21 @@ pub(super) enum Then {
     MakeLinkageKey(u32),
     WrapLinkageKey(u32),
     Standings,
-    Map(Name),
+    Map(Name, BTreeMap<Text, u16>),
     Consolidate,
+    Publish(Box<crate::record::order::PublishPlace>),
+    Pipelines,
+}
+
+/// Only of a dataset that says which patient a row is of.
+fn opt_out(room: &Room, dataset: DatasetId) -> Result<Consequence, OrderFault> {
+    match room.state.datasets.get(&dataset) {
+        None => Err(OrderFault::NotFound { what: "dataset" }),
+        Some(found) if found.patient.is_none() => {
+            Err(OrderFault::OutOfOrder { why: "the dataset names no patient column, so no row can be found" })
+        }
+        Some(_) => Ok(only(vec![])),
+    }
 }
 
 /// Only entries.
@@ -67,7 +82,7 @@ impl Endpoint {
         }
     }
 
-    fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
+    pub(super) fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
         match then {
             None => {}
             Some(Then::Run(share)) => self.start_run(consortium, *share),
@@ -88,8 +103,10 @@ impl Endpoint {
             Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, *epoch),
             Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, *epoch),
             Some(Then::Standings) => self.refresh_standings(consortium),
-            Some(Then::Map(mapping)) => self.start_mapping(consortium, mapping),
+            Some(Then::Map(mapping, thresholds)) => self.start_mapping(consortium, mapping, thresholds),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
+            Some(Then::Publish(into)) => self.start_publishing(consortium, into),
+            Some(Then::Pipelines) => self.pipelines_due(),
         }
     }
 
@@ -140,23 +157,29 @@ impl Endpoint {
             }
             Command::TakeSnapshot { share } => Self::take_snapshot(room, now, *share),
             Command::DefineMapping(mapping) => Self::define_mapping(room, mapping),
-            Command::RunMapping { mapping } => Self::run_mapping(room, mapping),
+            Command::RunMapping { mapping } => Self::run_mapping(room, mapping, &BTreeMap::new()),
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
-            Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
-                None => Err(OrderFault::NotFound { what: "dataset" }),
-                Some(found) if found.patient.is_none() => {
-                    Err(OrderFault::OutOfOrder { why: "the dataset names no patient column, so no row can be found" })
-                }
-                Some(_) => Ok(only(vec![])),
-            },
+            Command::ReadTables { consolidation } => {
+                Self::tables_in_use(room, now, *consolidation).map(|()| only(vec![]))
+            }
+            Command::Publish { consolidation, into } => Self::publish(room, now, *consolidation, into),
+            Command::CheckMapping { mapping } => {
+                there(room.state.mappings.contains_key(mapping), "mapping", only(vec![]))
+            }
+            Command::CheckTables { member } => Self::check_tables(room, now, member),
+            Command::CompareSites => Self::compare_sites(room, now),
+            Command::Query { .. } => Self::query(room, now),
+            Command::DefinePipeline(pipeline) => Self::define_pipeline(room, &order.person, pipeline),
+            Command::ChangePipeline { pipeline, .. } => {
+                let known = room.state.pipelines.contains_key(pipeline);
+                there(known, "pipeline", and_then(vec![], Then::Pipelines))
+            }
+            Command::OptOut { dataset, .. } => opt_out(room, *dataset),
             Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),
-            Command::Preview { share } => match room.state.offers.get(share) {
-                Some(_) => Ok(only(vec![])),
-                None => Err(OrderFault::NotFound { what: "share" }),
-            },
+            Command::Preview { share } => there(room.state.offers.contains_key(share), "share", only(vec![])),
             Command::ReadLanded { subscription } => Self::read_landed(room, now, *subscription),
             Command::Stop => Ok(and_then(vec![], Then::CutAll)),
             Command::Start | Command::Profile => Ok(only(vec![])),
@@ -168,10 +191,10 @@ impl Endpoint {
                 }
                 Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
             },
-            Command::Import { provider } => match room.state.charters.kind_of(&room.state.party, provider) {
-                Some(_) => Ok(only(vec![])),
-                None => Err(OrderFault::NotFound { what: "party in the charter that binds this node" }),
-            },
+            Command::Import { provider } => {
+                let known = room.state.charters.kind_of(&room.state.party, provider).is_some();
+                there(known, "party in the charter that binds this node", only(vec![]))
+            }
         }
     }
 
@@ -217,6 +240,11 @@ impl Endpoint {
         let acts = gone.map(|snapshot| Act::Erased { subscription, snapshot: snapshot.id }).collect();
         Ok(and_then(acts, Then::Sweep))
     }
+}
+
+/// What follows if the thing is there.
+fn there(known: bool, what: &'static str, then: Consequence) -> Result<Consequence, OrderFault> {
+    if known { Ok(then) } else { Err(OrderFault::NotFound { what }) }
 }
 
 /// A subscription of which this node is the consumer.

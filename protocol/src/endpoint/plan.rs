@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId, Text};
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::dataset::Dataset;
+use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
+use crate::record::manifest::LinkageStatement;
 use crate::record::mapping::{Mapping, Origin};
-use crate::record::order::OptOutEntry;
+use crate::record::order::{OptOutEntry, PublishPlace};
 use crate::record::share::Share;
-use crate::state::tables::MappedSet;
+use crate::record::site_notice::Departure;
+use crate::state::tables::{MappedSet, TableSet};
 
 /// Everything a run over a source needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,45 @@ pub struct MapPlan {
     pub sources: BTreeMap<Name, (Dataset, Vec<OptOutEntry>)>,
     /// The epoch of the linkage key, where one is held.
     pub epoch: Option<u32>,
+    /// What its gates bear beside the list's own thresholds, in thousandths.
+    pub thresholds: BTreeMap<Text, u16>,
+}
+
+/// What a mapping run made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapEnd {
+    /// The listing of the set.
+    pub set: BlobRef,
+    /// About the key that person ids were made with.
+    pub linkage: Option<LinkageStatement>,
+    /// Whether its quality gates held.
+    pub gates: Gates,
+}
+
+/// How the quality gates of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gates {
+    /// Nothing fatal failed.
+    Held,
+    /// Something fatal failed, or could not be checked.
+    Failed,
+}
+
+/// What a comparison of sites found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteDepartures {
+    /// How many sites were compared.
+    pub sites: u32,
+    /// What departs, by site; sites at which nothing does are left out.
+    pub found: BTreeMap<Name, Vec<Departure>>,
+}
+
+/// What ends a step of a pipeline that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Awaited {
+    Mapping(Name),
+    Run(ShareId),
+    Consolidation,
 }
 
 /// One landed table that is consolidated.
@@ -68,9 +110,14 @@ pub struct ConsolidationPlan {
     pub consortium: ConsortiumId,
     /// What is consolidated.
     pub tables: Vec<LandedTable>,
-    /// The parts of the set in use, by table and member: what has not changed is taken over.
-    pub previous: Option<BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>>,
+    /// The parts of the set in use whose rows may still be used, by table and member: what has not changed is taken over.
+    pub previous: Parts,
+    /// Members of whom nothing new is taken in, and why.
+    pub left_out: BTreeMap<Name, RunFault>,
 }
+
+/// Parts by table and member.
+pub type Parts = BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>;
 
 /// What a consolidation made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +125,22 @@ pub struct ConsolidatedSet {
     /// The common schema.
     pub schema: DocumentDigest,
     /// The parts, by table and member.
-    pub tables: BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>,
+    pub tables: Parts,
+    /// Members whose newest rows are not in it, and why.
+    pub left_out: BTreeMap<Name, RunFault>,
     /// Names the parts' files.
     pub listing: BlobRef,
+}
+
+/// Everything a publication needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishPlan {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The set of table versions.
+    pub set: TableSet,
+    /// Where it is published.
+    pub into: PublishPlace,
 }
 
 /// One landed version: its listings from the full snapshot to the last delta.

@@ -8,13 +8,13 @@ use crate::record::acceptance::{Acceptance, Answer, Standing, StandingState};
 use crate::record::dataset::{Dataset, Source};
 use crate::record::extension::Extensions;
 use crate::record::invitation::Invitation;
-use crate::record::journal_entry::{Act, Actor, RunFault};
+use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
 use crate::record::listing::BlobRef;
 use crate::record::manifest::{ContentLabel, Manifest, leaving_columns};
 use crate::record::order::{OptOutEntry, Unchecked};
 use crate::record::revocation::{Change, Revocation};
 use crate::record::schema::Treatment;
-use crate::record::share::{Content, Form, Linkage, Share};
+use crate::record::share::{Content, Form, Linkage, Share, Standard};
 use crate::rule::charter_in_force::strict_enough;
 use crate::state::subscription::{Phase, Side, Subscription};
 use crate::state::tables::MappedSet;
@@ -22,6 +22,7 @@ use crate::time::UnixMillis;
 
 use super::io::{Effect, Notice, OrderFault, RunEnd, RunPlan, Taken, Ticket};
 use super::orders::{Consequence, Then, and_then, consumed, only};
+use super::plan::Awaited;
 use super::{Endpoint, Room, Waiting};
 
 impl Endpoint {
@@ -51,6 +52,7 @@ impl Endpoint {
                 why: "tokens need linkage columns in the dataset and a key maker in the charter",
             });
         }
+        check_declared(share, dataset)?;
         check_shift(room, now, share, dataset)?;
         let version = state.offers.get(&share.share).map_or(0, |offer| offer.share.version);
         if version.checked_add(1) != Some(share.version) {
@@ -205,6 +207,9 @@ impl Endpoint {
             Change::Expires(at) if *at > found.invitation.at.plus(charter.charter.terms.share_validity_max) => {
                 Some("the expiry is later than the charter allows")
             }
+            Change::Expires(at) if *at > found.invitation.share.expires && is_safe_harbor(&found.invitation.share) => {
+                Some("under Safe Harbor the terms' own end bounds the years of birth; define new terms")
+            }
             Change::Revoke | Change::Reinstate | Change::Expires(_) | Change::Schedule(_) => None,
         };
         if let Some(why) = why {
@@ -250,7 +255,7 @@ impl Endpoint {
             return self.run_failed(consortium, share, RunFault::NoLinkageKey);
         }
         let keyed = !dataset.key.is_empty() && is_keyed(&terms);
-        let set = match mapped_set(room, &dataset) {
+        let set = match mapped_set(room, &dataset, &terms) {
             Ok(set) => set,
             Err(fault) => return self.run_failed(consortium, share, fault),
         };
@@ -276,14 +281,17 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.running.remove(&share);
         match end {
-            RunEnd::Unchanged => self.effects.push_back(Effect::Notify(Notice::Unchanged(share))),
+            RunEnd::Unchanged => {
+                self.effects.push_back(Effect::Notify(Notice::Unchanged(share)));
+                self.step_ended(consortium, &Awaited::Run(share), Ok(()));
+            }
             RunEnd::Failed(fault) => self.run_failed(consortium, share, fault),
             RunEnd::Taken(taken) => {
                 // Whatever changed meanwhile (a halt, new terms, a patient who opted out) makes this run void.
                 let stands = may_run(room, now, share).is_ok_and(|(dataset, terms)| {
                     let same = *dataset == plan.dataset && *terms == plan.share;
                     let as_before = opted_out(room, dataset) == plan.opted_out && epoch_of(room, terms) == plan.epoch;
-                    same && as_before && mapped_set(room, dataset).as_ref() == Ok(&plan.set)
+                    same && as_before && mapped_set(room, dataset, terms).as_ref() == Ok(&plan.set)
                 });
                 if stands {
                     self.state_snapshot(consortium, share, *taken);
@@ -298,6 +306,7 @@ impl Endpoint {
         self.persist(consortium, &Actor::Node, vec![Act::SnapshotFailed { share, fault }]);
         self.after(consortium, Effect::Notify(Notice::RunFailed(share, fault)));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &Awaited::Run(share), Err(StepFault::Run(fault)));
     }
 
     fn state_snapshot(&mut self, consortium: ConsortiumId, share: ShareId, taken: Taken) {
@@ -331,6 +340,7 @@ impl Endpoint {
         self.keep_listing(consortium, snapshot, &taken.content);
         self.after(consortium, Effect::Notify(Notice::Stated(share, snapshot)));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &Awaited::Run(share), Ok(()));
     }
 }
 
@@ -357,19 +367,24 @@ fn may_run(room: &Room, now: UnixMillis, share: ShareId) -> Result<(&Dataset, &S
     }
 }
 
-/// The set that a mapped table is taken from; `None` for every other dataset.
-fn mapped_set(room: &Room, dataset: &Dataset) -> Result<Option<MappedSet>, RunFault> {
+/// The set that a mapped table is taken from; `None` for every other dataset. It must be linked as the terms say: who
+/// approved them approved ids that link patients across members, or ids that do not (spec MAP-8).
+pub(super) fn mapped_set(room: &Room, dataset: &Dataset, terms: &Share) -> Result<Option<MappedSet>, RunFault> {
     let Source::Mapped { mapping, .. } = &dataset.source else { return Ok(None) };
     let set = room.state.mappings.get(mapping).and_then(|known| known.set.clone());
     let held = held_epoch(room);
     let current = |set: &MappedSet| set.linkage.as_ref().is_none_or(|statement| Some(statement.epoch) == held);
-    let fresh = set.filter(|set| !set.stale && current(set));
+    let fresh = set.filter(|set| !set.stale && current(set) && set.linkage.is_some() == links(terms));
     fresh.map(Some).ok_or(RunFault::SetStale)
 }
 
 /// Who has opted out of a dataset, as of now.
 pub(super) fn opted_out(room: &Room, dataset: &Dataset) -> Vec<OptOutEntry> {
     room.state.opted_out.get(&dataset.dataset).into_iter().flatten().copied().collect()
+}
+
+fn is_safe_harbor(terms: &Share) -> bool {
+    matches!(&terms.content, Content::Table(table) if table.standard == Standard::HipaaSafeHarbor)
 }
 
 fn links(terms: &Share) -> bool {
@@ -379,6 +394,28 @@ fn links(terms: &Share) -> bool {
 /// Whether rows may be known by their key under these terms.
 fn is_keyed(terms: &Share) -> bool {
     matches!(&terms.content, Content::Table(table) if table.keyed())
+}
+
+/// What the dataset itself says of who a patient is counts more than a column's name or role (spec SHARE-26).
+fn check_declared(share: &Share, dataset: &Dataset) -> Result<(), OrderFault> {
+    let Content::Table(table) = &share.content else { return Ok(()) };
+    let linkage = dataset.linkage.as_ref();
+    for column in table.columns.iter().filter(|column| column.leaves()) {
+        let is_patient = dataset.patient.as_ref() == Some(&column.name);
+        let is_name = linkage.is_some_and(|by| by.given == column.name || by.family == column.name);
+        let is_birth = linkage.is_some_and(|by| by.birth == column.name);
+        if (is_patient || is_name) && column.treatment != Treatment::Pseudonym {
+            return Err(OrderFault::OutOfOrder {
+                why: "a column that the dataset declares to name the patient leaves readable; drop it, or make it a pseudonym",
+            });
+        }
+        if is_birth && column.treatment == Treatment::Keep {
+            return Err(OrderFault::OutOfOrder {
+                why: "the dataset's date of birth leaves as it is; drop it, or cut it to the month or year",
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A patient's dates move by one number of days in all tables of a provider, so all of them share one bound (spec SHARE-5).

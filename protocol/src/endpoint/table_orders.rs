@@ -3,21 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId};
+use crate::ident::{ConsortiumId, Name, ShareId, Text};
 use crate::key::signed::Signed;
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
-use crate::record::journal_entry::{Act, Actor, RunFault};
+use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
 use crate::record::listing::BlobRef;
-use crate::record::manifest::LinkageStatement;
+use crate::record::manifest::ContentLabel;
 use crate::record::mapping::{Mapping, Origin};
+use crate::record::order::PublishPlace;
 use crate::state::subscription::{Side, Subscription};
+use crate::state::tables::{Mapped, TableSet};
 use crate::time::UnixMillis;
 
 use super::io::{
-    ConsolidatedSet, ConsolidationPlan, Effect, LandedTable, LandedVersion, MapPlan, Notice, OrderFault, Ticket,
+    ConsolidatedSet, ConsolidationPlan, Effect, Gates, LandedTable, LandedVersion, MapEnd, MapPlan, Notice, OrderFault,
+    Parts, PublishPlan, Ticket,
 };
 use super::orders::{Consequence, Then, and_then, only};
+use super::plan::Awaited;
 use super::share_orders::{held_epoch, opted_out};
 use super::{Endpoint, Room, Waiting};
 
@@ -42,47 +46,64 @@ impl Endpoint {
         Ok(only(vec![]))
     }
 
-    pub(super) fn run_mapping(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
+    /// `thresholds`: what its gates bear beside the list's own.
+    pub(super) fn run_mapping(
+        room: &Room,
+        mapping: &Name,
+        thresholds: &BTreeMap<Text, u16>,
+    ) -> Result<Consequence, OrderFault> {
         if !room.state.mappings.contains_key(mapping) {
             return Err(OrderFault::NotFound { what: "mapping" });
         }
         if room.mapping.contains(mapping) {
             return Err(OrderFault::OutOfOrder { why: "this mapping is running" });
         }
-        Ok(and_then(vec![], Then::Map(mapping.clone())))
+        Ok(and_then(vec![], Then::Map(mapping.clone(), thresholds.clone())))
     }
 
     pub(super) fn read_mapped(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
-        match room.state.mappings.get(mapping).and_then(|known| known.set.as_ref()) {
+        let ran = |known: &Mapped| known.set.is_some() || known.fault.is_some();
+        match room.state.mappings.get(mapping).filter(|known| ran(known)) {
             Some(_) => Ok(only(vec![])),
             None => Err(OrderFault::NotFound { what: "mapping that has run" }),
         }
     }
 
-    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name) {
+    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name, thresholds: &BTreeMap<Text, u16>) {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Some(plan) = map_plan(room, name) else { return };
+        let plan = MapPlan { thresholds: thresholds.clone(), ..plan };
         room.mapping.insert(name.clone());
         let plan = Box::new(plan);
         let ticket = self.ticket(Waiting::Map(plan.clone()));
         self.after(consortium, Effect::Map { ticket, plan });
     }
 
-    pub(super) fn mapped(&mut self, ticket: Ticket, end: Result<(BlobRef, Option<LinkageStatement>), RunFault>) {
+    pub(super) fn mapped(&mut self, ticket: Ticket, end: Result<MapEnd, RunFault>) {
         let Some(Waiting::Map(plan)) = self.waiting.remove(&ticket) else { return };
         let (consortium, name) = (plan.consortium, plan.mapping.name.clone());
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.mapping.remove(&name);
         // Whatever changed meanwhile (a patient who opted out, another version) makes this run void.
-        let stands = map_plan(room, &name).as_ref() == Some(&*plan);
+        let now = map_plan(room, &name).map(|now| MapPlan { thresholds: plan.thresholds.clone(), ..now });
+        let stands = now.as_ref() == Some(&*plan);
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
+        let step = match &end {
+            Ok(MapEnd { gates: Gates::Held, .. }) => Ok(()),
+            Ok(MapEnd { gates: Gates::Failed, .. }) => Err(StepFault::Gates),
+            Err(fault) => Err(StepFault::Run(*fault)),
+        };
+        let awaited = Awaited::Mapping(name.clone());
         let (act, notice) = match end {
-            Ok((set, linkage)) => (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name)),
+            Ok(MapEnd { set, linkage, .. }) => {
+                (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name))
+            }
             Err(fault) => (Act::MappingFailed { mapping: plan.digest, fault }, Notice::MappingFailed(name, fault)),
         };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &awaited, step);
     }
 
     pub(super) fn consolidate(room: &Room) -> Result<Consequence, OrderFault> {
@@ -94,15 +115,63 @@ impl Endpoint {
 
     /// Rows that may not be used any more are used in no earlier version either (law 11).
     pub(super) fn use_tables(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<Consequence, OrderFault> {
+        Self::tables_usable(room, now, set).map(|()| only(vec![]))
+    }
+
+    /// The set is the one in use, and its rows may be used.
+    pub(super) fn tables_in_use(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<(), OrderFault> {
+        if room.state.tables.current().is_none_or(|current| current.digest != set) {
+            return Err(OrderFault::NotFound { what: "set of table versions in use by this digest" });
+        }
+        Self::tables_usable(room, now, set)
+    }
+
+    fn tables_usable(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<(), OrderFault> {
         let kept = room.state.tables.sets().iter().find(|kept| kept.digest == set);
         let kept = kept.ok_or(OrderFault::NotFound { what: "kept set of table versions" })?;
-        let usable: BTreeSet<ShareId> =
-            consolidation_plan(room, now).tables.into_iter().map(|table| table.share).collect();
-        let mut parts = kept.consolidation.tables.values().flat_map(|table| table.parts.values());
-        if parts.any(|part| !usable.contains(&part.share)) {
+        if !all_usable(room, now, kept) {
             return Err(OrderFault::OutOfOrder { why: "rows in it were revoked since, or their share is over" });
         }
-        Ok(only(vec![]))
+        Ok(())
+    }
+
+    pub(super) fn publish(
+        room: &Room,
+        now: UnixMillis,
+        set: DocumentDigest,
+        into: &PublishPlace,
+    ) -> Result<Consequence, OrderFault> {
+        if room.state.stopped {
+            return Err(OrderFault::Stopped);
+        }
+        if room.publishing {
+            return Err(OrderFault::OutOfOrder { why: "a publication is running" });
+        }
+        Self::tables_in_use(room, now, set)?;
+        Ok(and_then(vec![], Then::Publish(Box::new(into.clone()))))
+    }
+
+    pub(super) fn start_publishing(&mut self, consortium: ConsortiumId, into: &PublishPlace) {
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        let Some(set) = room.state.tables.current().cloned() else { return };
+        room.publishing = true;
+        let plan = Box::new(PublishPlan { consortium, set, into: into.clone() });
+        let ticket = self.ticket(Waiting::Publish(plan.clone()));
+        self.after(consortium, Effect::Publish { ticket, plan });
+    }
+
+    /// What is in the database is there, whatever was ordered meanwhile: the entry says so.
+    pub(super) fn published(&mut self, ticket: Ticket, end: Result<(), RunFault>) {
+        let Some(Waiting::Publish(plan)) = self.waiting.remove(&ticket) else { return };
+        let (consortium, consolidation) = (plan.consortium, plan.set.digest);
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        room.publishing = false;
+        let (act, notice) = match end {
+            Ok(()) => (Act::Published { consolidation }, Notice::Published(consolidation)),
+            Err(fault) => (Act::PublishFailed { consolidation, fault }, Notice::PublishFailed(consolidation, fault)),
+        };
+        self.persist(consortium, &Actor::Node, vec![act]);
+        self.after(consortium, Effect::Notify(notice));
     }
 
     pub(super) fn start_consolidation(&mut self, consortium: ConsortiumId) {
@@ -124,19 +193,41 @@ impl Endpoint {
         let usable = consolidation_plan(room, now).tables;
         let still =
             |table: &LandedTable| usable.iter().any(|now| now.version.subscription == table.version.subscription);
-        let end = if plan.tables.iter().all(still) { end } else { end.and(Err(RunFault::Changed)) };
+        let usable_now = usable_shares(room, now);
+        let kept = |set: &ConsolidatedSet| {
+            set.tables.values().flat_map(BTreeMap::values).all(|part| usable_now.contains(&part.share))
+        };
+        let stands = plan.tables.iter().all(still) && end.as_ref().map_or(true, |set| kept(set));
+        let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
+        room.tables_fault = None;
         let (act, notice) = match end.and_then(|set| state_tables(room, now, *set)) {
-            Ok(None) => return self.after(consortium, Effect::Notify(Notice::ConsolidatedAlready)),
+            Ok(None) => {
+                self.after(consortium, Effect::Notify(Notice::ConsolidatedAlready));
+                self.after(consortium, Effect::Sweep);
+                return self.step_ended(consortium, &Awaited::Consolidation, Ok(()));
+            }
             Ok(Some((consolidation, set))) => {
                 let digest = consolidation.digest();
                 (Act::Consolidated { consolidation, set }, Notice::Consolidated(digest))
             }
-            Err(fault) => (Act::ConsolidationFailed { fault }, Notice::ConsolidationFailed(fault)),
+            Err(fault) => {
+                room.tables_fault = Some(fault);
+                (Act::ConsolidationFailed { fault }, Notice::ConsolidationFailed(fault))
+            }
         };
+        let step = if let Act::ConsolidationFailed { fault } = &act { Err(StepFault::Run(*fault)) } else { Ok(()) };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &Awaited::Consolidation, step);
     }
+}
+
+/// Whether all rows of a set may be used now (law 11).
+pub(super) fn all_usable(room: &Room, now: UnixMillis, set: &TableSet) -> bool {
+    let usable = usable_shares(room, now);
+    let mut parts = set.consolidation.tables.values().flat_map(|table| table.parts.values());
+    parts.all(|part| usable.contains(&part.share))
 }
 
 /// The signed statement of a set; `None` where it says what the one in use says.
@@ -151,7 +242,8 @@ fn state_tables(
     });
     let tables: BTreeMap<Name, ConsolidatedTable> = tables.collect();
     let current = room.state.tables.current();
-    if current.is_some_and(|current| current.consolidation.tables == tables) {
+    let same = |current: &Consolidation| current.tables == tables && current.left_out == made.left_out;
+    if current.is_some_and(|current| same(&current.consolidation)) {
         return Ok(None);
     }
     let last = room.state.tables.last();
@@ -162,6 +254,7 @@ fn state_tables(
         previous: last.map(|(_, digest)| digest),
         schema: made.schema,
         tables,
+        left_out: made.left_out,
         software: concat!("cohortium ", env!("CARGO_PKG_VERSION")).parse().map_err(|_| RunFault::WorkerLost)?,
         at: now,
         ext: Extensions::default(),
@@ -170,7 +263,7 @@ fn state_tables(
     Ok(Some((Signed::sign(&consolidation, &room.keys.signing), made.listing)))
 }
 
-fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
+pub(super) fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
     let known = room.state.mappings.get(name)?;
     let mut sources = BTreeMap::new();
     for (source, dataset) in &known.mapping.sources {
@@ -183,30 +276,62 @@ fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
         digest: known.digest,
         sources,
         epoch: held_epoch(room),
+        thresholds: BTreeMap::new(),
     })
 }
 
+/// Shares of which landed rows may be used (law 11).
+fn usable_shares(room: &Room, now: UnixMillis) -> BTreeSet<ShareId> {
+    let consumed = room.state.subscriptions.values().filter(|found| found.side == Side::Consumer);
+    consumed.filter(|found| found.rows_usable(now)).map(|found| found.invitation.share.share).collect()
+}
+
 /// What a consolidation may use now: landed mapped tables whose rows may be used (law 11), by member and table. Where a
-/// member shares one table twice, the newer share counts.
+/// member shares one table twice, the share that was offered later counts.
+///
+/// Tables of one member are taken in together or not at all: those of two mapping runs do not refer to one another.
 fn consolidation_plan(room: &Room, now: UnixMillis) -> ConsolidationPlan {
-    let mut tables: BTreeMap<(Name, Name), LandedTable> = BTreeMap::new();
+    let mut members: BTreeMap<Name, BTreeMap<Name, (UnixMillis, LandedTable)>> = BTreeMap::new();
     let consumed = room.state.subscriptions.values().filter(|found| found.side == Side::Consumer);
     for found in consumed.filter(|found| found.rows_usable(now)) {
         let Some(table) = landed_table(found) else { continue };
-        let key = (table.member.clone(), table.origin.table.clone());
-        let newer = tables.get(&key).is_none_or(|known| known.version.subscription < table.version.subscription);
-        if newer {
-            tables.insert(key, table);
+        let tables = members.entry(table.member.clone()).or_default();
+        let offered = found.invitation.at;
+        let later = tables.get(&table.origin.table).is_none_or(|(known, _)| *known < offered);
+        if later {
+            tables.insert(table.origin.table.clone(), (offered, table));
         }
     }
+    let of_two_runs = |tables: &BTreeMap<Name, (UnixMillis, LandedTable)>| {
+        let sets: BTreeSet<_> = tables.values().map(|(_, table)| table.origin.set).collect();
+        sets.len() > 1
+    };
+    let left_out: BTreeMap<Name, RunFault> = members
+        .iter()
+        .filter(|(_, tables)| of_two_runs(tables))
+        .map(|(member, _)| (member.clone(), RunFault::SetStale))
+        .collect();
+    members.retain(|member, _| !left_out.contains_key(member));
     ConsolidationPlan {
         consortium: room.state.consortium,
-        tables: tables.into_values().collect(),
-        previous: room.state.tables.current().map(|set| {
-            let tables = set.consolidation.tables.iter();
-            tables.map(|(name, table)| (name.clone(), table.parts.clone())).collect()
-        }),
+        tables: members.into_values().flat_map(BTreeMap::into_values).map(|(_, table)| table).collect(),
+        previous: room
+            .state
+            .tables
+            .current()
+            .map(|set| usable_parts(&set.consolidation, &usable_shares(room, now)))
+            .unwrap_or_default(),
+        left_out,
     }
+}
+
+/// The parts of a set whose rows may still be used.
+fn usable_parts(set: &Consolidation, usable: &BTreeSet<ShareId>) -> Parts {
+    let tables = set.tables.iter().map(|(name, table)| {
+        let parts = table.parts.iter().filter(|(_, part)| usable.contains(&part.share));
+        (name.clone(), parts.map(|(member, part)| (member.clone(), part.clone())).collect())
+    });
+    tables.collect()
 }
 
 fn landed_table(found: &Subscription) -> Option<LandedTable> {
@@ -216,7 +341,9 @@ fn landed_table(found: &Subscription) -> Option<LandedTable> {
     let chain = found.snapshots.get(..=end)?;
     let start = chain.len().checked_sub(listings.len())?;
     let chain = chain.get(start..)?;
-    let origin = Origin::of(&chain.last()?.manifest.ext).ok().flatten()?;
+    let head = &chain.last()?.manifest;
+    // Files that nobody looked into are never an input (law 1), whatever their manifest says of them.
+    let origin = Origin::of(&head.ext).ok().flatten().filter(|_| head.label != ContentLabel::Unchecked)?;
     Some(LandedTable {
         member: found.peer.clone(),
         share: found.invitation.share.share,

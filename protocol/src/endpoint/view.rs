@@ -7,15 +7,18 @@ use crate::ident::{ConsortiumId, DatasetId, Name, ShareId, SubscriptionId};
 use crate::key::pair::PublicKey;
 use crate::message::document::{Document, Numbered};
 use crate::record::dataset::Dataset;
+use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
 use crate::record::schedule::Schedule;
 use crate::record::share::Share;
 use crate::state::State;
 use crate::state::share::Offer;
 use crate::state::subscription::{Fate, Side};
+use crate::state::tables::MappedSet;
 use crate::time::UnixMillis;
 
-use super::io::LandedVersion;
+use super::io::{LandedVersion, MapPlan};
+use super::share_orders::mapped_set;
 use super::{Clocks, Endpoint};
 
 /// What an offline export must hold.
@@ -112,7 +115,11 @@ impl Endpoint {
     /// Whether a run or landing is under way, so that a sweep must wait.
     pub fn is_moving(&self) -> bool {
         self.rooms.values().any(|room| {
-            !room.running.is_empty() || !room.mapping.is_empty() || room.consolidating || !room.landings.is_empty()
+            !room.running.is_empty()
+                || !room.mapping.is_empty()
+                || room.consolidating
+                || room.publishing
+                || !room.landings.is_empty()
         })
     }
 
@@ -121,11 +128,36 @@ impl Endpoint {
         self.rooms.get(&consortium).is_some_and(|room| room.consolidating)
     }
 
+    /// Why the last consolidation since the start made nothing; `None` after one that did, or found nothing new.
+    pub fn consolidation_fault(&self, consortium: ConsortiumId) -> Option<RunFault> {
+        self.rooms.get(&consortium).and_then(|room| room.tables_fault)
+    }
+
+    /// Whether a publication runs.
+    pub fn is_publishing(&self, consortium: ConsortiumId) -> bool {
+        self.rooms.get(&consortium).is_some_and(|room| room.publishing)
+    }
+
+    /// Everything that a run of this mapping would need now.
+    pub fn map_plan(&self, consortium: ConsortiumId, mapping: &Name) -> Option<MapPlan> {
+        super::table_orders::map_plan(self.rooms.get(&consortium)?, mapping)
+    }
+
     /// The terms and dataset of a share, for a preview.
     pub fn preview(&self, consortium: ConsortiumId, share: ShareId) -> Option<(&Dataset, &Share)> {
         let state = self.state(consortium)?;
         let share = &state.offers.get(&share)?.share;
         Some((state.datasets.get(&share.dataset)?, share))
+    }
+
+    /// The set that a mapped table's next snapshot would be taken from; `None` for every other share.
+    ///
+    /// # Errors
+    /// [`RunFault::SetStale`]: none would be taken from what there is.
+    pub fn set_of(&self, consortium: ConsortiumId, share: ShareId) -> Result<Option<MappedSet>, RunFault> {
+        let Some(room) = self.rooms.get(&consortium) else { return Ok(None) };
+        let Some((dataset, terms)) = self.preview(consortium, share) else { return Ok(None) };
+        mapped_set(room, dataset, terms)
     }
 
     /// The opt-out entries of a dataset.

@@ -11,6 +11,7 @@ use crate::key::signed::Record;
 use crate::limits::PARTIES_MAX;
 use crate::record::extension::Extensions;
 use crate::record::listing::BlobRef;
+use crate::record::run_fault::RunFault;
 use crate::table_version::{PartDigest, TableVersionId};
 use crate::time::UnixMillis;
 
@@ -76,6 +77,8 @@ pub struct ConsolidationFields {
     pub schema: DocumentDigest,
     /// The tables, each in one version.
     pub tables: BTreeMap<Name, ConsolidatedTable>,
+    /// Members whose newest rows are not in it, each with the reason: their parts are those of the set before, or none.
+    pub left_out: BTreeMap<Name, RunFault>,
     /// The software that made it, and its version.
     pub software: Text,
     /// When.
@@ -99,6 +102,8 @@ pub enum ConsolidationFault {
     Parties(Name),
     /// A table's version is not the digest of its parts.
     Version(Name),
+    /// More members are left out than a consortium has parties.
+    LeftOut,
 }
 
 impl fmt::Display for ConsolidationFault {
@@ -106,6 +111,7 @@ impl fmt::Display for ConsolidationFault {
         match self {
             Self::Link => f.write_str("consolidation 1 follows none, every later one the one before it"),
             Self::Parties(table) => write!(f, "table {table} has more than {PARTIES_MAX} parts"),
+            Self::LeftOut => write!(f, "more than {PARTIES_MAX} members are left out"),
             Self::Version(table) => write!(f, "the version of table {table} is not the digest of its parts"),
         }
     }
@@ -119,6 +125,9 @@ impl TryFrom<ConsolidationFields> for Consolidation {
     fn try_from(fields: ConsolidationFields) -> Result<Self, ConsolidationFault> {
         if fields.sequence == 0 || (fields.sequence == 1) != fields.previous.is_none() {
             return Err(ConsolidationFault::Link);
+        }
+        if fields.left_out.len() > PARTIES_MAX {
+            return Err(ConsolidationFault::LeftOut);
         }
         for (name, table) in &fields.tables {
             if table.parts.len() > PARTIES_MAX {
@@ -173,6 +182,7 @@ mod tests {
             previous: None,
             schema,
             tables: BTreeMap::from([(table, consolidated)]),
+            left_out: BTreeMap::new(),
             software: "cohortium 0.1.0".parse().unwrap(),
             at: UnixMillis(1),
             ext: Extensions::default(),

@@ -19,7 +19,10 @@ use crate::record::order::Order;
 use crate::record::person::Person;
 use crate::record::receipt::Receipt;
 use crate::record::revocation::Revocation;
+use crate::record::site_notice::SiteNotice;
 use crate::time::UnixMillis;
+
+pub use crate::record::run_fault::RunFault;
 
 /// What happened. A node's whole state in a consortium is a fold over these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,30 +164,75 @@ pub enum Act {
         /// What it was refused with.
         code: ErrorCode,
     },
+    /// Table versions are what a PostgreSQL of this party holds now.
+    Published {
+        /// The consolidation that they are of.
+        consolidation: DocumentDigest,
+    },
+    /// A publication that changed nothing, or with `Unsettled` perhaps everything.
+    PublishFailed {
+        /// The consolidation.
+        consolidation: DocumentDigest,
+        /// Why.
+        fault: RunFault,
+    },
+    /// A notice about one site, made or received.
+    SiteNotice(Signed<SiteNotice>),
+    /// Operator: the members' tables were compared.
+    Compared {
+        /// The consolidation whose tables they are.
+        consolidation: DocumentDigest,
+    },
+    /// A pipeline has begun.
+    PipelineBegan {
+        /// Its name.
+        pipeline: Name,
+        /// The order that defined it: whose roles it acts under.
+        order: DocumentDigest,
+        /// What began it, so that the same does not begin it twice; `None`: the time.
+        cause: Option<DocumentDigest>,
+    },
+    /// A step of a pipeline has ended.
+    PipelineStep {
+        /// Its name.
+        pipeline: Name,
+        /// Which step, from 0.
+        step: u16,
+        /// Which attempt, from 1.
+        attempt: u16,
+        /// How it ended.
+        end: StepEnd,
+    },
 }
 
-/// Why a run produced no snapshot. Carries nothing of the source's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// How a step of a pipeline ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RunFault {
-    /// The source cannot be opened or read.
-    Unreadable,
-    /// It changed while it was read.
-    Changed,
-    /// It is not in the declared format.
-    Malformed,
-    /// Its columns are not the share's.
-    ColumnsDiffer,
-    /// Two rows have one key.
-    KeyTwice,
-    /// It needed more memory, time or disk than allowed.
-    Limit,
-    /// A linkage key is needed and not held.
-    NoLinkageKey,
-    /// The worker ended without an answer.
-    WorkerLost,
-    /// The mapped tables are older than an opt-out, a source's definition or the linkage key, or were never made.
-    SetStale,
+pub enum StepEnd {
+    /// Done: the next one begins.
+    Done,
+    /// It is tried again after a while.
+    Failed(StepFault),
+    /// The pipeline is parked until somebody retries it.
+    Parked(StepFault),
+}
+
+/// Why a step of a pipeline failed. Carries nothing of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepFault {
+    /// The run that it is made nothing.
+    Run(RunFault),
+    /// The gates failed.
+    Gates,
+    /// The person who ordered the pipeline may not do it, or is not enrolled any more.
+    RoleMissing,
+    /// No privacy officer has approved these terms.
+    NotApproved,
+    /// What it names is not there.
+    NotFound,
+    /// The node's state does not allow it now.
+    OutOfOrder,
 }
 
 /// Who did it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::DocumentDigest;
+use crate::digest::{DocumentDigest, sha256_for};
 use crate::hex::byte_string;
 use crate::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId, Text};
 use crate::key::pair::PublicKey;
@@ -13,6 +13,8 @@ use crate::record::dataset::Dataset;
 use crate::record::extension::Extensions;
 use crate::record::mapping::Mapping;
 use crate::record::person::Person;
+use crate::record::pipeline::Pipeline;
+use crate::record::remote::DatabasePlace;
 use crate::record::revocation::Change;
 use crate::record::share::Share;
 use crate::time::UnixMillis;
@@ -182,6 +184,91 @@ pub enum Command {
         /// The digest of the consolidation.
         consolidation: DocumentDigest,
     },
+    /// Consumer: write the table versions in use to files of this machine. Changes nothing; that it was done is on record.
+    ReadTables {
+        /// The digest of their consolidation.
+        consolidation: DocumentDigest,
+    },
+    /// Consumer: let the table versions in use be what a PostgreSQL of this party holds.
+    Publish {
+        /// The digest of their consolidation.
+        consolidation: DocumentDigest,
+        /// Where.
+        into: Box<PublishPlace>,
+    },
+    /// Run a mapping's sources through it and its gates, and keep nothing. Changes nothing; that it was done is on record.
+    CheckMapping {
+        /// The mapping.
+        mapping: Name,
+    },
+    /// Consumer: run the gates over one member's consolidated tables. Changes nothing; that it was done is on record.
+    CheckTables {
+        /// The member.
+        member: Name,
+    },
+    /// Operator: compare the members' consolidated tables, and tell each what concerns it.
+    CompareSites,
+    /// Ask for consolidated rows by SQL. Changes nothing; that it was done is on record, its words are not.
+    Query {
+        /// SHA-256 for "query question" of a salt and the question.
+        question: DocumentDigest,
+        /// SHA-256 for "query reason" of the same salt and why it is asked.
+        reason: DocumentDigest,
+    },
+    /// Define a pipeline, or another of the same name.
+    DefinePipeline(Box<Pipeline>),
+    /// Retry, park or remove a pipeline.
+    ChangePipeline {
+        /// The pipeline.
+        pipeline: Name,
+        /// What becomes of it.
+        change: PipelineChange,
+    },
+}
+
+/// What becomes of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PipelineChange {
+    /// The step that failed is tried anew; a parked pipeline goes on.
+    Retry,
+    /// It begins nothing until somebody retries it.
+    Park,
+    /// It is gone.
+    Remove,
+}
+
+/// Where table versions are published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishPlace {
+    /// The database.
+    pub place: DatabasePlace,
+    /// The schema that the tables are in; `None`: where the server finds them.
+    pub schema: Option<Text>,
+    /// What becomes of a table that is not there.
+    pub absent: AbsentTable,
+    /// How ids of rows are written.
+    pub ids: WrittenIds,
+}
+
+/// How ids of rows are written into a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WrittenIds {
+    /// As they are: 63 bits.
+    Whole,
+    /// As numbers from 1, of this writing alone, for tables that hold 32 bits.
+    Numbered,
+}
+
+/// What becomes of a table that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AbsentTable {
+    /// Nothing is published.
+    Refuse,
+    /// It is made.
+    Create,
 }
 
 /// Whether an approval speaks of files that nobody looked into.
@@ -202,6 +289,14 @@ pub enum OptOutChoice {
     Out,
     /// They may leave again.
     In,
+}
+
+impl Command {
+    /// A question with its reason, each as a salted digest: a log that anybody reads gives no hint at their words.
+    pub fn query(salt: &Nonce, question: &str, reason: &str) -> Self {
+        let digest = |domain, text: &str| DocumentDigest(sha256_for(domain, &[&salt.0, text.as_bytes()].concat()));
+        Self::Query { question: digest("query question", question), reason: digest("query reason", reason) }
+    }
 }
 
 /// One signed order.

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::record::literal::ZipArea;
+use crate::record::literal::{Decimal, ZipArea};
+use crate::record::row_filter::{Bound, Passes};
 use crate::record::schema::{Column, ColumnRole, ColumnType, IdentifierClass, Treatment};
 use crate::record::suspicion::suspicion;
 use crate::time::UnixMillis;
@@ -45,6 +46,8 @@ pub enum Breach {
     SmallAreas,
     /// Its name says that it is an identifier of another class than declared, and no reason is stated.
     Suspected(IdentifierClass),
+    /// The filter tells of every row that leaves what the column itself must not.
+    Filter,
 }
 
 impl fmt::Display for Breach {
@@ -61,6 +64,9 @@ impl fmt::Display for Breach {
             Self::Suspected(class) => {
                 write!(f, "by its name an identifier ({}); declare that class, or state a reason", class_word(*class))
             }
+            Self::Filter => f.write_str(
+                "tested in a way that tells a place, a day or an age over 89; test for whole years, or ages up to 89",
+            ),
         }
     }
 }
@@ -143,6 +149,41 @@ fn check_class(column: &Column, expires: UnixMillis) -> Result<(), Breach> {
         }
         (Some(class), _) => Err(Breach::Class(class)),
     }
+}
+
+/// Checks one test of the filter of terms that end at `expires`: all rows that leave have passed it, so that it tells of
+/// each what the column may not (spec SHARE-24).
+///
+/// # Errors
+/// [`Breach::Filter`].
+pub fn check_test(passes: &Passes, column: &Column, expires: UnixMillis) -> Result<(), Breach> {
+    let by_name = suspicion(column.name.as_str()).class.filter(|_| column.reason.is_none());
+    let class = column.class.or(by_name);
+    let tells = match (passes, class) {
+        (Passes::Present, _)
+        | (Passes::OneOf(_) | Passes::AtLeast(Bound::Number(_)) | Passes::AtMost(Bound::Number(_)), None) => false,
+        (Passes::AtLeast(Bound::Number(age)) | Passes::AtMost(Bound::Number(age)), Some(IdentifierClass::Date)) => {
+            !is_age(age)
+        }
+        (Passes::AtLeast(Bound::Day { day, .. }), None | Some(IdentifierClass::Date | IdentifierClass::BirthDate)) => {
+            !day.as_str().ends_with("-01-01")
+        }
+        (Passes::AtMost(Bound::Day { day, .. }), None | Some(IdentifierClass::Date)) => {
+            !day.as_str().ends_with("-12-31")
+        }
+        (Passes::AtMost(Bound::Day { day, .. }), Some(IdentifierClass::BirthDate)) => {
+            let year = day.as_str().get(..4).and_then(|year| year.parse::<u64>().ok());
+            !day.as_str().ends_with("-12-31") || year.is_none_or(|year| year < birth_floor(expires))
+        }
+        (Passes::OneOf(_) | Passes::AtLeast(_) | Passes::AtMost(_), Some(_)) => true,
+    };
+    if tells { Err(Breach::Filter) } else { Ok(()) }
+}
+
+/// Whether a bound is an age that may be told.
+fn is_age(number: &Decimal) -> bool {
+    const ONE: i128 = 1_000_000_000_000_000_000;
+    number.scaled() <= i128::from(AGE_MAX).saturating_mul(ONE)
 }
 
 /// The first year of birth that tells no age over 89 as long as the terms run.
@@ -249,5 +290,37 @@ mod tests {
         assert_eq!(checked(&born(None)), Err(Breach::BirthYear { floor: 1938 }));
         assert_eq!([checked(&born(Some(1938))), checked(&born(Some(1990)))], [Ok(()), Ok(())]);
         assert_eq!(small_areas_2000().len(), 17);
+    }
+
+    // SHARE-24
+    #[test]
+    fn a_filter_tells_no_place_no_day_and_no_age_over_89() {
+        let number = |text: &str| Bound::Number(text.parse().unwrap());
+        let day = |text: &str| Bound::Day { day: text.parse().unwrap(), format: ISO };
+        let one_of = Passes::OneOf(BTreeSet::from(["Ithaca".parse().unwrap()]));
+        let (date, birth, place) =
+            (Some(IdentifierClass::Date), Some(IdentifierClass::BirthDate), Some(IdentifierClass::Place));
+        for (name, class, passes, fits) in [
+            ("x", place, Passes::Present, true),
+            ("x", place, one_of.clone(), false),
+            ("city", None, one_of.clone(), false),
+            ("x", None, one_of, true),
+            ("x", None, Passes::AtLeast(number("900")), true),
+            ("age", date, Passes::AtLeast(number("89")), true),
+            ("age", date, Passes::AtLeast(number("89.5")), false),
+            ("age", date, Passes::AtMost(number("95")), false),
+            ("age", None, Passes::AtMost(number("95")), false),
+            ("x", date, Passes::AtLeast(day("2024-01-01")), true),
+            ("x", date, Passes::AtLeast(day("2024-03-01")), false),
+            ("x", date, Passes::AtMost(day("2024-12-31")), true),
+            ("x", None, Passes::AtMost(day("2024-12-30")), false),
+            ("x", birth, Passes::AtLeast(day("1930-01-01")), true),
+            ("x", birth, Passes::AtMost(day("1938-12-31")), true),
+            ("x", birth, Passes::AtMost(day("1937-12-31")), false),
+            ("x", birth, Passes::AtMost(number("1990")), false),
+        ] {
+            let found = check_test(&passes, &column(name, class, Treatment::Drop), END);
+            assert_eq!(found, if fits { Ok(()) } else { Err(Breach::Filter) }, "{name} {class:?} {passes:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::limits::COLUMNS_MAX;
 use crate::record::charter::LandedRows;
 use crate::record::extension::Extensions;
 use crate::record::literal::ZipArea;
-use crate::record::row_filter::{RowTest, within_bounds};
+use crate::record::row_filter::{Passes, RowTest, within_bounds};
 use crate::record::safe_harbor::{self, Breach};
 use crate::record::schedule::Schedule;
 use crate::record::schema::{Column, ColumnRole, Treatment, Unlawful};
@@ -150,6 +150,8 @@ pub enum ShareFault {
     Columns,
     /// The filter tests a column that is not listed.
     FilterColumn(ColumnName),
+    /// The filter compares a direct identifier or free text with values.
+    FilterTells(ColumnName),
     /// The filter has more than 64 tests, or a test of no or more than 1,000 texts.
     Filter,
     /// Dates would be shifted within two different bounds.
@@ -192,6 +194,11 @@ impl fmt::Display for ShareFault {
             Self::ColumnTwice(name) => write!(f, "column {name} is listed twice"),
             Self::Columns => write!(f, "a table share needs a column that leaves and at most {COLUMNS_MAX} columns"),
             Self::FilterColumn(name) => write!(f, "the filter tests column {name}, which is not listed"),
+            Self::FilterTells(name) => write!(
+                f,
+                "the filter compares column {name}, a direct identifier or free text, with values that the terms would tell; \
+                 test whether it is present, or state a reason"
+            ),
             Self::Filter => f.write_str("the filter has too many tests, or a test of no or too many texts"),
             Self::ShiftBounds(name) => write!(f, "column {name} is shifted within another bound than the others"),
             Self::SafeHarbor { column, breach } => write!(f, "column {column} would leave as {breach}"),
@@ -235,8 +242,9 @@ fn check_table(table: &TableTerms, expires: UnixMillis) -> Result<(), ShareFault
     if table.leaving().next().is_none() || table.columns.len() > COLUMNS_MAX {
         return Err(ShareFault::Columns);
     }
-    if let Some(test) = table.filter.iter().find(|test| !names.contains(&test.column)) {
-        return Err(ShareFault::FilterColumn(test.column.clone()));
+    for test in &table.filter {
+        let column = table.columns.iter().find(|column| column.name == test.column);
+        check_test(test, column.ok_or_else(|| ShareFault::FilterColumn(test.column.clone()))?)?;
     }
     if !within_bounds(&table.filter) {
         return Err(ShareFault::Filter);
@@ -265,6 +273,13 @@ fn check_column(column: &Column) -> Result<(), ShareFault> {
     Ok(())
 }
 
+/// Terms are signed, sent and kept by every consumer: what a filter compares with is in them (spec SHARE-23).
+fn check_test(test: &RowTest, column: &Column) -> Result<(), ShareFault> {
+    let suspected = suspicion(column.name.as_str()).role == ColumnRole::DirectIdentifier && column.reason.is_none();
+    let names = suspected || matches!(column.role, ColumnRole::DirectIdentifier | ColumnRole::FreeText);
+    if names && test.passes != Passes::Present { Err(ShareFault::FilterTells(test.column.clone())) } else { Ok(()) }
+}
+
 /// One bound for all: else two columns would tell a patient's shift.
 fn check_shifts(columns: &[Column]) -> Result<(), ShareFault> {
     let mut first = None;
@@ -285,6 +300,10 @@ fn check_safe_harbor(table: &TableTerms, expires: UnixMillis) -> Result<(), Shar
     for column in &table.columns {
         safe_harbor::check(column, &table.small_areas, expires)
             .map_err(|breach| ShareFault::SafeHarbor { column: column.name.clone(), breach })?;
+        for test in table.filter.iter().filter(|test| test.column == column.name) {
+            safe_harbor::check_test(&test.passes, column, expires)
+                .map_err(|breach| ShareFault::SafeHarbor { column: column.name.clone(), breach })?;
+        }
     }
     Ok(())
 }
@@ -312,7 +331,6 @@ impl Record for Share {
 mod tests {
     use super::*;
     use crate::record::dataset::DateFormat;
-    use crate::record::row_filter::Passes;
     use crate::record::safe_harbor::small_areas_2000;
     use crate::record::schema::{ColumnType, IdentifierClass};
 
@@ -441,6 +459,30 @@ mod tests {
         };
         assert_eq!([filtered("los", 64), filtered("los", 65)], [None, Some(ShareFault::Filter)]);
         assert_eq!(filtered("gone", 1), Some(ShareFault::FilterColumn(name("gone"))));
+    }
+
+    // SHARE-23
+    #[test]
+    fn a_filter_compares_no_identifier_with_values() {
+        let one_of = Passes::OneOf(BTreeSet::from(["1234567".parse().unwrap()]));
+        let filtered = |column: &Column, passes: &Passes| {
+            let filter = vec![RowTest { column: column.name.clone(), passes: passes.clone() }];
+            Share::try_from(table(TableTerms { filter, ..TableTerms::of(vec![los(), column.clone()], Linkage::None) }))
+                .err()
+        };
+        let reason = Some("a number of visits".parse().unwrap());
+        let mrn = column("mrn", ColumnRole::QuasiIdentifier, Treatment::Drop);
+        let stated = Column { reason: reason.clone(), ..mrn.clone() };
+        let number = column("x", ColumnRole::DirectIdentifier, Treatment::Pseudonym);
+        let words = Column { reason, ..column("y", ColumnRole::FreeText, Treatment::Keep) };
+        let ward = column("ward", ColumnRole::QuasiIdentifier, Treatment::Keep);
+        for told in [&mrn, &number, &words] {
+            assert_eq!(filtered(told, &one_of), Some(ShareFault::FilterTells(told.name.clone())));
+            assert_eq!(filtered(told, &Passes::Present), None);
+        }
+        for plain in [&stated, &ward] {
+            assert_eq!(filtered(plain, &one_of), None);
+        }
     }
 
     // SHARE-15

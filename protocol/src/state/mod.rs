@@ -8,6 +8,8 @@ pub mod outbox;
 pub mod share;
 pub mod tables;
 pub mod subscription;
+pub mod pipelines;
+mod notices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,10 +31,12 @@ use crate::record::order::{Command, OptOutChoice, OptOutEntry, Order};
 use crate::record::person::Person;
 use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::Revocation;
+use crate::record::site_notice::SiteNotice;
 use crate::time::UnixMillis;
 
 use charters::Charters;
 use outbox::{Mailbox, document_in};
+use pipelines::Piped;
 use share::{Offer, Stated};
 use subscription::{Fate, Side, Snapshot, Subscription};
 use tables::{Mapped, Tables};
@@ -113,6 +117,10 @@ pub struct State {
     pub mappings: BTreeMap<Name, Mapped>,
     /// Table versions made of what has landed.
     pub tables: Tables,
+    /// Notices about this site, as received; about others, as made. The last of them, the oldest first.
+    pub notices: Vec<SiteNotice>,
+    /// Pipelines of this node.
+    pub pipelines: BTreeMap<Name, Piped>,
     /// Whether all output is stopped.
     pub stopped: bool,
 }
@@ -139,6 +147,8 @@ impl State {
             mail: BTreeMap::new(),
             mappings: BTreeMap::new(),
             tables: Tables::default(),
+            notices: Vec::new(),
+            pipelines: BTreeMap::new(),
             stopped: false,
         }
     }
@@ -168,7 +178,12 @@ impl State {
             Act::Manifest(manifest) => self.apply_manifest(manifest, peer),
             Act::SnapshotTaken { share, snapshot, index } => self.apply_index(*share, *snapshot, *index),
             Act::Receipt(signed) => self.apply_receipt(signed, peer),
-            Act::Erased { subscription, snapshot } => self.settle(*subscription, *snapshot, Fate::Erased),
+            Act::Erased { subscription, snapshot } => {
+                if let Some(found) = self.subscriptions.get(subscription) {
+                    self.tables.erase(found.invitation.share.share);
+                }
+                self.settle(*subscription, *snapshot, Fate::Erased);
+            }
             Act::LinkageWrap(wrap) => self.apply_wrap(wrap),
             Act::LinkageKeyHeld { epoch, key } => {
                 self.linkage.held.insert(*epoch, *key);
@@ -181,16 +196,20 @@ impl State {
             }
             Act::SnapshotUnwanted { subscription, snapshot, .. } => self.apply_unwanted(*subscription, *snapshot),
             Act::Mapped { mapping, set, linkage } => self.apply_mapped(*mapping, *set, linkage.clone()),
-            Act::Consolidated { consolidation, set } => {
-                self.tables.add(known(consolidation), consolidation.digest(), *set);
-            }
+            Act::Consolidated { consolidation: made, set } => self.tables.add(known(made), made.digest(), *set),
             Act::MappingFailed { mapping, fault } => self.apply_unmapped(*mapping, *fault),
             Act::AnswerRefused { subscription, invitation, .. } => self.apply_unheard(*subscription, *invitation),
+            Act::SiteNotice(signed) => self.apply_notice(signed, peer),
+            Act::PipelineBegan { pipeline, cause, .. } => self.begin_pipeline(pipeline, *cause),
+            Act::PipelineStep { pipeline, step, end, .. } => self.end_step(pipeline, *step, *end, entry.at),
             Act::SnapshotFailed { .. }
+            | Act::Compared { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
-            | Act::DocumentKnown { .. } => {}
-            Act::ConsolidationFailed { fault } => self.tables.fail(*fault),
+            | Act::DocumentKnown { .. }
+            | Act::ConsolidationFailed { .. } => {}
+            Act::Published { consolidation } => self.tables.publish(*consolidation, None),
+            Act::PublishFailed { consolidation, fault } => self.tables.publish(*consolidation, Some(*fault)),
         }
     }
 
@@ -229,14 +248,10 @@ impl State {
                     found.current = Some(snapshot);
                 }
             }
-            Command::DefineMapping(mapping) => {
-                let digest = Signed::unsigned(&*mapping).digest();
-                self.mappings.insert(
-                    mapping.name.clone(),
-                    Mapped { mapping: *mapping, digest, set: None, runs: 0, fault: None },
-                );
-            }
+            Command::DefineMapping(mapping) => self.define_mapping(*mapping),
             Command::UseTables { consolidation } => self.tables.use_again(consolidation),
+            Command::DefinePipeline(pipeline) => self.define_pipeline(signed, order.person, *pipeline),
+            Command::ChangePipeline { pipeline, change } => self.change_pipeline(&pipeline, change),
             Command::Stop => self.stopped = true,
             Command::Start => self.stopped = false,
             Command::ProposeCharter(_)
@@ -256,20 +271,13 @@ impl State {
             | Command::RunMapping { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
+            | Command::ReadTables { .. }
+            | Command::Publish { .. }
+            | Command::CheckMapping { .. }
+            | Command::CheckTables { .. }
+            | Command::CompareSites
+            | Command::Query { .. }
             | Command::Prune { .. } => {}
-        }
-    }
-
-    /// An approval is one of terms over a source: another source, key or patient column needs another.
-    fn apply_dataset(&mut self, dataset: Dataset) {
-        let id = dataset.dataset;
-        let same = self.datasets.get(&id) == Some(&dataset);
-        self.datasets.insert(id, dataset);
-        if !same {
-            self.age_sets(id);
-        }
-        for offer in self.offers.values_mut().filter(|offer| !same && offer.share.dataset == id) {
-            offer.withdraw_approval();
         }
     }
 

@@ -96,6 +96,7 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         Act::Manifest(signed) => Some(signed.digest()),
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::SiteNotice(signed) => Some(signed.digest()),
         Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
         Act::Began { .. }
         | Act::Order(_)
@@ -111,7 +112,12 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         | Act::MappingFailed { .. }
         | Act::Consolidated { .. }
         | Act::ConsolidationFailed { .. }
+        | Act::Published { .. }
+        | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::Compared { .. }
+        | Act::PipelineBegan { .. }
+        | Act::PipelineStep { .. }
         | Act::Erased { .. } => None,
     }
 }

@@ -2,8 +2,10 @@
 
 use super::State;
 use crate::digest::DocumentDigest;
-use crate::ident::DatasetId;
+use crate::ident::{DatasetId, ShareId};
+use crate::key::signed::Signed;
 use crate::record::consolidation::Consolidation;
+use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
 use crate::record::manifest::LinkageStatement;
@@ -44,7 +46,16 @@ pub struct Tables {
     sets: Vec<TableSet>,
     current: Option<DocumentDigest>,
     last: Option<(u64, DocumentDigest)>,
-    fault: Option<RunFault>,
+    published: Option<Publication>,
+}
+
+/// How the last publication ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publication {
+    /// The consolidation that was to be published.
+    pub consolidation: DocumentDigest,
+    /// Why it was not.
+    pub fault: Option<RunFault>,
 }
 
 /// One set of table versions.
@@ -61,21 +72,32 @@ pub struct TableSet {
 impl Tables {
     /// Adds a set and uses it.
     pub fn add(&mut self, consolidation: Consolidation, digest: DocumentDigest, listing: BlobRef) {
-        (self.last, self.fault) = (Some((consolidation.sequence, digest)), None);
+        self.last = Some((consolidation.sequence, digest));
         self.sets.push(TableSet { consolidation, digest, listing });
         let over = self.sets.len().saturating_sub(SETS_KEPT);
         self.sets.drain(..over);
         self.current = Some(digest);
     }
 
-    /// Notes a consolidation that made nothing.
-    pub const fn fail(&mut self, fault: RunFault) {
-        self.fault = Some(fault);
+    /// Drops every set that has rows of this share, the one in use too: they are erased (law 11). What was stated of them
+    /// stays in the journal.
+    pub fn erase(&mut self, share: ShareId) {
+        let has = |set: &TableSet| {
+            let mut parts = set.consolidation.tables.values().flat_map(|table| table.parts.values());
+            parts.any(|part| part.share == share)
+        };
+        self.sets.retain(|set| !has(set));
+        self.current = self.current.filter(|current| self.sets.iter().any(|set| set.digest == *current));
     }
 
-    /// Why the last consolidation made nothing; `None` after one that did.
-    pub const fn fault(&self) -> Option<RunFault> {
-        self.fault
+    /// Notes how a publication ended.
+    pub const fn publish(&mut self, consolidation: DocumentDigest, fault: Option<RunFault>) {
+        self.published = Some(Publication { consolidation, fault });
+    }
+
+    /// How the last publication ended.
+    pub const fn published(&self) -> Option<Publication> {
+        self.published
     }
 
     /// Number and digest of the last consolidation, kept or not.
@@ -102,6 +124,24 @@ impl Tables {
 }
 
 impl State {
+    /// An approval is one of terms over a source: another source, key or patient column needs another.
+    pub(super) fn apply_dataset(&mut self, dataset: Dataset) {
+        let id = dataset.dataset;
+        let same = self.datasets.get(&id) == Some(&dataset);
+        self.datasets.insert(id, dataset);
+        if !same {
+            self.age_sets(id);
+        }
+        for offer in self.offers.values_mut().filter(|offer| !same && offer.share.dataset == id) {
+            offer.withdraw_approval();
+        }
+    }
+
+    pub(super) fn define_mapping(&mut self, mapping: Mapping) {
+        let digest = Signed::unsigned(&mapping).digest();
+        self.mappings.insert(mapping.name.clone(), Mapped { mapping, digest, set: None, runs: 0, fault: None });
+    }
+
     pub(super) fn apply_mapped(&mut self, mapping: DocumentDigest, set: BlobRef, linkage: Option<LinkageStatement>) {
         if let Some(found) = self.mappings.values_mut().find(|found| found.digest == mapping) {
             found.set = Some(MappedSet { listing: set, linkage, stale: false });
@@ -150,6 +190,7 @@ mod tests {
             previous: (number > 1).then(|| digest(number - 1)),
             schema: digest(7),
             tables: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             software: "cohortium".parse().unwrap(),
             at: UnixMillis(1),
             ext: Extensions::default(),

@@ -29,6 +29,9 @@ def add_golden(book):
         ("manifest", "safe-harbor", world.manifest() | {"label": "safe-harbor", "columns": [], "linkage": None}),
         ("manifest", "full", world.manifest()), ("manifest", "delta", world.manifest_2()),
         ("linkage-wrap", "south", world.linkage_wrap()), ("export-heading", "north", world.export_heading()), ("listing", "two", world.listing()), ("listing", "none", []),
+        ("site-notice", "three", world.site_notice()), ("site-notice", "nothing", world.site_notice() | {"departures": []}),
+        ("pipeline", "landed", world.pipeline()), ("pipeline", "file", world.pipeline({"new-file": {"dataset": "d5" * 16}})),
+        ("pipeline", "daily", world.pipeline({"schedule": {"daily": {"zone": "UTC", "minute": 125, "days": 31}}})),
         ("mapping", "two-sources", world.mapping()), ("origin", "person", world.origin()),
         ("dataset", "csv", world.dataset()),
         ("dataset", "mapped", world.dataset() | {"source": {"mapped": {"mapping": "stays", "table": "person"}}, "patient": None, "linkage": None}),
@@ -36,6 +39,7 @@ def add_golden(book):
         ("dataset", "parquet", world.dataset() | {"source": {"parquet": {"path": "/data/a.parquet"}}}),
         ("dataset", "ndjson", world.dataset() | {"source": {"ndjson": {"path": "/data/a.ndjson"}}}),
         ("dataset", "json", world.dataset() | {"source": {"json": {"path": "/data/a.json"}}}),
+        *((("dataset", kind, world.dataset() | {"source": source}) for kind, source in world.remote_sources())),
         ("dataset", "arrow-ipc", world.dataset() | {"source": {"arrow-ipc": {"path": "/data/a.arrow"}}}),
     ]
     plain += [("revocation", f"{index}", world.revocation(change)) for index, change in enumerate((
@@ -176,6 +180,40 @@ def add_mappings(book):
     golden(book, "manifest", "of-mapped-table", manifest | {"ext": {"1": origin.hex()}}, "MAP-3", "a manifest that says where its rows come from")
 
 
+def add_pipelines(book):
+    """PIPE-1, QUAL-4."""
+    pipeline, steps = world.pipeline(), world.pipeline()["steps"]
+    cases = [
+        ("no-step", {"steps": []}, "no step"), ("many-steps", {"steps": steps * 11}, "33 steps"),
+        ("no-attempt", {"attempts": 0}, "never tried"), ("many-attempts", {"attempts": 21}, "21 attempts"),
+        ("no-wait", {"wait": 0}, "without a rest"), ("long-wait", {"wait": 86_401}, "a second over a day"),
+        ("threshold-1001", {"steps": [{"check": {"mapping": "stays", "thresholds": {"cdmTable": 1001}}}]}, "more than all"),
+        ("many-thresholds", {"steps": [{"check": {"mapping": "stays", "thresholds": {f"t{n:03}": 0 for n in range(257)}}}]}, "257 thresholds"),
+        ("manual", {"trigger": {"schedule": "manual"}}, "a schedule that never comes"),
+    ]
+    for suffix, change, note in cases:
+        refused(book, "pipeline", suffix, pipeline | change, "PIPE-1", note)
+    most = {"steps": ["consolidate"] * 32, "attempts": 20, "wait": 86_400}
+    golden(book, "pipeline", "most", pipeline | most, "PIPE-1", "exactly the bounds")
+    notice = world.site_notice()
+    missing, units, far = notice["departures"]
+    cases = [
+        ("four-sites", {"sites": 4}, "four sites are not compared"),
+        ("share-101", {"departures": [{"missing": missing["missing"] | {"here": 101}}]}, "more than all"),
+        ("elsewhere-101", {"departures": [{"missing": missing["missing"] | {"elsewhere": 101}}]}, "more than all"),
+        ("distance-101", {"departures": [{"distribution": far["distribution"] | {"distance": 101}}]}, "farther than far"),
+        ("many-units", {"departures": [{"units": units["units"] | {"units": [1] * 101}}]}, "101 units"),
+        ("many", {"departures": [missing] * 2001}, "2,001 departures"),
+    ]
+    for suffix, change, note in cases:
+        refused(book, "site-notice", suffix, notice | change, "QUAL-4", note)
+    for name, salt, question, reason in (
+            ("one", b"\5" * 16, "SELECT 1", "A test"), ("salted", b"\6" * 16, "SELECT 1", "A test"), ("umlaut", bytes(16), "SELECT 'ü'", "")):
+        given = {"salt": salt.hex(), "question": question, "reason": reason}
+        book.add("record/query", f"query-{name}", "SQL-1", "query-digests", given, expect=world.query(salt, question, reason)["query"],
+                 note="how an order names a question and its reason")
+
+
 def add_terms(book):
     """SHARE-1, SHARE-11 to SHARE-15: what a column may leave as."""
     share, iso = world.share(), {"format": "iso"}
@@ -223,6 +261,9 @@ def add_terms(book):
     refused(book, "share", "filter-no-text", of(filter=[test | {"passes": {"one-of": []}}]), "SHARE-14", "a test that nothing passes")
     tests = [{"one-of": ["a", "b"]}, {"at-least": {"number": "-18.5"}}, {"at-most": {"day": {"day": "2024-02-29", "format": "compact"}}}]
     golden(book, "share", "filter", of(filter=[test] + [test | {"passes": passes} for passes in tests]), "SHARE-14", "one of each test")
+    told = test | {"passes": {"one-of": ["1234567"]}}
+    refused(book, "share", "filter-tells", of(x("drop", name="mrn"), filter=[told | {"column": "mrn"}]), "SHARE-23", "identifiers in the terms")
+    golden(book, "share", "filter-mrn-present", of(x("drop", name="mrn"), filter=[test | {"column": "mrn"}]), "SHARE-23", "whether there is one")
     harbor, terms = world.harbor_share(), world.harbor_share()["content"]["table"]
 
     def held(*columns, **more):
@@ -241,6 +282,17 @@ def add_terms(book):
     ):
         refused(book, "share", f"harbor-{suffix}", held(column), "SHARE-15", note)
     refused(book, "share", "harbor-tokens", harbor | {"content": {"table": terms | {"linkage": "token"}}}, "SHARE-15", "linkage tokens")
+    for suffix, of_class, passes, fits in (
+        ("place", "place", {"one-of": ["Ithaca"]}, False), ("age", "date", {"at-least": {"number": "89"}}, True),
+        ("old", "date", {"at-least": {"number": "90"}}, False), ("plain", None, {"one-of": ["a"]}, True),
+        ("year", "date", {"at-least": {"day": {"day": "2024-01-01", "format": "iso"}}}, True),
+        ("day", "date", {"at-most": {"day": {"day": "2024-03-01", "format": "iso"}}}, False),
+        ("born", "birth-date", {"at-most": {"day": {"day": "1938-12-31", "format": "iso"}}}, True),
+        ("born-early", "birth-date", {"at-most": {"day": {"day": "1937-12-31", "format": "iso"}}}, False),
+    ):
+        value = held(x("drop", name="y", **{"class": of_class}), x(year, **date), filter=[{"column": "y", "passes": passes}])
+        put = golden if fits else refused
+        put(book, "share", f"harbor-filter-{suffix}", value, "SHARE-24", "what a filter tells of every row")
     refused(book, "share", "harbor-no-areas", held(x("zip3", **place), small_areas=[]), "SHARE-15", "no small area at all")
     golden(book, "share", "harbor-born-last", held(x({"year": iso | {"floor": 1938}}, **birth)), "SHARE-15", "just late enough a floor")
     golden(book, "share", "harbor-named-reason", held(x("keep", name="zip", reason="A file format")), "SHARE-15", "a name with a reason")
@@ -252,7 +304,12 @@ def add_terms(book):
 
 
 def add_sources(book):
-    """SRC-1."""
+    """SRC-1, SRC-2."""
+    for kind in ("select", "view"):
+        for index, (text, note) in enumerate((("", "nothing"), ("a\0b", "a zero byte"))):
+            refused(book, kind, f"bad-{index}", text, "SRC-2", note)
+        golden(book, kind, "good", "SELECT 1\n-- é", "SRC-2", "lines are kept as they are written")
+    refused(book, "select", "long", "é" * 32_768 + "x", "SRC-2", "bytes count, not characters")
     form = world.text_form()
 
     def named(names):
@@ -322,6 +379,7 @@ def add_messages(book):
         "charter": world.charter_2(), "node-record": world.node_record("operator"), "invitation": world.invitation(),
         "acceptance": world.acceptance(), "standing": world.standing(), "revocation": world.revocation(),
         "manifest": world.manifest(), "receipt": world.receipt(), "linkage-wrap": world.linkage_wrap(),
+        "site-notice": world.site_notice(),
     }
     for index, (name, document) in enumerate(documents.items()):
         seeds = (world.OPERATOR[0],) if name == "node-record" else (world.OPERATOR[2],)

@@ -56,7 +56,7 @@ fn mixed(row: u64) -> u64 {
 }
 
 /// These measurements as a landed file, on a day.
-fn landed(rows: impl Iterator<Item = u64> + Clone, day: u64) -> Handle {
+fn landed(rows: &(impl Iterator<Item = u64> + Clone), day: u64) -> Handle {
     let whole = |of: &dyn Fn(u64) -> u64| -> ArrayRef {
         let value = |row| i64::try_from(of(row) >> 1).unwrap();
         Arc::new(rows.clone().map(value).collect::<Int64Array>())
@@ -115,23 +115,24 @@ fn made(
     (report, sinks.into_iter().map(|sink| Arc::new(sink) as Handle).collect(), seconds)
 }
 
+fn job<'a>(
+    shape: &'a TableShape,
+    member: &'a Name,
+    chain: &'a LandedChain,
+    snapshots: &'a [SnapshotId],
+) -> GatherJob<'a> {
+    GatherJob { shape, member, chain, snapshots, limits: Limits::default() }
+}
+
 pub(crate) fn run(settings: &Settings) -> Outcome {
     let (rows, shape, member) = (settings.rows, shape(), "north".parse::<Name>().unwrap());
-    let full = LandedPart { rows: landed(0..rows, 0), deletes: None };
-    let one = LandedPart { rows: landed((0..rows).filter(|row| row % 100 == 37), 1), deletes: None };
+    let full = LandedPart { rows: landed(&(0..rows), 0), deletes: None };
+    let one = LandedPart { rows: landed(&(0..rows).filter(|row| row % 100 == 37), 1), deletes: None };
     let snapshots = [SnapshotId([1; 32]), SnapshotId([2; 32])];
     let (first, both) = (
         LandedChain { full: full.clone(), deltas: Vec::new() },
         LandedChain { full: full.clone(), deltas: vec![one.clone()] },
     );
-    fn job<'a>(
-        shape: &'a TableShape,
-        member: &'a Name,
-        chain: &'a LandedChain,
-        snapshots: &'a [SnapshotId],
-    ) -> GatherJob<'a> {
-        GatherJob { shape, member, chain, snapshots, limits: Limits::default() }
-    }
     let [mut wholes, mut merges, mut whole_scans, mut merge_scans, mut shares] = [(); 5].map(|()| Series::default());
     for _ in 0..settings.pairs {
         let (_, before, _) = made(|sinks| gather(&job(&shape, &member, &first, &snapshots[..1]), sinks).unwrap());

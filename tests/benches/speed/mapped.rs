@@ -1,4 +1,4 @@
-//! A hospital's five text files to tables of the common schema, with quarantine, account and quality gates, beside DuckDB doing
+//! A hospital's five text files to tables of the common schema, with quarantine, account and quality gates, beside `DuckDB` doing
 //! the same casts and joins without them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ const GATES_MAX: f64 = 0.15;
 /// Encounters for each million rows that `--rows` asks for; their laboratory values and vital signs are about twenty times as many.
 const ENCOUNTERS: u64 = 50_000;
 
-/// Where `./bench` puts a Python that has DuckDB.
+/// Where `./bench` puts a Python that has `DuckDB`.
 fn python() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench/venv/bin/python")
 }
@@ -102,7 +102,9 @@ pub(crate) fn child(args: &[String]) {
     let mut aside = create("quarantine");
     let sinks = files.iter_mut().map(|(name, file)| (name.clone(), file as &mut (dyn Write + Send)));
     let report = map(&job, MapSinks { tables: sinks.collect(), quarantine: &mut aside }).unwrap();
-    files.values_mut().for_each(|file| file.flush().unwrap());
+    for file in files.values_mut() {
+        file.flush().unwrap();
+    }
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), watch::cpu(me) - before);
     assert!(report.balances());
     let rows: u64 = report.tables.values().map(|count| count.emitted.0).sum();

@@ -1,5 +1,5 @@
 //! SQL on FHIR views over the public encounters and patients, repeated to a size: megabytes of NDJSON a processor second, on one
-//! thread and on two, and the most memory over 2 GB. Beside it DataFusion's bare scan of the same lines.
+//! thread and on two, and the most memory over 2 GB. Beside it `DataFusion`'s bare scan of the same lines.
 //!
 //! Each measurement is a process of its own, so that its processor time and its peak are nobody else's.
 

@@ -98,9 +98,12 @@ impl Clean {
             }
             MapFault::Plan(_) | MapFault::Policy { .. } => assert!(text.contains("patients") || text.contains("rule")),
             MapFault::EmptyTable { table } => assert!(text.contains(table.as_str())),
-            MapFault::NotGiven { .. } | MapFault::Changed { .. } | MapFault::TooMany { .. } | MapFault::Sink { .. } => {
-                panic!("{text}")
-            }
+            MapFault::NotGiven { .. }
+            | MapFault::Changed { .. }
+            | MapFault::TooMany { .. }
+            | MapFault::TooManyBytes { .. }
+            | MapFault::Unaccounted { .. }
+            | MapFault::Sink { .. } => panic!("{text}"),
         }
     }
 
@@ -134,7 +137,7 @@ struct Outcomes {
 
 /// A text: rows before the blow are as they were, and so are those behind it unless an unreadable record took them in.
 fn check_text(clean: &Clean, form: Form, (bytes, at): (&[u8], usize), mapped: &Mapped, outcomes: &mut Outcomes) {
-    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').count() as u64 - 1;
     let struck = lines(&bytes[..at]) + 1;
     let end = lines(bytes) + u64::from(!bytes.ends_with(b"\n"));
     let reasons = mapped.reasons();

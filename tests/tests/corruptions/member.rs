@@ -61,7 +61,7 @@ pub(crate) fn source_of(kind: TableKind) -> &'static str {
 /// The origin that facts of the row with this primary key have.
 pub(crate) fn origin(key: &str) -> String {
     let id = keyed_id(&ROW_KEY, [b"row".as_slice(), key.as_bytes()]);
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    id.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 impl Member {
@@ -71,7 +71,8 @@ impl Member {
         let text = mapping_of(&site);
         let (head, facts) = text.split_once("[[fact]]").unwrap();
         let named = |fact: &&str| tables.iter().any(|kind| fact.contains(&format!("from = \"{}\"", source_of(*kind))));
-        let facts: String = facts.split("[[fact]]").filter(named).map(|fact| format!("[[fact]]{fact}")).collect();
+        let facts: Vec<_> = facts.split("[[fact]]").filter(named).map(|fact| format!("[[fact]]{fact}")).collect();
+        let facts = facts.concat();
         let mapping = Mapping::parse(&format!("{head}{facts}"), &schema).unwrap();
         let row_key = Secret32::new(ROW_KEY);
         let out = opted_out(&site).into_iter().map(|patient| opt_out_id(&row_key, &patient)).collect();

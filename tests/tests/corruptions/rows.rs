@@ -64,7 +64,9 @@ impl Pair {
         for (kind, table) in tables(site, &TableKind::ALL) {
             let every = every[usize::from(!matches!(kind, TableKind::Patients | TableKind::Encounters))];
             let mut made = [table.clone(), table.clone()];
-            made.iter_mut().for_each(|table| table.rows.clear());
+            for table in &mut made {
+                table.rows.clear();
+            }
             let [spoilt, without] = &mut made;
             for row in 0..table.rows.len() {
                 let drawn = random.below(every) == 0 && !closed.has(&table, table.cells(row));

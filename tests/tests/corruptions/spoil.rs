@@ -237,7 +237,7 @@ impl Spoil {
             CutLine if form == Form::Csv => text(&cells[..=random.below(last)]),
             CutLine => {
                 let whole = text(cells);
-                whole[..1 + random.below(whole.len() - 2)].iter().copied().filter(u8::is_ascii).collect()
+                whole[..=random.below(whole.len() - 2)].iter().copied().filter(u8::is_ascii).collect()
             }
             NotUtf8 => {
                 let whole = text(&key(Some("@@".to_owned())));

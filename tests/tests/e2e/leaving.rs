@@ -2,6 +2,7 @@
 //! that the operator holds is opened with its own keys and unpacked.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
@@ -96,7 +97,8 @@ fn patients(path: &Path) {
         let [pid, first, last, insurance, phone, code] = [0, 1, 2, 3, 4, 5].map(|place| canary(place, row));
         let sex = if row % 20 == 7 { &code } else { ["F", "M"][row % 2] };
         let born = 1930 + row % 70;
-        text += &format!("{pid},{first},{last},{born}-03-04,{sex},{insurance},{phone},\"seen, {last} {insurance}\"\n");
+        writeln!(text, "{pid},{first},{last},{born}-03-04,{sex},{insurance},{phone},\"seen, {last} {insurance}\"")
+            .unwrap();
     }
     fs::write(path, text).unwrap();
 }
@@ -140,7 +142,7 @@ fn labs(path: &Path) {
         rows.clone().map(|row| if row % 9 == 5 || row % 4 == 0 { canary(10, row) } else { "left arm".to_owned() });
     let place: Vec<String> = place.collect();
     let place: StringArray = place.iter().map(|cell| Some(cell.as_str())).collect();
-    let nulls = NullBuffer::from_iter(rows.clone().map(|row| row % 4 != 0));
+    let nulls = rows.clone().map(|row| row % 4 != 0).collect::<NullBuffer>();
     let place = make_array(place.into_data().into_builder().nulls(Some(nulls)).build().unwrap());
     assert_eq!(place.null_count(), ROWS.div_ceil(4));
     let values: StringArray = ["enzymatic", "optic"]

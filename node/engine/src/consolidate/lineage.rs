@@ -147,6 +147,7 @@ mod tests {
             previous: None,
             schema,
             tables: BTreeMap::from([(table.clone(), ConsolidatedTable::new(&table, &schema, parts.into()))]),
+            left_out: BTreeMap::new(),
             software: "0.1.0".parse().unwrap(),
             at: UnixMillis(1_800_000_000_000),
             ext: Extensions::default(),

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::limits::MAPPING_BYTES_MAX;
 use cohortium_schema::schema::{CommonSchema, Table};
 use serde::Deserialize;
 
-/// Bytes of a mapping file at most. 256 KiB.
-const MAPPING_BYTES_MAX: usize = 256 * 1024;
 /// Facts that one row may be due in one rule: entries of `each`. 1,024.
 const EACH_MAX: usize = 1024;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Schema};
 use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
 use cohortium_protocol::record::suspicion::suspicion;
 use cohortium_schema::schema::{CommonSchema, Field, Kind};
@@ -19,6 +20,7 @@ use datafusion::prelude::SessionConfig;
 use crate::batch::SourceColumn;
 use crate::columnar::column_type;
 use crate::mapping::cell::{Expression, Maker, Making};
+use crate::mapping::expression::{called, is_steady, naming, unwrapping};
 use crate::mapping::file::{Fact, Mapping, Setting, SourceRules, Word};
 use crate::mapping::unit::Converter;
 use crate::policy::ROW_COLUMN;
@@ -63,6 +65,24 @@ pub enum PlanFault {
         /// The column.
         column: ColumnName,
     },
+    /// A column that names a patient or a row, made by something else than the functions that make keyed ids.
+    NotKeyed {
+        /// The rule.
+        rule: usize,
+        /// The column.
+        column: String,
+        /// The functions of which one must make it.
+        functions: &'static [&'static str],
+    },
+    /// An expression that asks for chance or the clock.
+    Unsteady {
+        /// The rule.
+        rule: usize,
+        /// The column, or `where`.
+        column: String,
+        /// The expression as the mapping has it.
+        text: String,
+    },
 }
 
 impl fmt::Display for PlanFault {
@@ -81,14 +101,28 @@ impl fmt::Display for PlanFault {
             Self::Unit { rule, column } => write!(f, "rule {rule}, {column}: the unit that leaves is no UCUM unit"),
             Self::Word { rule, word } => write!(f, "rule {rule}: an entry of each has no word {word}"),
             Self::NoColumn { source, column } => write!(f, "source {source}: there is no column {column}"),
+            Self::NotKeyed { rule, column, functions } => write!(
+                f,
+                "rule {rule}, {column}: it names a patient or a row, and must be a call of {}(...) and nothing around it",
+                functions.join("(...) or ")
+            ),
+            Self::Unsteady { rule, column, text } => {
+                write!(
+                    f,
+                    "rule {rule}, {column}: the expression {text} asks for chance or the clock, and not for the row"
+                )
+            }
         }
     }
 }
 
 impl std::error::Error for PlanFault {}
 
-/// The columns of a source as its policy treats them: what identifies a patient becomes a pseudonym, free text and what
-/// no expression could read is dropped.
+/// The columns of a source as its policy treats them: what identifies a patient becomes a pseudonym; names that tokens
+/// are made of, free text and what no expression could read are dropped.
+///
+/// What its dataset declares stands over what the mapping says: the patient and the key identify, and of the key only a
+/// column that the mapping lists as plain does not. The day of birth that tokens are made of is a column like any other.
 ///
 /// # Errors
 /// [`PlanFault::NoColumn`].
@@ -96,6 +130,7 @@ pub(crate) fn columns_of(
     name: &str,
     rules: &SourceRules,
     patient: Option<&ColumnName>,
+    dataset: &Dataset,
     found: &[SourceColumn],
 ) -> Result<Vec<Column>, PlanFault> {
     // Where nothing names a patient, each row is one: its own id stands for it.
@@ -105,9 +140,14 @@ pub(crate) fn columns_of(
     if let Some(column) = listed.into_iter().find(|column| !is_there(column)) {
         return Err(PlanFault::NoColumn { source: name.to_owned(), column: column.clone() });
     }
+    let names = dataset.linkage.iter().flat_map(|linkage| [&linkage.given, &linkage.family]);
+    let names: BTreeSet<&ColumnName> = names.collect();
     let column = |found: &SourceColumn| {
         let kind = column_type(&found.kind);
-        let role = if rules.identifiers.contains(&found.name) || patient == Some(&found.name) {
+        let is_patient = patient == Some(&found.name) || dataset.patient.as_ref() == Some(&found.name);
+        let is_key = dataset.key.contains(&found.name) && !rules.plain.contains(&found.name);
+        let is_name = names.contains(&found.name) && !is_patient;
+        let role = if rules.identifiers.contains(&found.name) || is_patient || is_key || is_name {
             ColumnRole::DirectIdentifier
         } else {
             match suspicion(found.name.as_str()).role {
@@ -118,6 +158,7 @@ pub(crate) fn columns_of(
             }
         };
         let treatment = match (role, kind) {
+            _ if is_name => Treatment::Drop,
             (_, None) | (ColumnRole::FreeText, _) => Treatment::Drop,
             (ColumnRole::DirectIdentifier, _) => Treatment::Pseudonym,
             _ => Treatment::Keep,
@@ -200,11 +241,34 @@ impl<'a> Compiler<'a> {
         let makers = fields.iter().map(|field| {
             let making = match fact.set.get(&field.name) {
                 None => Making::Constant(arrow::array::new_null_array(&field.kind.arrow(), 1)),
-                Some(setting) => self.making(setting, rule, field, &text)?,
+                Some(setting) => {
+                    let making = self.making(setting, rule, field, &text)?;
+                    self.check_naming(fact, rule, field, &text)?;
+                    making
+                }
             };
             Ok(Maker { field: field.clone(), making, defaults_used: 0 })
         });
         Ok(Rule { table: fact.table.clone(), filter, makers: makers.collect::<Result<_, _>>()? })
+    }
+
+    /// A column that names a patient or a row is a keyed id, whatever the mapping says.
+    fn check_naming(
+        &self,
+        fact: &Fact,
+        rule: usize,
+        field: &Field,
+        text: &impl Fn(&str) -> Result<String, PlanFault>,
+    ) -> Result<(), PlanFault> {
+        let Some(functions) = naming(&fact.table, field) else { return Ok(()) };
+        let made = match fact.set.get(&field.name) {
+            Some(Setting::Sql(raw)) => self.context.state().create_logical_expr(&text(raw)?, &self.schema).ok(),
+            _ => None,
+        };
+        match made.as_ref().and_then(called) {
+            Some(function) if functions.contains(&function) => Ok(()),
+            _ => Err(PlanFault::NotKeyed { rule, column: field.name.clone(), functions }),
+        }
     }
 
     fn making(
@@ -247,7 +311,11 @@ impl<'a> Compiler<'a> {
         let fault = || PlanFault::Expression { rule, column: column.to_owned(), text: text.to_owned() };
         let state = self.context.state();
         let logical = state.create_logical_expr(text, &self.schema).map_err(|_| fault())?;
-        let physical = state.create_physical_expr(logical, &self.schema).map_err(|_| fault())?;
+        if !is_steady(&logical) {
+            return Err(PlanFault::Unsteady { rule, column: column.to_owned(), text: text.to_owned() });
+        }
+        let physical = state.create_physical_expr(logical, &self.schema);
+        let physical = physical.and_then(|made| unwrapping(made, self.schema.as_arrow())).map_err(|_| fault())?;
         if column == "where" && physical.data_type(self.schema.as_arrow()).ok() != Some(DataType::Boolean) {
             return Err(fault());
         }

@@ -7,6 +7,8 @@ mod hostile;
 mod lawful;
 mod generalised;
 mod mapping;
+mod quality;
+mod query;
 mod real;
 mod sources;
 

@@ -58,7 +58,7 @@ fn csv(bytes: &[u8]) -> Result<Sorted, SourceFault> {
     sort(bytes, Format::Csv(TextForm::default()), &Limits { batch_rows: 7, ..Limits::default() })
 }
 
-fn reasons(sorted: &Sorted) -> Vec<(u64, u64, &'static str)> {
+fn reasons(sorted: &Sorted) -> Vec<(u64, u64, &str)> {
     sorted.aside.iter().map(|row| (row.place, row.lines, row.reason.code())).collect()
 }
 
@@ -416,8 +416,8 @@ fn a_corrupted_json_array_is_read_as_far_as_it_is_one() {
 
 #[test]
 fn work_of_several_threads_comes_in_the_order_of_the_batches_and_so_does_its_first_fault() {
-    let lines: Vec<String> = (0..400).map(|row| format!("{{\"k\":{row}}}")).collect();
-    let text = lines.join("\n");
+    let text: Vec<String> = (0..400).map(|row| format!("{{\"k\":{row}}}\n")).collect();
+    let text = text.concat();
     let limits = Limits { batch_rows: 1, ..Limits::default() };
     let run = |faults: &[u64], rows_max| {
         let reader = SourceReader::open(&handle(text.clone()), Format::Ndjson, &limits).unwrap();

@@ -123,6 +123,10 @@ fn view(party: &str) -> View {
         tables: None,
         tables_fault: None,
         consolidating: false,
+        published: None,
+        publishing: false,
+        notices: Vec::new(),
+        pipelines: Vec::new(),
         linkage_epoch: Some(4),
     }
 }

@@ -21,7 +21,7 @@ fn an_erasure_is_stated_when_the_bytes_are_gone_and_takes_what_had_half_landed()
 }
 
 /// The operator's next snapshot is on its way in, its listing there and read.
-fn begin_landing(pair: &mut Pair, listing: Option<Listing>) {
+pub(super) fn begin_landing(pair: &mut Pair, listing: Option<Listing>) {
     let open = |effect: &Effect| match effect {
         Effect::OpenLanding { ticket, .. } => Some(*ticket),
         _ => None,
@@ -37,7 +37,7 @@ fn begin_landing(pair: &mut Pair, listing: Option<Listing>) {
 }
 
 /// Every blob that the landing asks for is there; the worker has looked.
-fn end_landing(pair: &mut Pair) {
+pub(super) fn end_landing(pair: &mut Pair) {
     let next = |effect: &Effect| match effect {
         Effect::OpenLanding { ticket, .. } => Some(*ticket),
         _ => None,

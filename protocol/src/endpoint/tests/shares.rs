@@ -98,7 +98,7 @@ fn shifts_need_a_patient_column_and_one_bound_in_all_shares_of_a_node() {
     pair.order(1, patient(None)).unwrap();
     let first = shifting(&pair, 1, 30);
     assert!(pair.order(1, first).is_err(), "no patient column");
-    pair.order(1, patient(Some("los"))).unwrap();
+    pair.order(1, patient(Some("eid"))).unwrap();
     for (id, days_max, fits) in [(1, 30, true), (2, 31, false), (2, 30, true)] {
         let defined = shifting(&pair, id, days_max);
         assert_eq!(pair.order(1, defined).is_ok(), fits, "share {id} within {days_max}");
@@ -163,6 +163,67 @@ fn an_acceptance_that_crosses_a_later_invitation_counts_on_neither_side() {
         assert_eq!((phases(&pair), terms(&pair)), ([Phase::Active; 2], [2; 2]));
         let expires = [0, 1].map(|node: usize| pair.subscription(node).expires);
         assert_eq!(expires, [share(pair.consortium, 2, LandedRows::Exclude).expires; 2]);
+    }
+}
+
+// SHARE-26
+#[test]
+fn what_the_dataset_says_of_a_patient_counts_whatever_the_column_is_called() {
+    let keep = Treatment::Keep;
+    let month = Treatment::Month { format: DateFormat::Iso };
+    for (name, treatment, fits) in [
+        ("nr", keep, false),
+        ("nr", Treatment::Zip3, false),
+        ("nr", Treatment::Pseudonym, true),
+        ("nr", Treatment::Drop, true),
+        ("g", keep, false),
+        ("f", keep, false),
+        ("f", Treatment::Pseudonym, true),
+        ("b", keep, false),
+        ("b", month, true),
+        ("ward", keep, true),
+    ] {
+        let mut pair = Pair::new();
+        let column = |name: &str| name.parse::<crate::ident::ColumnName>().unwrap();
+        let linkage = LinkageColumns {
+            given: column("g"),
+            family: column("f"),
+            birth: column("b"),
+            birth_format: DateFormat::Iso,
+        };
+        let patient = Some(column("nr"));
+        let declared = Dataset { patient, linkage: Some(linkage), ..dataset("/data/stays.csv") };
+        pair.order(1, Command::DefineDataset(declared)).unwrap();
+        let terms = altered(share(pair.consortium, 1, LandedRows::Exclude), |fields| {
+            if let Content::Table(table) = &mut fields.content {
+                table.columns.push(Column::new(column(name), ColumnType::Text, ColumnRole::QuasiIdentifier, treatment));
+            }
+        });
+        assert_eq!(pair.order(1, Command::DefineShare(terms)).is_ok(), fits, "{name} {treatment:?}");
+    }
+}
+
+// SHARE-25
+#[test]
+fn terms_under_safe_harbor_do_not_run_beyond_their_own_end() {
+    for (standard, fits) in [(Standard::HipaaSafeHarbor, false), (Standard::None, true)] {
+        let mut pair = Pair::new();
+        pair.order(1, Command::DefineDataset(dataset("/data/stays.csv"))).unwrap();
+        let terms = altered(share(pair.consortium, 1, LandedRows::Exclude), |fields| {
+            if let Content::Table(table) = &mut fields.content {
+                table.standard = standard;
+            }
+        });
+        pair.order(1, Command::DefineShare(terms.clone())).unwrap();
+        pair.approve(&terms).unwrap();
+        pair.invite().unwrap();
+        pair.accept();
+        let later = terms.expires.plus(Seconds(1));
+        for (at, fits) in [(terms.expires, true), (later, fits)] {
+            let change =
+                Command::ChangeSubscription { subscription: SUBSCRIPTION, change: Change::Expires(at), reason: None };
+            assert_eq!(pair.order(1, change).is_ok(), fits, "{standard:?}");
+        }
     }
 }
 
