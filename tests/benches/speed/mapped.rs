@@ -2,8 +2,7 @@
 //! the same casts and joins without them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,7 +29,7 @@ use crate::network::{folder, subfolder, text};
 use crate::report::{Bar, Outcome, Series, Side};
 use crate::watch;
 
-const DUCKDB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/speed/duckdb.py");
+const DUCKDB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/speed/peer.py");
 const RATIO_MAX: f64 = 1.5;
 const GATES_MAX: f64 = 0.15;
 /// Encounters for each million rows that `--rows` asks for; their laboratory values and vital signs are about twenty times as many.
@@ -134,13 +133,13 @@ fn numbers(command: &mut Command) -> Vec<f64> {
 /// The mapping's code maps as a table for the peer.
 fn write_maps(site: &Site, path: &Path) {
     let mapping = Mapping::parse(&mapping_of(site), &omop_5_4()).unwrap();
-    let mut text = "map,code,concept\n".to_owned();
+    let mut file = File::create(path).unwrap();
+    writeln!(file, "map,code,concept").unwrap();
     for (map, codes) in &mapping.codes {
         for (code, concept) in codes {
-            writeln!(text, "{map},{code},{concept}").unwrap();
+            writeln!(file, "{map},{code},{concept}").unwrap();
         }
     }
-    fs::write(path, text).unwrap();
 }
 
 pub(crate) fn run(settings: &Settings) -> Outcome {
