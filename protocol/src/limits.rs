@@ -41,6 +41,8 @@ pub const PARTIES_MAX: usize = 1_000;
 pub const SIGNATURES_MAX: usize = 1_000;
 /// Bytes of one mapping as a person writes it.
 pub const MAPPING_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of the canonical form of a common schema. 512 KiB.
+pub const COMMON_SCHEMA_BYTES_MAX: usize = 512 * 1024;
 /// Sources of one mapping.
 pub const MAPPING_SOURCES_MAX: usize = 64;
 /// Tables of one mapping.

@@ -14,6 +14,7 @@ MILLIS, SECONDS, SIZE = U64, U64, U64
 
 EXTENSIONS_MAX, EXTENSION_MAX, PARTIES_MAX, COLUMNS_MAX = 32, 4096, 1000, 4096
 MAPPING_MAX, MAPPING_SOURCES_MAX, MAPPING_TABLES_MAX = 256 * 1024, 64, 64
+COMMON_SCHEMA_MAX = 512 * 1024
 MARKS_MAX = 32
 LISTING_ENTRIES_MAX, BLOB_MAX, K_FLOOR = 200_000, 1 << 40, 11
 NODE_RECORD_MILLIS_MAX = 30 * 24 * 3600 * 1000
@@ -220,11 +221,19 @@ MAPPING = Checked(Struct(
     patients=NAME, tables=Set(NAME), ext=EXT,
 ), check_mapping)
 ORIGIN = Struct(mapping=DIGEST, schema=DIGEST, set=DIGEST, table=NAME, software=NAME)
+VOCABULARY = Struct(release=TEXT, digest=DIGEST)
+
+
+def check_common_schema(s):
+    """MAP-11."""
+    require(1 <= len(s["text"].encode()) <= COMMON_SCHEMA_MAX, "length")
+
+
+COMMON_SCHEMA = Checked(Struct(consortium=CONSORTIUM, text=String(), ext=EXT), check_common_schema)
 
 # --- consolidation
 
 PART_DIGEST, TABLE_VERSION = Fixed(32), Fixed(32)
-VOCABULARY = Struct(release=TEXT, digest=DIGEST)
 CONSOLIDATED_PART = Struct(
     share=SHARE_ID, snapshot=SNAPSHOT, mapping=Option(DIGEST), vocabulary=Option(VOCABULARY), digest=PART_DIGEST,
     blobs=Seq(BLOB_REF))
@@ -241,7 +250,7 @@ def check_consolidation(c):
 
 RUN_FAULT = Enum(
     "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost",
-    "set_stale")
+    "set_stale", "no_vocabulary", "drifted", "emptied")
 
 CONSOLIDATION = Checked(Struct(
     consortium=CONSORTIUM, operator=NAME, sequence=U64, previous=Option(DIGEST), schema=DIGEST,
@@ -282,6 +291,9 @@ COMMAND = Enum(
     read_mapped=Struct(mapping=NAME),
     consolidate=None,
     use_tables=Struct(consolidation=DIGEST),
+    run_mapping_despite=Struct(mapping=NAME, empty=Set(NAME)),
+    load_vocabulary=Struct(folder=TEXT),
+    state_schema=Struct(text=String()),
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 
@@ -304,6 +316,9 @@ ACT = Enum(
     consolidated=Struct(consolidation=SIGNED, set=BLOB_REF),
     consolidation_failed=Struct(fault=RUN_FAULT),
     answer_refused=Struct(subscription=SUBSCRIPTION, invitation=DIGEST, code=ERROR_CODE),
+    vocabulary_loaded=Struct(vocabulary=VOCABULARY, index=BLOB_REF),
+    common_schema=SIGNED,
+    vocabulary_failed=Struct(fault=RUN_FAULT),
 )
 JOURNAL_ENTRY = Struct(at=MILLIS, actor=Enum(person=NAME, node=None, peer=NAME), act=ACT)
 
@@ -314,10 +329,10 @@ DOCUMENTS = {
     "charter": CHARTER, "node-record": NODE_RECORD, "person": PERSON, "share": SHARE, "invitation": INVITATION,
     "acceptance": ACCEPTANCE, "standing": STANDING, "revocation": REVOCATION, "manifest": MANIFEST, "receipt": RECEIPT,
     "linkage-wrap": LINKAGE_WRAP, "order": ORDER, "export-heading": EXPORT_HEADING, "mapping": MAPPING,
-    "consolidation": CONSOLIDATION,
+    "consolidation": CONSOLIDATION, "common-schema": COMMON_SCHEMA,
 }
 RECORDS = DOCUMENTS | {
-    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "text-form": TEXT_FORM,
+    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "text-form": TEXT_FORM,
 }
 
 

@@ -269,6 +269,18 @@ def origin():
     }
 
 
+def vocabulary():
+    return {"release": "v5.0 27-FEB-26", "digest": "0c" * 32}
+
+
+def common_schema():
+    """A schema of one table with one field, in its canonical form."""
+    field = ('{"name":"patient_id","kind":"integer","length_max":null,"required":true,"primary_key":true,"reference":"none",'
+             '"role":"quasi-identifier","description":""}')
+    text = '{"name":"registry","version":"1","tables":[{"name":"patient","description":"","fields":[' + field + "]}]}"
+    return {"consortium": CONSORTIUM, "text": text, "ext": {}}
+
+
 def order(command):
     return {
         "consortium": CONSORTIUM, "party": "north", "person": "a.meyer", "nonce": "0e" * 16, "at": NOW, "command": command,
@@ -310,6 +322,9 @@ def commands():
         {"read-mapped": {"mapping": "stays"}},
         "consolidate",
         {"use-tables": {"consolidation": "b5" * 32}},
+        {"run-mapping-despite": {"mapping": "stays", "empty": ["measurement"]}},
+        {"load-vocabulary": {"folder": "/data/athena"}},
+        {"state-schema": {"text": common_schema()["text"]}},
     ]
 
 
@@ -346,4 +361,7 @@ def acts():
         (node, {"consolidation-failed": {"fault": "limit"}}),
         (peer, {"answer-refused": {
             "subscription": SUBSCRIPTION, "invitation": digest("invitation", invitation()), "code": "expired"}}),
+        (node, {"vocabulary-loaded": {"vocabulary": vocabulary(), "index": ["b7" * 32, 302]}}),
+        (peer, {"common-schema": signed("common-schema", common_schema(), OPERATOR[2])}),
+        (node, {"vocabulary-failed": {"fault": "emptied"}}),
     ]

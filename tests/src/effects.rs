@@ -44,6 +44,9 @@ impl World {
             Effect::Map { ticket, .. } => {
                 self.later(node, 1, Input::Mapped { ticket, end: Err(RunFault::Unreadable) });
             }
+            Effect::LoadVocabulary { ticket, .. } => {
+                self.later(node, 1, Input::VocabularyLoaded { ticket, end: Err(RunFault::Unreadable) });
+            }
             Effect::Consolidate { ticket, .. } => {
                 self.later(node, 1, Input::Consolidated { ticket, end: Err(RunFault::Unreadable) });
             }

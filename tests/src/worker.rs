@@ -116,7 +116,7 @@ fn finish(plan: &RunPlan, disk: &Disk, parts: Parts, table: Table, patients: BTr
     }
     let (listing, bytes) = blob_of(codec::encode(&content));
     blobs.push((listing, bytes));
-    let taken = Taken { base, listing, content, index, linkage, origin: None };
+    let taken = Taken { base, listing, content, index, linkage, origin: None, vocabulary: None };
     Made { end: RunEnd::Taken(Box::new(taken)), blobs, table, patients }
 }
 

@@ -39,7 +39,8 @@ fn waits(state: &State, peer: &Name, document: &Document) -> bool {
         | Document::Standing(_)
         | Document::Revocation(_)
         | Document::Receipt(_)
-        | Document::LinkageWrap(_) => false,
+        | Document::LinkageWrap(_)
+        | Document::CommonSchema(_) => false,
     }
 }
 
@@ -131,7 +132,8 @@ impl Endpoint {
             | Document::Standing(_)
             | Document::Revocation(_)
             | Document::Receipt(_)
-            | Document::LinkageWrap(_) => None,
+            | Document::LinkageWrap(_)
+            | Document::CommonSchema(_) => None,
         };
         self.persist(consortium, &Actor::Node, act.into_iter().collect());
     }

@@ -7,6 +7,7 @@ use crate::key::signed::{Record, Signed, SignedFault, Verified};
 use crate::limits::{CLOCK_SKEW_MAX, DOCUMENT_BYTES_MAX};
 use crate::message::document::{Document, Numbered};
 use crate::record::acceptance::{Acceptance, Standing as StandingDocument, StandingState};
+use crate::record::common_schema::CommonSchema;
 use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::linkage_wrap::LinkageWrap;
@@ -139,6 +140,9 @@ impl Endpoint {
             | Act::Consolidated { .. }
             | Act::ConsolidationFailed { .. }
             | Act::AnswerRefused { .. }
+            | Act::CommonSchema(_)
+            | Act::VocabularyLoaded(_)
+            | Act::VocabularyFailed { .. }
             | Act::Erased { .. } => {}
         }
     }
@@ -179,7 +183,8 @@ impl Endpoint {
             }
             let document = room.state.mail.get(&up.peer).and_then(|mail| mail.get(up.next));
             let Some(document) = document else { continue };
-            let introduces = matches!(**document, Document::Charter(_) | Document::NodeRecord(_));
+            let introduces =
+                matches!(**document, Document::Charter(_) | Document::NodeRecord(_) | Document::CommonSchema(_));
             if up.standing == Standing::CharterOnly && !introduces {
                 continue;
             }
@@ -203,6 +208,7 @@ impl Sender<'_> {
         let act = match document {
             Document::Charter(signed) => return self.charter(&signed),
             Document::NodeRecord(signed) => return self.node_record(signed),
+            Document::CommonSchema(signed) => return self.common_schema(signed),
             Document::Invitation(signed) => self.invitation(&signed).map(|()| Act::Invitation(signed)),
             Document::Acceptance(signed) => self.acceptance(&signed).map(|()| Act::Acceptance(signed)),
             Document::Standing(signed) => self.consumer_standing(&signed).map(|()| Act::Standing(signed)),
@@ -236,6 +242,19 @@ impl Sender<'_> {
         let is_news = self.state.is_newer_record(&record);
         let document = signed.digest();
         Ok(if is_news { Act::NodeRecord(signed) } else { Act::DocumentKnown { document } })
+    }
+
+    /// The operator's statement of a schema that a charter version known here names (spec MAP-12).
+    fn common_schema(&self, signed: Signed<CommonSchema>) -> Result<Act, ErrorCode> {
+        let head = self.state.charters.head().ok_or(ErrorCode::CharterNotInForce)?;
+        let schema = self.verified(&signed, head.charter.operator().0)?;
+        self.home(schema.consortium)?;
+        if !self.state.charters.names_schema(schema.named()) {
+            return Err(ErrorCode::NotFound);
+        }
+        let document = signed.digest();
+        let is_known = self.state.schemas.contains_key(&schema.named());
+        Ok(if is_known { Act::DocumentKnown { document } } else { Act::CommonSchema(signed) })
     }
 
     /// Verifies a document with the signing key that `party`'s node record names.

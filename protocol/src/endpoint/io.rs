@@ -4,7 +4,7 @@
 //! in the order it was given. It decides nothing. Bulk bytes never pass through here: effects name blobs and ranges.
 
 use crate::code::{ErrorCode, MessageType};
-use crate::ident::{ConsortiumId, Name, ShareId, SubscriptionId};
+use crate::ident::{ConsortiumId, Name, ShareId, SubscriptionId, Text};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, RANGE_BYTES};
@@ -17,6 +17,7 @@ use crate::record::listing::{BlobRef, Listing};
 use crate::record::manifest::{Base, LinkageKeyId, LinkageStatement};
 use crate::record::mapping::Origin;
 use crate::record::order::Order;
+use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
 
@@ -115,6 +116,8 @@ pub struct Taken {
     pub linkage: Option<LinkageStatement>,
     /// For a mapped table: where its rows come from.
     pub origin: Option<Origin>,
+    /// And with which vocabulary its codes were mapped.
+    pub vocabulary: Option<Vocabulary>,
 }
 
 /// How a run over a source ended.
@@ -203,6 +206,13 @@ pub enum Input {
         ticket: Ticket,
         /// The listing of what it made, durable, and about the key that person ids were made with; or why nothing.
         end: Result<(BlobRef, Option<LinkageStatement>), RunFault>,
+    },
+    /// A vocabulary was read, or could not be.
+    VocabularyLoaded {
+        /// Which request.
+        ticket: Ticket,
+        /// Its index, durable; or why nothing.
+        end: Result<LoadedVocabulary, RunFault>,
     },
     /// A consolidation has ended.
     Consolidated {
@@ -391,6 +401,13 @@ pub enum Effect {
         ticket: Ticket,
         /// What to do.
         plan: Box<MapPlan>,
+    },
+    /// Read a vocabulary in the worker and keep its index; report [`Input::VocabularyLoaded`].
+    LoadVocabulary {
+        /// Ours.
+        ticket: Ticket,
+        /// The folder of the download.
+        folder: Text,
     },
     /// Make table versions of landed tables in the worker; report [`Input::Consolidated`].
     Consolidate {

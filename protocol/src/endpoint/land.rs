@@ -437,6 +437,7 @@ impl Endpoint {
             | Waiting::ServeListing { .. }
             | Waiting::Run(_)
             | Waiting::Map(_)
+            | Waiting::LoadVocabulary(_)
             | Waiting::Consolidate(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }

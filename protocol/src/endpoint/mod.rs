@@ -86,6 +86,8 @@ struct Room {
     mapping: BTreeSet<Name>,
     /// Whether a consolidation runs.
     consolidating: bool,
+    /// Whether a vocabulary is being loaded.
+    loading: bool,
     /// Why the last consolidation since the start made nothing; `None` after one that did, or found nothing new.
     tables_fault: Option<RunFault>,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
@@ -155,6 +157,7 @@ enum Waiting {
     Run(Box<io::RunPlan>),
     Map(Box<io::MapPlan>),
     Consolidate(Box<io::ConsolidationPlan>),
+    LoadVocabulary(ConsortiumId),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
     LogProof { conn: ConnId, from: u64, asked: bool },
@@ -192,6 +195,7 @@ impl Endpoint {
             retry_at: BTreeMap::new(),
             running: BTreeSet::new(),
             mapping: BTreeSet::new(),
+            loading: false,
             consolidating: false,
             tables_fault: None,
             listings: BTreeMap::new(),
@@ -227,6 +231,7 @@ impl Endpoint {
             Input::RunDue { consortium, share } => self.run_due(consortium, share),
             Input::RunEnded { ticket, end } => self.run_ended(ticket, end),
             Input::Mapped { ticket, end } => self.mapped(ticket, end),
+            Input::VocabularyLoaded { ticket, end } => self.vocabulary_loaded(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
             Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
@@ -344,6 +349,7 @@ impl Endpoint {
             | Input::RunDue { .. }
             | Input::RunEnded { .. }
             | Input::Mapped { .. }
+            | Input::VocabularyLoaded { .. }
             | Input::Consolidated { .. }
             | Input::LandingOpened { .. }
             | Input::BlobFinished { .. }
@@ -377,6 +383,7 @@ impl Endpoint {
             | Waiting::ServeListing { .. }
             | Waiting::Run(_)
             | Waiting::Map(_)
+            | Waiting::LoadVocabulary(_)
             | Waiting::Consolidate(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
@@ -437,6 +444,7 @@ impl Endpoint {
                 | Waiting::ServeListing { .. }
                 | Waiting::Run(_)
                 | Waiting::Map(_)
+                | Waiting::LoadVocabulary(_)
                 | Waiting::Consolidate(_)
                 | Waiting::LinkageKey { .. }
                 | Waiting::LinkageWrap { .. }

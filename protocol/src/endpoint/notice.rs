@@ -34,6 +34,10 @@ pub enum Notice {
     Mapped(Name),
     /// A mapping run made nothing.
     MappingFailed(Name, RunFault),
+    /// A vocabulary was loaded.
+    VocabularyLoaded(DocumentDigest),
+    /// A vocabulary was not loaded.
+    VocabularyFailed(RunFault),
     /// What has landed was consolidated.
     Consolidated(DocumentDigest),
     /// Nothing has changed since the last consolidation.

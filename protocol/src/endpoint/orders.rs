@@ -1,8 +1,10 @@
 //! Orders of persons: who gave it, may the person, is it for now; then each command in its own function.
 
+use std::collections::BTreeSet;
+
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name};
+use crate::ident::{ConsortiumId, Name, Text};
 use crate::key::signed::{Signed, Verified};
 use crate::limits::CLOCK_SKEW_MAX;
 use crate::record::journal_entry::{Act, Actor};
@@ -33,7 +35,8 @@ pub(super) enum Then {
     MakeLinkageKey(u32),
     WrapLinkageKey(u32),
     Standings,
-    Map(Name),
+    Map(Name, BTreeSet<Name>),
+    LoadVocabulary(Text),
     Consolidate,
 }
 
@@ -88,7 +91,8 @@ impl Endpoint {
             Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, *epoch),
             Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, *epoch),
             Some(Then::Standings) => self.refresh_standings(consortium),
-            Some(Then::Map(mapping)) => self.start_mapping(consortium, mapping),
+            Some(Then::Map(mapping, empty)) => self.start_mapping(consortium, mapping, empty),
+            Some(Then::LoadVocabulary(folder)) => self.start_loading(consortium, folder),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
         }
     }
@@ -140,7 +144,10 @@ impl Endpoint {
             }
             Command::TakeSnapshot { share } => Self::take_snapshot(room, now, *share),
             Command::DefineMapping(mapping) => Self::define_mapping(room, mapping),
-            Command::RunMapping { mapping } => Self::run_mapping(room, mapping),
+            Command::RunMapping { mapping } => Self::run_mapping(room, mapping, &BTreeSet::new()),
+            Command::RunMappingDespite { mapping, empty } => Self::run_mapping(room, mapping, empty),
+            Command::StateSchema { text } => Self::state_schema(room, text),
+            Command::LoadVocabulary { folder } => Self::load_vocabulary(room, folder),
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),

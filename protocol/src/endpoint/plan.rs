@@ -1,6 +1,7 @@
 //! What long work needs: a run over a source, a mapping run, a consolidation; and what the last one made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
@@ -11,6 +12,7 @@ use crate::record::listing::BlobRef;
 use crate::record::mapping::{Mapping, Origin};
 use crate::record::order::OptOutEntry;
 use crate::record::share::Share;
+use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::state::tables::MappedSet;
 
 /// Everything a run over a source needs.
@@ -45,6 +47,14 @@ pub struct MapPlan {
     pub sources: BTreeMap<Name, (Dataset, Vec<OptOutEntry>)>,
     /// The epoch of the linkage key, where one is held.
     pub epoch: Option<u32>,
+    /// The vocabulary, where one is loaded.
+    pub vocabulary: Option<LoadedVocabulary>,
+    /// The set that was made last, by this version of the mapping or an earlier one.
+    pub before: Option<BlobRef>,
+    /// Tables that may come out empty.
+    pub empty: BTreeSet<Name>,
+    /// The canonical form of the consortium's own schema; `None` where it uses one that every node has.
+    pub schema: Option<Arc<str>>,
 }
 
 /// One landed table that is consolidated.
@@ -60,6 +70,8 @@ pub struct LandedTable {
     pub chain: Vec<SnapshotId>,
     /// Where the rows come from, as the manifest says.
     pub origin: Origin,
+    /// The vocabulary that their codes were mapped with, as the manifest says.
+    pub vocabulary: Option<Vocabulary>,
 }
 
 /// Everything a consolidation needs.
@@ -69,6 +81,8 @@ pub struct ConsolidationPlan {
     pub consortium: ConsortiumId,
     /// What is consolidated.
     pub tables: Vec<LandedTable>,
+    /// The canonical form of the consortium's own schema; `None` where it uses one that every node has.
+    pub schema: Option<Arc<str>>,
     /// The parts of the set in use whose rows may still be used, by table and member: what has not changed is taken over.
     pub previous: Parts,
     /// Members of whom nothing new is taken in, and why.

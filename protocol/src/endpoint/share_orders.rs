@@ -11,10 +11,12 @@ use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor, RunFault};
 use crate::record::listing::BlobRef;
 use crate::record::manifest::{ContentLabel, Manifest, leaving_columns};
+use crate::record::mapping::Origin;
 use crate::record::order::{OptOutEntry, Unchecked};
 use crate::record::revocation::{Change, Revocation};
 use crate::record::schema::Treatment;
 use crate::record::share::{Content, Form, Linkage, Share, Standard};
+use crate::record::vocabulary::Vocabulary;
 use crate::rule::charter_in_force::strict_enough;
 use crate::state::subscription::{Phase, Side, Subscription};
 use crate::state::tables::MappedSet;
@@ -326,7 +328,7 @@ impl Endpoint {
             label: ContentLabel::of(&offer.share.content),
             columns: leaving_columns(&offer.share),
             linkage: taken.linkage,
-            ext: taken.origin.map_or_else(Extensions::default, |origin| origin.to_extension()),
+            ext: extensions(taken.origin.as_ref(), taken.vocabulary.as_ref()),
         };
         let signed = Signed::sign(&manifest, &room.keys.signing);
         let snapshot = SnapshotId(signed.digest().0);
@@ -335,6 +337,15 @@ impl Endpoint {
         self.keep_listing(consortium, snapshot, &taken.content);
         self.after(consortium, Effect::Notify(Notice::Stated(share, snapshot)));
         self.after(consortium, Effect::Sweep);
+    }
+}
+
+/// What a manifest of a mapped table says beside the rest (spec MAP-3, MAP-9).
+fn extensions(origin: Option<&Origin>, vocabulary: Option<&Vocabulary>) -> Extensions {
+    let extensions = origin.map_or_else(Extensions::default, Origin::to_extension);
+    match vocabulary {
+        None => extensions,
+        Some(vocabulary) => vocabulary.beside(extensions),
     }
 }
 

@@ -1,16 +1,19 @@
 //! Orders about mappings and consolidated tables, and the runs that make them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId};
+use crate::ident::{ConsortiumId, Name, ShareId, Text};
 use crate::key::signed::Signed;
+use crate::record::common_schema::{CommonSchema, CommonSchemaFields};
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
 use crate::record::journal_entry::{Act, Actor, RunFault};
 use crate::record::listing::BlobRef;
 use crate::record::manifest::{ContentLabel, LinkageStatement};
 use crate::record::mapping::{Mapping, Origin};
+use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::state::subscription::{Side, Subscription};
 use crate::time::UnixMillis;
 
@@ -42,14 +45,20 @@ impl Endpoint {
         Ok(only(vec![]))
     }
 
-    pub(super) fn run_mapping(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
-        if !room.state.mappings.contains_key(mapping) {
+    pub(super) fn run_mapping(room: &Room, mapping: &Name, empty: &BTreeSet<Name>) -> Result<Consequence, OrderFault> {
+        let Some(known) = room.state.mappings.get(mapping) else {
             return Err(OrderFault::NotFound { what: "mapping" });
+        };
+        if !empty.is_subset(&known.mapping.tables) {
+            return Err(OrderFault::NotFound { what: "table of this mapping" });
+        }
+        if named_schema(room).is_some_and(|named| named != known.mapping.schema) {
+            return Err(OrderFault::OutOfOrder { why: "the charter names another common schema" });
         }
         if room.mapping.contains(mapping) {
             return Err(OrderFault::OutOfOrder { why: "this mapping is running" });
         }
-        Ok(and_then(vec![], Then::Map(mapping.clone())))
+        Ok(and_then(vec![], Then::Map(mapping.clone(), empty.clone())))
     }
 
     pub(super) fn read_mapped(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
@@ -59,9 +68,9 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name) {
+    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name, empty: &BTreeSet<Name>) {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
-        let Some(plan) = map_plan(room, name) else { return };
+        let Some(plan) = map_plan(room, name, empty) else { return };
         room.mapping.insert(name.clone());
         let plan = Box::new(plan);
         let ticket = self.ticket(Waiting::Map(plan.clone()));
@@ -74,11 +83,60 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.mapping.remove(&name);
         // Whatever changed meanwhile (a patient who opted out, another version) makes this run void.
-        let stands = map_plan(room, &name).as_ref() == Some(&*plan);
+        let stands = map_plan(room, &name, &plan.empty).as_ref() == Some(&*plan);
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
         let (act, notice) = match end {
             Ok((set, linkage)) => (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name)),
             Err(fault) => (Act::MappingFailed { mapping: plan.digest, fault }, Notice::MappingFailed(name, fault)),
+        };
+        self.persist(consortium, &Actor::Node, vec![act]);
+        self.after(consortium, Effect::Notify(notice));
+        self.after(consortium, Effect::Sweep);
+    }
+
+    /// The operator's statement of a schema that one of its charter versions names (spec MAP-12).
+    pub(super) fn state_schema(room: &Room, text: &str) -> Result<Consequence, OrderFault> {
+        let state = &room.state;
+        if !state.is_operator() {
+            return Err(OrderFault::OutOfOrder { why: "only the operator states the common schema" });
+        }
+        let fields =
+            CommonSchemaFields { consortium: state.consortium, text: text.to_owned(), ext: Extensions::default() };
+        let schema = CommonSchema::try_from(fields).map_err(|_| OrderFault::Document)?;
+        if !state.charters.names_schema(schema.named()) {
+            return Err(OrderFault::OutOfOrder { why: "no charter version names this common schema" });
+        }
+        if state.schemas.contains_key(&schema.named()) {
+            return Ok(only(vec![]));
+        }
+        Ok(only(vec![Act::CommonSchema(Signed::sign(&schema, &room.keys.signing))]))
+    }
+
+    /// A vocabulary from the steward's own download, one at a time.
+    pub(super) fn load_vocabulary(room: &Room, folder: &Text) -> Result<Consequence, OrderFault> {
+        if room.loading {
+            return Err(OrderFault::OutOfOrder { why: "a vocabulary is being loaded" });
+        }
+        Ok(and_then(vec![], Then::LoadVocabulary(folder.clone())))
+    }
+
+    pub(super) fn start_loading(&mut self, consortium: ConsortiumId, folder: &Text) {
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        room.loading = true;
+        let ticket = self.ticket(Waiting::LoadVocabulary(consortium));
+        self.after(consortium, Effect::LoadVocabulary { ticket, folder: folder.clone() });
+    }
+
+    pub(super) fn vocabulary_loaded(&mut self, ticket: Ticket, end: Result<LoadedVocabulary, RunFault>) {
+        let Some(Waiting::LoadVocabulary(consortium)) = self.waiting.remove(&ticket) else { return };
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        room.loading = false;
+        let (act, notice) = match end {
+            Ok(loaded) => {
+                let notice = Notice::VocabularyLoaded(loaded.vocabulary.digest);
+                (Act::VocabularyLoaded(loaded), notice)
+            }
+            Err(fault) => (Act::VocabularyFailed { fault }, Notice::VocabularyFailed(fault)),
         };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
@@ -183,7 +241,7 @@ fn state_tables(
     Ok(Some((Signed::sign(&consolidation, &room.keys.signing), made.listing)))
 }
 
-fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
+fn map_plan(room: &Room, name: &Name, empty: &BTreeSet<Name>) -> Option<MapPlan> {
     let known = room.state.mappings.get(name)?;
     let mut sources = BTreeMap::new();
     for (source, dataset) in &known.mapping.sources {
@@ -196,7 +254,20 @@ fn map_plan(room: &Room, name: &Name) -> Option<MapPlan> {
         digest: known.digest,
         sources,
         epoch: held_epoch(room),
+        vocabulary: room.state.vocabularies.current().cloned(),
+        before: known.last_set(),
+        empty: empty.clone(),
+        schema: schema_text(room, Some(known.mapping.schema)),
     })
+}
+
+/// The schema that the charter names which binds this node.
+fn named_schema(room: &Room) -> Option<DocumentDigest> {
+    room.state.charters.binding(&room.state.party).and_then(|version| version.charter.schema)
+}
+
+fn schema_text(room: &Room, named: Option<DocumentDigest>) -> Option<Arc<str>> {
+    named.and_then(|named| room.state.schemas.get(&named)).map(|stated| Arc::clone(&stated.text))
 }
 
 /// Shares of which landed rows may be used (law 11).
@@ -234,6 +305,7 @@ fn consolidation_plan(room: &Room, now: UnixMillis) -> ConsolidationPlan {
     ConsolidationPlan {
         consortium: room.state.consortium,
         tables: members.into_values().flat_map(BTreeMap::into_values).map(|(_, table)| table).collect(),
+        schema: schema_text(room, named_schema(room)),
         previous: room
             .state
             .tables
@@ -263,11 +335,13 @@ fn landed_table(found: &Subscription) -> Option<LandedTable> {
     let head = &chain.last()?.manifest;
     // Files that nobody looked into are never an input (law 1), whatever their manifest says of them.
     let origin = Origin::of(&head.ext).ok().flatten().filter(|_| head.label != ContentLabel::Unchecked)?;
+    let vocabulary = Vocabulary::of(&head.ext).ok()?;
     Some(LandedTable {
         member: found.peer.clone(),
         share: found.invitation.share.share,
         version: LandedVersion { subscription: found.id, snapshot: current, listings },
         chain: chain.iter().map(|snapshot| snapshot.id).collect(),
         origin,
+        vocabulary,
     })
 }

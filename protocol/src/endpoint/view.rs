@@ -14,7 +14,7 @@ use crate::record::share::Share;
 use crate::state::State;
 use crate::state::share::Offer;
 use crate::state::subscription::{Fate, Side};
-use crate::state::tables::MappedSet;
+use crate::state::tables::{Mapped, MappedSet};
 use crate::time::UnixMillis;
 
 use super::io::LandedVersion;
@@ -100,23 +100,31 @@ impl Endpoint {
             let wanted = found.snapshots.iter().filter(|snapshot| matches!(snapshot.fate, Fate::Stated | Fate::Landed));
             live.extend(wanted.map(|snapshot| snapshot.manifest.listing));
         }
-        live.extend(room.state.mappings.values().filter_map(|known| Some(known.set.as_ref()?.listing)));
+        live.extend(room.state.mappings.values().filter_map(Mapped::last_set));
+        live.extend(room.state.vocabularies.current().map(|loaded| loaded.index));
         live.extend(room.state.tables.sets().iter().map(|set| set.listing));
         live
     }
 
-    /// The row indexes among [`Endpoint::live_blobs`], which are blobs of their own and not listings.
+    /// The row and vocabulary indexes among [`Endpoint::live_blobs`], which are blobs of their own and not listings.
     pub fn live_indexes(&self, consortium: ConsortiumId) -> Vec<BlobRef> {
         let Some(room) = self.rooms.get(&consortium) else { return Vec::new() };
         let last = room.state.offers.values().filter_map(|offer| offer.snapshots.last());
-        last.filter_map(|stated| stated.index).collect()
+        let vocabulary = room.state.vocabularies.current().map(|loaded| loaded.index);
+        last.filter_map(|stated| stated.index).chain(vocabulary).collect()
     }
 
     /// Whether a run or landing is under way, so that a sweep must wait.
     pub fn is_moving(&self) -> bool {
         self.rooms.values().any(|room| {
-            !room.running.is_empty() || !room.mapping.is_empty() || room.consolidating || !room.landings.is_empty()
+            let working = !room.running.is_empty() || !room.mapping.is_empty() || room.consolidating || room.loading;
+            working || !room.landings.is_empty()
         })
+    }
+
+    /// Whether a vocabulary is being loaded.
+    pub fn is_loading(&self, consortium: ConsortiumId) -> bool {
+        self.rooms.get(&consortium).is_some_and(|room| room.loading)
     }
 
     /// Whether a consolidation runs.

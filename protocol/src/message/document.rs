@@ -7,6 +7,7 @@ use crate::hex::byte_string;
 use crate::key::signed::Signed;
 use crate::record::acceptance::{Acceptance, Standing};
 use crate::record::charter::Charter;
+use crate::record::common_schema::CommonSchema;
 use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::Manifest;
@@ -36,6 +37,8 @@ pub enum Document {
     Receipt(Signed<Receipt>),
     /// A linkage key on its way to its recipient.
     LinkageWrap(Signed<LinkageWrap>),
+    /// The common schema that a charter version names.
+    CommonSchema(Signed<CommonSchema>),
 }
 
 impl Document {
@@ -51,6 +54,7 @@ impl Document {
             Self::Manifest(signed) => signed.digest(),
             Self::Receipt(signed) => signed.digest(),
             Self::LinkageWrap(signed) => signed.digest(),
+            Self::CommonSchema(signed) => signed.digest(),
         }
     }
 }

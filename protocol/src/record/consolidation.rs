@@ -5,24 +5,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{BlobDigest, DocumentDigest};
+use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, Text};
 use crate::key::signed::Record;
 use crate::limits::PARTIES_MAX;
 use crate::record::extension::Extensions;
 use crate::record::listing::BlobRef;
 use crate::record::run_fault::RunFault;
+use crate::record::vocabulary::Vocabulary;
 use crate::table_version::{PartDigest, TableVersionId};
 use crate::time::UnixMillis;
-
-/// The release of a vocabulary that codes were mapped with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vocabulary {
-    /// Its name, as its maker writes it.
-    pub release: Text,
-    /// The digest of the download.
-    pub digest: BlobDigest,
-}
 
 /// What one member states in one table version: all current rows of its landed snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

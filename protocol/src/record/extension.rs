@@ -62,6 +62,16 @@ impl Extensions {
         Self::try_from(BTreeMap::from([(id, Blob(value))])).expect("our own extensions are odd and short")
     }
 
+    /// These and one more.
+    ///
+    /// # Panics
+    /// When the id is even, the value too long or the map full: a bug of the caller.
+    #[must_use]
+    pub fn with(mut self, id: u16, value: Vec<u8>) -> Self {
+        self.0.insert(id, Blob(value));
+        Self::try_from(self.0).expect("our own extensions are odd, short and few")
+    }
+
     /// The value of an extension.
     pub fn get(&self, id: u16) -> Option<&[u8]> {
         self.0.get(&id).map(|value| value.0.as_slice())

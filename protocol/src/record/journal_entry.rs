@@ -9,6 +9,7 @@ use crate::key::signed::Signed;
 use crate::quantity::Bytes;
 use crate::record::acceptance::{Acceptance, Standing};
 use crate::record::charter::Charter;
+use crate::record::common_schema::CommonSchema;
 use crate::record::consolidation::Consolidation;
 use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
@@ -19,6 +20,7 @@ use crate::record::order::Order;
 use crate::record::person::Person;
 use crate::record::receipt::Receipt;
 use crate::record::revocation::Revocation;
+use crate::record::vocabulary::LoadedVocabulary;
 use crate::time::UnixMillis;
 
 pub use crate::record::run_fault::RunFault;
@@ -162,6 +164,15 @@ pub enum Act {
         invitation: DocumentDigest,
         /// What it was refused with.
         code: ErrorCode,
+    },
+    /// A vocabulary was loaded: codes are mapped with it from now on.
+    VocabularyLoaded(LoadedVocabulary),
+    /// The common schema that a charter version names, stated or received.
+    CommonSchema(Signed<CommonSchema>),
+    /// A vocabulary was not loaded, with the fault's code.
+    VocabularyFailed {
+        /// Why.
+        fault: RunFault,
     },
 }
 

@@ -17,6 +17,8 @@ pub mod schedule;
 pub mod safe_harbor;
 pub mod share;
 pub mod listing;
+pub mod vocabulary;
+pub mod common_schema;
 pub mod mapping;
 pub mod manifest;
 pub mod run_fault;

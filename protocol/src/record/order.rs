@@ -1,5 +1,7 @@
 //! The order: what a person tells a node to do, signed with the person's key. Every act is bound to a person or a node.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::DocumentDigest;
@@ -181,6 +183,23 @@ pub enum Command {
     UseTables {
         /// The digest of the consolidation.
         consolidation: DocumentDigest,
+    },
+    /// Map this node's sources now, although these tables may come out empty.
+    RunMappingDespite {
+        /// The mapping.
+        mapping: Name,
+        /// The tables that may.
+        empty: BTreeSet<Name>,
+    },
+    /// Read the vocabulary that somebody here has downloaded, and keep its index.
+    LoadVocabulary {
+        /// The folder of the download, on the node's machine.
+        folder: Text,
+    },
+    /// Operator: tell the members the common schema that a charter version names.
+    StateSchema {
+        /// Its canonical form.
+        text: String,
     },
 }
 

@@ -24,4 +24,10 @@ pub enum RunFault {
     WorkerLost,
     /// The mapped tables are older than an opt-out, a source's definition or the linkage key, or were never made.
     SetStale,
+    /// A vocabulary is needed and not loaded.
+    NoVocabulary,
+    /// The sources are no longer what the mapping was written for.
+    Drifted,
+    /// A table that had rows would have none.
+    Emptied,
 }

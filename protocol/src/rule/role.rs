@@ -92,7 +92,9 @@ pub fn permits<'a>(roles: impl IntoIterator<Item = &'a Role>, action: Action) ->
 pub const fn action_of(command: &Command, shortens: bool) -> Action {
     match command {
         Command::EnrolPerson(_) => Action::ManagePersons,
-        Command::IssueJoinToken { .. } | Command::ProposeCharter(_) => Action::ManageMembership,
+        Command::IssueJoinToken { .. } | Command::ProposeCharter(_) | Command::StateSchema { .. } => {
+            Action::ManageMembership
+        }
         Command::SignCharter(_) | Command::ConfirmRoot { .. } => Action::BindNode,
         Command::MakeLinkageKey { .. } | Command::WrapLinkageKey { .. } => Action::ManageLinkage,
         Command::DefineDataset(_)
@@ -100,7 +102,9 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         | Command::TakeSnapshot { .. }
         | Command::Profile
         | Command::DefineMapping(_)
-        | Command::RunMapping { .. } => Action::PrepareShares,
+        | Command::RunMapping { .. }
+        | Command::RunMappingDespite { .. }
+        | Command::LoadVocabulary { .. } => Action::PrepareShares,
         Command::Consolidate | Command::UseTables { .. } => Action::ManageTables,
         Command::AnswerInvitation { .. }
         | Command::SetStanding { .. }

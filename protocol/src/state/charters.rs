@@ -62,6 +62,11 @@ impl Charters {
         self.proposals.values()
     }
 
+    /// Whether a version that is or was in force, or waits for signatures, names this common schema.
+    pub fn names_schema(&self, schema: DocumentDigest) -> bool {
+        self.chain.iter().chain(self.proposals.values()).any(|version| version.charter.schema == Some(schema))
+    }
+
     /// What a proposal, or the head itself, needs; `None` for a version that does not follow the head.
     pub fn requirement_of(&self, version: &Version) -> Option<Requirement> {
         let last = if version.charter.version == 1 { None } else { self.before(version) };

@@ -3,6 +3,7 @@
 //! [`State::apply`] takes an entry that was checked before it was written; it does not fail. Whatever a node knows after
 //! a restart, it knows from here (law 10).
 
+pub mod linkage;
 pub mod charters;
 pub mod outbox;
 pub mod share;
@@ -23,7 +24,7 @@ use crate::record::dataset::Dataset;
 use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor, JournalEntry};
 use crate::record::linkage_wrap::LinkageWrap;
-use crate::record::manifest::{LinkageCheck, LinkageKeyId, Manifest};
+use crate::record::manifest::Manifest;
 use crate::record::node_record::NodeRecord;
 use crate::record::order::{Command, OptOutChoice, OptOutEntry, Order};
 use crate::record::person::Person;
@@ -32,10 +33,11 @@ use crate::record::revocation::Revocation;
 use crate::time::UnixMillis;
 
 use charters::Charters;
+use linkage::LinkageState;
 use outbox::{Mailbox, document_in};
 use share::{Offer, Stated};
 use subscription::{Fate, Side, Snapshot, Subscription};
-use tables::{Mapped, Tables};
+use tables::{Mapped, StatedSchema, Tables, Vocabularies};
 
 /// A one-time secret that the operator has issued.
 #[derive(Debug, Clone)]
@@ -57,21 +59,6 @@ pub struct Known {
     pub signed: Signed<NodeRecord>,
     /// Its content.
     pub record: NodeRecord,
-}
-
-/// What this node knows of linkage keys.
-#[derive(Debug, Clone, Default)]
-pub struct LinkageState {
-    /// Keys in the keystore, by epoch.
-    pub held: BTreeMap<u32, LinkageKeyId>,
-    /// The key that the key maker has announced, by epoch: what every manifest's statement must name.
-    pub announced: BTreeMap<u32, LinkageKeyId>,
-    /// The check value that the key maker's manifests state for a key and normaliser: every other must equal it.
-    pub checks: BTreeMap<(LinkageKeyId, u16), LinkageCheck>,
-    /// To whom a wrap went, by epoch.
-    pub wrapped: BTreeMap<u32, BTreeSet<Name>>,
-    /// Wraps that arrived for this node.
-    pub received: Vec<Signed<LinkageWrap>>,
 }
 
 /// A node's state in one consortium.
@@ -111,6 +98,10 @@ pub struct State {
     pub mail: BTreeMap<Name, Mailbox>,
     /// This node's mappings, and what they made last.
     pub mappings: BTreeMap<Name, Mapped>,
+    /// Common schemas that charter versions name, by those names, as the operator stated them.
+    pub schemas: BTreeMap<DocumentDigest, StatedSchema>,
+    /// Vocabularies that were loaded here.
+    pub vocabularies: Vocabularies,
     /// Table versions made of what has landed.
     pub tables: Tables,
     /// Whether all output is stopped.
@@ -138,6 +129,8 @@ impl State {
             linkage: LinkageState::default(),
             mail: BTreeMap::new(),
             mappings: BTreeMap::new(),
+            schemas: BTreeMap::new(),
+            vocabularies: Vocabularies::default(),
             tables: Tables::default(),
             stopped: false,
         }
@@ -186,9 +179,7 @@ impl State {
             }
             Act::SnapshotUnwanted { subscription, snapshot, .. } => self.apply_unwanted(*subscription, *snapshot),
             Act::Mapped { mapping, set, linkage } => self.apply_mapped(*mapping, *set, linkage.clone()),
-            Act::Consolidated { consolidation, set } => {
-                self.tables.add(known(consolidation), consolidation.digest(), *set);
-            }
+            Act::Consolidated { consolidation: made, set } => self.tables.add(known(made), made.digest(), *set),
             Act::MappingFailed { mapping, fault } => self.apply_unmapped(*mapping, *fault),
             Act::AnswerRefused { subscription, invitation, .. } => self.apply_unheard(*subscription, *invitation),
             Act::SnapshotFailed { .. }
@@ -196,6 +187,9 @@ impl State {
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. } => {}
             Act::ConsolidationFailed { .. } => {}
+            Act::VocabularyLoaded(loaded) => self.vocabularies.add(entry.at, loaded.clone()),
+            Act::CommonSchema(schema) => self.apply_schema(schema, peer),
+            Act::VocabularyFailed { fault } => self.vocabularies.fail(*fault),
         }
     }
 
@@ -234,13 +228,7 @@ impl State {
                     found.current = Some(snapshot);
                 }
             }
-            Command::DefineMapping(mapping) => {
-                let digest = Signed::unsigned(&*mapping).digest();
-                self.mappings.insert(
-                    mapping.name.clone(),
-                    Mapped { mapping: *mapping, digest, set: None, runs: 0, fault: None },
-                );
-            }
+            Command::DefineMapping(mapping) => self.apply_mapping(*mapping, order.person, order.at),
             Command::UseTables { consolidation } => self.tables.use_again(consolidation),
             Command::Stop => self.stopped = true,
             Command::Start => self.stopped = false,
@@ -259,6 +247,9 @@ impl State {
             | Command::Import { .. }
             | Command::Profile
             | Command::RunMapping { .. }
+            | Command::RunMappingDespite { .. }
+            | Command::LoadVocabulary { .. }
+            | Command::StateSchema { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
             | Command::Prune { .. } => {}
@@ -334,6 +325,9 @@ impl State {
                     let document = Arc::new(Document::NodeRecord(known.signed.clone()));
                     self.mail.entry(member.clone()).or_default().push(document);
                 }
+            }
+            if is_new(member) {
+                self.tell_schema(charter, member);
             }
         }
     }

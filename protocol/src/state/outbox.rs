@@ -96,6 +96,7 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         Act::Manifest(signed) => Some(signed.digest()),
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::CommonSchema(signed) => Some(signed.digest()),
         Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
         Act::Began { .. }
         | Act::Order(_)
@@ -112,6 +113,8 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         | Act::Consolidated { .. }
         | Act::ConsolidationFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::VocabularyLoaded(_)
+        | Act::VocabularyFailed { .. }
         | Act::Erased { .. } => None,
     }
 }

@@ -1,13 +1,21 @@
 //! Tables of this node's own: what its mappings made of its sources, and what was made of all that has landed.
 
+use std::sync::Arc;
+
 use super::State;
 use crate::digest::DocumentDigest;
-use crate::ident::{DatasetId, ShareId};
+use crate::ident::{DatasetId, Name, ShareId};
+use crate::key::signed::Signed;
+use crate::message::document::Document;
+use crate::record::charter::Charter;
+use crate::record::common_schema::CommonSchema;
 use crate::record::consolidation::Consolidation;
 use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
 use crate::record::manifest::LinkageStatement;
 use crate::record::mapping::Mapping;
+use crate::record::vocabulary::LoadedVocabulary;
+use crate::time::UnixMillis;
 
 /// Sets of table versions that are kept: the one in use and those before it, to roll back to.
 pub const SETS_KEPT: usize = 16;
@@ -25,6 +33,69 @@ pub struct Mapped {
     pub runs: u64,
     /// Why the last run made nothing; `None` after one that did.
     pub fault: Option<RunFault>,
+    /// What an earlier version made last: what this one makes is compared with it.
+    pub before: Option<BlobRef>,
+    /// Whose order defined it.
+    pub by: Name,
+    /// When.
+    pub at: UnixMillis,
+}
+
+impl Mapped {
+    /// The set that was made last, by this version or, until it has run, by an earlier one.
+    pub fn last_set(&self) -> Option<BlobRef> {
+        self.set.as_ref().map(|set| set.listing).or(self.before)
+    }
+}
+
+/// A common schema as the operator stated it.
+#[derive(Debug, Clone)]
+pub struct StatedSchema {
+    /// As signed.
+    pub signed: Signed<CommonSchema>,
+    /// Its canonical form.
+    pub text: Arc<str>,
+}
+
+/// Vocabularies that were loaded, the last one in use. Only its index is kept.
+#[derive(Debug, Clone, Default)]
+pub struct Vocabularies {
+    loaded: Vec<(UnixMillis, LoadedVocabulary)>,
+    fault: Option<RunFault>,
+    loads: u64,
+}
+
+impl Vocabularies {
+    /// The one in use.
+    pub fn current(&self) -> Option<&LoadedVocabulary> {
+        self.loaded.last().map(|(_, loaded)| loaded)
+    }
+
+    /// All that were loaded, of the last sixteen, with when; the one in use comes last.
+    pub fn loaded(&self) -> &[(UnixMillis, LoadedVocabulary)] {
+        &self.loaded
+    }
+
+    /// Why the last load made nothing; `None` after one that did.
+    pub const fn fault(&self) -> Option<RunFault> {
+        self.fault
+    }
+
+    /// How many loads have ended.
+    pub const fn loads(&self) -> u64 {
+        self.loads
+    }
+
+    pub(super) fn add(&mut self, at: UnixMillis, loaded: LoadedVocabulary) {
+        self.loaded.push((at, loaded));
+        let over = self.loaded.len().saturating_sub(SETS_KEPT);
+        self.loaded.drain(..over);
+        (self.fault, self.loads) = (None, self.loads.saturating_add(1));
+    }
+
+    pub(super) const fn fail(&mut self, fault: RunFault) {
+        (self.fault, self.loads) = (Some(fault), self.loads.saturating_add(1));
+    }
 }
 
 /// What a mapping run made.
@@ -102,6 +173,32 @@ impl Tables {
 }
 
 impl State {
+    /// The operator tells every member; one that is admitted later is told with the charter.
+    pub(super) fn apply_schema(&mut self, signed: &Signed<CommonSchema>, peer: Option<&Name>) {
+        let schema = super::known(signed);
+        let stated = StatedSchema { signed: signed.clone(), text: schema.text.as_str().into() };
+        self.schemas.insert(schema.named(), stated);
+        let Some(head) = self.charters.head().filter(|_| peer.is_none()) else { return };
+        let document = Arc::new(Document::CommonSchema(signed.clone()));
+        for (member, _) in head.charter.members() {
+            self.mail.entry(member.clone()).or_default().push(Arc::clone(&document));
+        }
+    }
+
+    /// A member that is admitted is told the schema that the charter names.
+    pub(super) fn tell_schema(&mut self, charter: &Charter, member: &Name) {
+        let Some(stated) = charter.schema.and_then(|named| self.schemas.get(&named)) else { return };
+        let document = Arc::new(Document::CommonSchema(stated.signed.clone()));
+        self.mail.entry(member.clone()).or_default().push(document);
+    }
+
+    pub(super) fn apply_mapping(&mut self, mapping: Mapping, by: Name, at: UnixMillis) {
+        let digest = Signed::unsigned(&mapping).digest();
+        let name = mapping.name.clone();
+        let before = self.mappings.get(&name).and_then(Mapped::last_set);
+        self.mappings.insert(name, Mapped { mapping, digest, set: None, runs: 0, fault: None, before, by, at });
+    }
+
     pub(super) fn apply_mapped(&mut self, mapping: DocumentDigest, set: BlobRef, linkage: Option<LinkageStatement>) {
         if let Some(found) = self.mappings.values_mut().find(|found| found.digest == mapping) {
             found.set = Some(MappedSet { listing: set, linkage, stale: false });
@@ -136,7 +233,6 @@ mod tests {
     use crate::quantity::Bytes;
     use crate::record::consolidation::ConsolidationFields;
     use crate::record::extension::Extensions;
-    use crate::time::UnixMillis;
 
     fn digest(number: u8) -> DocumentDigest {
         DocumentDigest([number; 32])

@@ -30,6 +30,7 @@ def add_golden(book):
         ("manifest", "full", world.manifest()), ("manifest", "delta", world.manifest_2()),
         ("linkage-wrap", "south", world.linkage_wrap()), ("export-heading", "north", world.export_heading()), ("listing", "two", world.listing()), ("listing", "none", []),
         ("mapping", "two-sources", world.mapping()), ("origin", "person", world.origin()),
+        ("vocabulary", "release", world.vocabulary()), ("common-schema", "registry", world.common_schema()),
         ("dataset", "csv", world.dataset()),
         ("dataset", "mapped", world.dataset() | {"source": {"mapped": {"mapping": "stays", "table": "person"}}, "patient": None, "linkage": None}),
         ("dataset", "files", world.dataset() | {"source": {"files": {"folder": "/data"}}, "key": [], "patient": None, "linkage": None}),
@@ -174,6 +175,11 @@ def add_mappings(book):
     manifest = world.manifest()
     origin = world.encode("origin", world.origin())
     golden(book, "manifest", "of-mapped-table", manifest | {"ext": {"1": origin.hex()}}, "MAP-3", "a manifest that says where its rows come from")
+    vocabulary = world.encode("vocabulary", world.vocabulary())
+    golden(book, "manifest", "with-vocabulary", manifest | {"ext": {"1": origin.hex(), "3": vocabulary.hex()}}, "MAP-9",
+           "and with which vocabulary its codes were mapped")
+    schema = world.common_schema()
+    refused(book, "common-schema", "empty", schema | {"text": ""}, "MAP-11", "no text")
 
 
 def add_terms(book):

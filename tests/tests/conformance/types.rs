@@ -12,6 +12,7 @@ use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
 use cohortium_protocol::message::witness::{LogAnswer, LogOffer};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::charter::{Charter, CharterFields};
+use cohortium_protocol::record::common_schema::{CommonSchema, CommonSchemaFields};
 use cohortium_protocol::record::consolidation::{Consolidation, ConsolidationFields};
 use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::record::export_heading::ExportHeading;
@@ -30,6 +31,7 @@ use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use cohortium_protocol::record::share::{Share, ShareFields};
 use cohortium_protocol::record::text_form::{TextForm, TextFormFields};
+use cohortium_protocol::record::vocabulary::Vocabulary;
 use cohortium_protocol::wire::codec::{self, Blob, CodecFault};
 use serde_json::{Value, json};
 
@@ -107,6 +109,8 @@ fn record_decoder(name: &str) -> Decode {
         "dataset" => decoder!(Dataset),
         "mapping" => decoder!(Mapping),
         "origin" => decoder!(Origin),
+        "vocabulary" => decoder!(Vocabulary),
+        "common-schema" => decoder!(CommonSchema),
         "text-form" => decoder!(TextForm),
         "hello" => decoder!(Hello),
         "hello-ack" => decoder!(HelloAck),
@@ -173,6 +177,7 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
         "node-record" => field_fault!(input, NodeRecordFields => NodeRecord),
         "share" => field_fault!(input, ShareFields => Share),
         "mapping" => field_fault!(input, MappingFields => Mapping),
+        "common-schema" => field_fault!(input, CommonSchemaFields => CommonSchema),
         "schedule" => field_fault!(input, ScheduleFields => Schedule),
         "consolidation" => field_fault!(input, ConsolidationFields => Consolidation),
         "text-form" => field_fault!(input, TextFormFields => TextForm),
@@ -220,6 +225,7 @@ documents! {
     "order" => Order,
     "export-heading" => ExportHeading,
     "mapping" => Mapping,
+    "common-schema" => CommonSchema,
     "consolidation" => Consolidation,
 }
 

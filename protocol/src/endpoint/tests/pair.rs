@@ -373,7 +373,7 @@ impl Pair {
     /// A run ends with one blob of rows.
     pub(super) fn end_run(&mut self, ticket: Ticket, base: Base) {
         let (content, listing) = listing();
-        let taken = Taken { base, listing, content, index: None, linkage: None, origin: None };
+        let taken = Taken { base, listing, content, index: None, linkage: None, origin: None, vocabulary: None };
         self.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
     }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::mapping::{Mapping, MappingFields, Origin};
 use crate::record::order::{OptOutChoice, OptOutEntry};
+use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::table_version::PartDigest;
 
 fn mapping(pair: &Pair, change: impl FnOnce(&mut MappingFields)) -> Command {
@@ -137,11 +138,95 @@ fn a_manifest_of_a_mapped_table_says_where_its_rows_come_from_and_a_consolidatio
         table: "person".parse().unwrap(),
         software: "cohortium-0.1.0".parse().unwrap(),
     };
+    let vocabulary = Vocabulary { release: "v5.0".parse().unwrap(), digest: DocumentDigest([9; 32]) };
     let (ticket, _) = pair.begin_run();
-    let taken = Taken { base: Base::Full, listing, content, index: None, linkage: None, origin: Some(origin.clone()) };
+    let taken = Taken {
+        base: Base::Full,
+        listing,
+        content,
+        index: None,
+        linkage: None,
+        origin: Some(origin.clone()),
+        vocabulary: Some(vocabulary.clone()),
+    };
     pair.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
     let stated = pair.subscription(0).snapshots.last().unwrap();
     assert_eq!(Origin::of(&stated.manifest.ext), Ok(Some(origin)));
+    assert_eq!(Vocabulary::of(&stated.manifest.ext), Ok(Some(vocabulary)));
+}
+
+fn load(pair: &mut Pair) -> Ticket {
+    pair.order(1, Command::LoadVocabulary { folder: "/data/athena".parse().unwrap() }).unwrap();
+    let begun = |effect: &Effect| if let Effect::LoadVocabulary { ticket, .. } = effect { Some(*ticket) } else { None };
+    pair.pick(1, begun).expect("the vocabulary is read")
+}
+
+fn loaded(number: u8) -> LoadedVocabulary {
+    let vocabulary = Vocabulary { release: "v5.0".parse().unwrap(), digest: DocumentDigest([number; 32]) };
+    LoadedVocabulary { vocabulary, index: BlobRef { digest: blob_digest(&[number]), bytes: Bytes(1) } }
+}
+
+// MAP-9
+#[test]
+fn the_vocabulary_that_was_loaded_last_is_in_use_and_its_index_alone_is_kept() {
+    let mut pair = mapped();
+    let ticket = load(&mut pair);
+    let again = Command::LoadVocabulary { folder: "/data/athena".parse().unwrap() };
+    assert!(matches!(pair.order(1, again), Err(OrderFault::OutOfOrder { .. })), "one at a time");
+    pair.feed(1, Input::VocabularyLoaded { ticket, end: Err(RunFault::Malformed) });
+    let now = |pair: &Pair| pair.state(1).vocabularies.current().cloned();
+    assert_eq!((now(&pair), pair.state(1).vocabularies.fault()), (None, Some(RunFault::Malformed)));
+    for number in [1, 2] {
+        let ticket = load(&mut pair);
+        pair.feed(1, Input::VocabularyLoaded { ticket, end: Ok(loaded(number)) });
+    }
+    assert_eq!((now(&pair), pair.state(1).vocabularies.fault()), (Some(loaded(2)), None));
+    let live = pair.nodes[1].live_indexes(pair.consortium);
+    assert!(live.contains(&loaded(2).index) && !live.contains(&loaded(1).index));
+    assert!(pair.nodes[1].live_blobs(pair.consortium).contains(&loaded(2).index));
+    // A run that began with another one makes nothing.
+    let ticket = run(&mut pair);
+    let other = load(&mut pair);
+    pair.feed(1, Input::VocabularyLoaded { ticket: other, end: Ok(loaded(3)) });
+    end(&mut pair, ticket);
+    assert_eq!(pair.state(1).mappings[&name("los")].fault, Some(RunFault::Changed));
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+// MAP-10
+#[test]
+fn a_run_is_compared_with_the_last_set_of_any_version_and_only_tables_that_are_named_may_come_out_empty() {
+    let mut pair = mapped();
+    let plan = |pair: &mut Pair, empty: &[&str]| {
+        let empty = empty.iter().map(|table| name(table)).collect();
+        pair.order(1, Command::RunMappingDespite { mapping: name("los"), empty })?;
+        let begun = |effect: &Effect| {
+            if let Effect::Map { ticket, plan } = effect { Some((*ticket, plan.clone())) } else { None }
+        };
+        Ok::<_, OrderFault>(pair.pick(1, begun).unwrap())
+    };
+    assert!(matches!(plan(&mut pair, &["death"]), Err(OrderFault::NotFound { .. })), "no table of the mapping");
+    let (ticket, first) = plan(&mut pair, &["person"]).unwrap();
+    assert_eq!((first.before, first.empty.len()), (None, 1));
+    end(&mut pair, ticket);
+    let next = mapping(&pair, |fields| fields.version = 2);
+    pair.order(1, next).unwrap();
+    assert!(pair.nodes[1].live_blobs(pair.consortium).contains(&listing().1), "kept to be compared with");
+    let (ticket, second) = plan(&mut pair, &[]).unwrap();
+    assert_eq!((second.before, second.empty.len()), (Some(listing().1), 0));
+    end(&mut pair, ticket);
+    assert_eq!(pair.state(1).mappings[&name("los")].before, Some(listing().1));
+}
+
+#[test]
+fn a_mapping_tells_who_defined_it_and_when() {
+    let pair = mapped();
+    let known = &pair.state(1).mappings[&name("los")];
+    assert!(pair.state(1).persons.contains_key(&known.by));
+    assert!(known.at > UnixMillis(0));
 }
 
 /// A member's table of the common schema, as a dataset and a share of its own.
@@ -193,7 +278,15 @@ impl Table {
             table: self.table.parse().unwrap(),
             software: "cohortium-0.1.0".parse().unwrap(),
         };
-        let taken = Taken { base: Base::Full, listing, content, index: None, linkage: None, origin: Some(origin) };
+        let taken = Taken {
+            base: Base::Full,
+            listing,
+            content,
+            index: None,
+            linkage: None,
+            origin: Some(origin),
+            vocabulary: None,
+        };
         pair.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
         super::landing::begin_landing(pair, Some(self::listing().0));
         super::landing::end_landing(pair);
