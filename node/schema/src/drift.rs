@@ -125,6 +125,56 @@ pub struct Change {
     pub class: ChangeClass,
 }
 
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = &self.column;
+        match &self.kind {
+            ChangeKind::Added => write!(f, "column {column} is new"),
+            ChangeKind::Removed => write!(f, "column {column} is gone"),
+            ChangeKind::Renamed { to } => write!(f, "column {column} is called {to} now"),
+            ChangeKind::Retyped { from, to } => {
+                write!(f, "column {column} was {} and is {}", kind_word(*from), kind_word(*to))
+            }
+            ChangeKind::Recoded { new, gone } => write!(f, "column {column} has {new} new codes and {gone} fewer"),
+            ChangeKind::UnitChanged { new, gone } => write!(f, "column {column} has {new} new units and {gone} fewer"),
+        }?;
+        write!(f, " ({})", self.class.word())
+    }
+}
+
+const fn kind_word(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Text => "text",
+        ColumnType::Integer => "integer",
+        ColumnType::Float => "float",
+        ColumnType::Boolean => "boolean",
+        ColumnType::Date => "date",
+        ColumnType::Timestamp => "timestamp",
+        ColumnType::Other => "something else",
+    }
+}
+
+impl ChangeClass {
+    /// As people call it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Additive => "additive",
+            Self::Widening => "widening",
+            Self::Breaking => "breaking",
+        }
+    }
+}
+
+impl SourceShape {
+    /// The columns alone, without what is in them: what is known before a row is read.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let bare =
+            |shape: &ColumnShape| ColumnShape { codes: BTreeSet::new(), units: BTreeSet::new(), ..shape.clone() };
+        Self { columns: self.columns.iter().map(|(name, shape)| (name.clone(), bare(shape))).collect() }
+    }
+}
+
 /// The changes from one shape to another, by column.
 ///
 /// A column that is gone and a column that is new are one that was renamed when they are the only two of equal digest,
@@ -182,13 +232,13 @@ fn retyping(from: ColumnType, to: ColumnType) -> ChangeClass {
 }
 
 /// How many marks are new and how many are gone, and what that means: new ones beside old ones widen; when none of the
-/// old ones is left, the column is written in another way.
+/// old ones is left, the column is written in another way. Where there was none, nothing was known that could be gone.
 fn marks(was: &BTreeSet<Mark>, is: &BTreeSet<Mark>) -> Option<(usize, usize, ChangeClass)> {
     let (new, gone) = (is.difference(was).count(), was.difference(is).count());
     let class = match (new, gone) {
         (0, 0) => return None,
         (0, _) => ChangeClass::Additive,
-        (_, gone) if gone == was.len() => ChangeClass::Breaking,
+        (_, gone) if gone == was.len() && !was.is_empty() => ChangeClass::Breaking,
         _ => ChangeClass::Widening,
     };
     Some((new, gone, class))
@@ -268,10 +318,33 @@ mod tests {
         assert_eq!(codes(&["M", "F"], &["M", "W"]), [(recoded(1, 1), Widening)]);
         assert_eq!(codes(&["M", "F"], &["1", "2"]), [(recoded(2, 2), Breaking)]);
         assert_eq!(codes(&["M", "F"], &[]), [(recoded(0, 2), Additive)]);
+        assert_eq!(codes(&[], &["M"]), [(recoded(1, 0), Widening)], "nothing was known that could be gone");
         let units = changes(&shape(&[("x", Float, &[], &["mg/dL"])]), &shape(&[("x", Float, &[], &["mmol/L"])]));
         assert_eq!(units, [("x".to_owned(), ChangeKind::UnitChanged { new: 1, gone: 1 }, Breaking)]);
         let beside = changes(&shape(&[("x", Float, &[], &["a"])]), &shape(&[("x", Float, &[], &["a", "b"])]));
         assert_eq!(beside, [("x".to_owned(), ChangeKind::UnitChanged { new: 1, gone: 0 }, Widening)]);
+    }
+
+    #[test]
+    fn before_a_row_is_read_columns_and_kinds_are_compared() {
+        let before = shape(&[("sex", Text, &["M"], &[]), ("age", Integer, &[], &[])]);
+        let now = shape(&[("sex", Text, &["1"], &[]), ("age", Text, &[], &[])]);
+        let kinds: Vec<_> = changes(&before.bare(), &now.bare()).into_iter().map(|(column, ..)| column).collect();
+        assert_eq!(kinds, ["age"]);
+        assert_eq!(changes(&before, &now).len(), 2);
+    }
+
+    #[test]
+    fn a_change_is_told_by_columns_and_numbers() {
+        let before = shape(&[("sex", Text, &["CANARY"], &[]), ("age", Integer, &[], &[])]);
+        let now = shape(&[("sex", Text, &["CANARY2"], &[]), ("age", Text, &[], &[]), ("ward", Text, &[], &[])]);
+        let told: Vec<String> = classify(&before, &now).iter().map(ToString::to_string).collect();
+        let expected = [
+            "column age was integer and is text (breaking)",
+            "column sex has 1 new codes and 1 fewer (breaking)",
+            "column ward is new (additive)",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

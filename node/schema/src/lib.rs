@@ -8,6 +8,7 @@ mod fraction;
 pub mod schema;
 mod order;
 pub mod omop;
+mod canonical;
 pub mod bins;
 pub mod gate;
 pub mod unit;

@@ -8,8 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema as ArrowSchema, SchemaRef, TimeUnit};
-use cohortium_protocol::digest::{DocumentDigest, sha256_for};
+use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::limits::COLUMNS_MAX;
+use cohortium_protocol::record::common_schema::schema_digest;
 use cohortium_protocol::record::schema::{ColumnRole, ColumnType};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::Text => "text",
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+        }
+    }
+
     /// The Arrow type of a column of this kind.
     pub fn arrow(self) -> DataType {
         match self {
@@ -215,11 +228,10 @@ impl CommonSchema {
     /// # Panics
     /// Never: names, numbers and flags have a JSON form.
     pub fn digest(&self) -> DocumentDigest {
-        let canonical = serde_json::to_vec(self).expect("names, numbers and flags have a JSON form");
-        DocumentDigest(sha256_for("common schema", &canonical))
+        schema_digest(&self.canonical())
     }
 
-    fn checked(written: Written) -> Result<Self, SchemaFault> {
+    pub(crate) fn checked(written: Written) -> Result<Self, SchemaFault> {
         if written.table.is_empty() || written.table.len() > TABLES_MAX {
             return Err(SchemaFault::TableCount { max: TABLES_MAX });
         }
@@ -273,38 +285,38 @@ impl Table {
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    name: String,
-    version: String,
-    table: Vec<WrittenTable>,
+pub(crate) struct Written {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) table: Vec<WrittenTable>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenTable {
-    name: String,
+pub(crate) struct WrittenTable {
+    pub(crate) name: String,
     #[serde(default)]
-    description: String,
-    field: Vec<WrittenField>,
+    pub(crate) description: String,
+    pub(crate) field: Vec<WrittenField>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenField {
-    name: String,
-    kind: String,
-    length_max: Option<u32>,
+pub(crate) struct WrittenField {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) length_max: Option<u32>,
     #[serde(default)]
-    required: bool,
+    pub(crate) required: bool,
     #[serde(default)]
-    primary_key: bool,
-    references: Option<FieldPath>,
-    left_out: Option<FieldPath>,
+    pub(crate) primary_key: bool,
+    pub(crate) references: Option<FieldPath>,
+    pub(crate) left_out: Option<FieldPath>,
     /// A domain, or `any`.
-    concept: Option<String>,
-    role: ColumnRole,
+    pub(crate) concept: Option<String>,
+    pub(crate) role: ColumnRole,
     #[serde(default)]
-    description: String,
+    pub(crate) description: String,
 }
 
 impl WrittenTable {
@@ -394,6 +406,8 @@ pub enum SchemaFault {
         /// What the reader of TOML says.
         message: String,
     },
+    /// It is not the canonical form of a schema.
+    NotCanonical,
     /// No table, or too many.
     TableCount {
         /// The bound.
@@ -476,6 +490,7 @@ impl fmt::Display for SchemaFault {
         match self {
             Self::TooLong { bytes_max } => write!(f, "the schema is longer than {bytes_max} bytes"),
             Self::Syntax { line, message } => write!(f, "the schema's line {line}: {message}"),
+            Self::NotCanonical => f.write_str("this is not the canonical form of a common schema"),
             Self::TableCount { max } => write!(f, "a schema has 1 to {max} tables"),
             Self::TableName { table } => {
                 write!(f, "table {table:?}: a name is 1 to 63 of a-z, 0-9 and _, a letter first")

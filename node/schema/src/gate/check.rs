@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::SCHEMA_BYTES_MAX;
+use crate::omop;
 use crate::schema::{CommonSchema, Field, Kind, Reference, Table};
 
 const OMOP: &str = include_str!("../../omop-5.4-checks.toml");
@@ -91,6 +92,12 @@ impl Checks {
     /// Never: a test parses what is checked in.
     pub fn omop_5_4(schema: &CommonSchema) -> Self {
         Self::parse(OMOP, schema).expect("the generated checks fit the generated schema")
+    }
+
+    /// Those of a schema: OMOP's own, or what follows from what another declares.
+    pub fn of(schema: &CommonSchema) -> Self {
+        let is_omop = schema.digest() == omop::omop_5_4().digest();
+        if is_omop { Self::omop_5_4(schema) } else { Self::declared(schema) }
     }
 
     /// Those that follow from what a schema declares: each table and field is there, of its kind, required where it

@@ -104,6 +104,11 @@ impl CodeMap {
         self.targets.get(vocabulary).and_then(|codes| codes.get(code)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether there is a code of this vocabulary.
+    pub fn holds(&self, vocabulary: &str) -> bool {
+        self.targets.contains_key(vocabulary)
+    }
+
     /// Rows, from 1, that do not hold any more and were left out.
     pub fn left_out(&self) -> &[usize] {
         &self.left_out
@@ -134,7 +139,7 @@ impl CodeMap {
 }
 
 /// `YYYY-MM-DD` or `YYYYMMDD` as a number of eight digits.
-fn day_number(text: &str) -> Option<u32> {
+pub(super) fn day_number(text: &str) -> Option<u32> {
     let digits: String = match text.len() {
         10 if text.bytes().enumerate().all(|(at, byte)| (byte == b'-') == (at == 4 || at == 7)) => {
             text.replace('-', "")

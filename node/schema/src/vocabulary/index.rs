@@ -22,6 +22,8 @@ pub(super) struct Row {
     pub(super) domain: u16,
     pub(super) vocabulary: u16,
     pub(super) flags: u8,
+    /// First and last day, as numbers `YYYYMMDD`.
+    pub(super) days: (u32, u32),
 }
 
 /// The flags of `standard_concept` and `invalid_reason`. What is neither empty nor D is taken for replaced.
@@ -143,18 +145,47 @@ impl Vocabulary {
         self.rows.get(place).map(|row| self.entry_of(row))
     }
 
+    /// Whether there is a concept of this vocabulary.
+    pub fn holds(&self, vocabulary: &str) -> bool {
+        let Some(name) = self.name(vocabulary) else { return false };
+        let first = self.by_code.partition_point(|place| self.key(*place).0 < name);
+        self.by_code.get(first).is_some_and(|place| self.key(*place).0 == name)
+    }
+
+    fn name(&self, vocabulary: &str) -> Option<u16> {
+        self.names.iter().position(|name| name == vocabulary).and_then(|place| u16::try_from(place).ok())
+    }
+
+    /// The ids of the standard concepts that stand for a code, ascending: what it maps to, or itself where it is one. With
+    /// a day, a number `YYYYMMDD`, the code is the one that held on it: codes are used again for something else.
+    pub fn standard(&self, vocabulary: &str, code: &str, day: Option<u32>) -> Vec<i64> {
+        let Some(found) = self.lookup_on(vocabulary, code, day) else { return Vec::new() };
+        let mapped = self.maps_to(found.id).standard;
+        if mapped.is_empty() && found.standard && found.validity == Validity::Valid {
+            return vec![found.id];
+        }
+        mapped.into_iter().map(|entry| entry.id).collect()
+    }
+
     /// The concept of this code: a valid one before others, then the lowest id.
     pub fn lookup(&self, vocabulary: &str, code: &str) -> Option<Entry<'_>> {
-        let name = self.names.iter().position(|name| name == vocabulary).and_then(|place| u16::try_from(place).ok())?;
+        self.lookup_on(vocabulary, code, None)
+    }
+
+    pub(super) fn lookup_on(&self, vocabulary: &str, code: &str, day: Option<u32>) -> Option<Entry<'_>> {
+        let name = self.name(vocabulary)?;
         let first = self.by_code.partition_point(|place| {
             let (of, its_code, _) = self.key(*place);
             (of, its_code) < (name, code)
         });
         let same = self.by_code.get(first..)?.iter().map_while(|place| {
             let row = self.rows.get(usize::try_from(*place).ok()?)?;
-            (row.vocabulary == name && self.code(row) == code).then(|| self.entry_of(row))
+            (row.vocabulary == name && self.code(row) == code).then_some(row)
         });
-        same.min_by_key(|entry| (entry.validity != Validity::Valid, entry.id))
+        let holds = |row: &&Row| day.is_none_or(|day| (row.days.0..=row.days.1).contains(&day));
+        same.filter(holds)
+            .map(|row| self.entry_of(row))
+            .min_by_key(|entry| (entry.validity != Validity::Valid, entry.id))
     }
 
     /// What stands for a concept. A standard concept usually stands for itself.
@@ -212,9 +243,9 @@ impl Concepts for Vocabulary {
 }
 
 /// The first bytes of the form at rest.
-const MAGIC: &[u8; 8] = b"cohvoc\x00\x01";
+const MAGIC: &[u8; 8] = b"cohvoc\x00\x02";
 /// Bytes of one concept at rest.
-const ROW_BYTES: usize = 15;
+const ROW_BYTES: usize = 23;
 
 /// The form at rest: magic and version, digest, then release, names and codes as length and bytes, then concepts and
 /// mappings as a number and fixed-width rows. Integers are little endian, lengths 8 bytes.
@@ -237,6 +268,8 @@ impl Vocabulary {
                 bytes.extend_from_slice(&part.to_le_bytes());
             }
             bytes.push(row.flags);
+            bytes.extend_from_slice(&row.days.0.to_le_bytes());
+            bytes.extend_from_slice(&row.days.1.to_le_bytes());
         }
         put_length(&mut bytes, self.maps.len());
         for (from, to) in &self.maps {
@@ -268,6 +301,7 @@ impl Vocabulary {
                 domain: u16::from_le_bytes(take(from)?),
                 vocabulary: u16::from_le_bytes(take(from)?),
                 flags: take::<1>(from)?[0],
+                days: (u32::from_le_bytes(take(from)?), u32::from_le_bytes(take(from)?)),
             })
         };
         let rows = (0..take_length(from, ROW_BYTES)?).map(|_| row(from)).collect::<Option<Vec<_>>>()?;

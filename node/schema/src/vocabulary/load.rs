@@ -5,6 +5,7 @@ use std::io::BufRead;
 
 use cohortium_protocol::digest::{DocumentDigest, sha256_for};
 
+use super::code_map::day_number;
 use super::index::{Row, Vocabulary, flags};
 use super::table::{LoadFault, Table, Wrong};
 use crate::limits::{CODE_BYTES_TOTAL_MAX, CONCEPTS_LOADED_MAX, NAMES_MAX, RELATIONSHIPS_MAX};
@@ -18,7 +19,7 @@ const WHOLE: &str = "None";
 /// The one relationship that is kept.
 const MAPS_TO: &str = "Maps to";
 
-/// A download that is being read. About 20 bytes a concept and its code, 8 bytes a mapping; names are not kept.
+/// A download that is being read. About 28 bytes a concept and its code, 8 bytes a mapping; names are not kept.
 #[derive(Debug, Default)]
 pub struct Loader {
     release: Option<String>,
@@ -76,9 +77,19 @@ impl Loader {
     /// # Errors
     /// [`LoadFault`]; the loader is then of no further use.
     pub fn concepts(&mut self, reader: impl BufRead) -> Result<(), LoadFault> {
-        let wanted = ["concept_id", "domain_id", "vocabulary_id", "standard_concept", "concept_code", "invalid_reason"];
+        let wanted = [
+            "concept_id",
+            "domain_id",
+            "vocabulary_id",
+            "standard_concept",
+            "concept_code",
+            "invalid_reason",
+            "valid_start_date",
+            "valid_end_date",
+        ];
         let mut table = Table::open(reader, CONCEPT, &wanted)?;
-        while let Some([id, domain, vocabulary, standard, code, invalid]) = table.next()? {
+        while let Some([id, domain, vocabulary, standard, code, invalid, first, last]) = table.next()? {
+            let days = (day_number(first), day_number(last));
             let parsed = id.parse::<u32>().ok();
             let domain = self.names.place(domain)?;
             let vocabulary = self.names.place(vocabulary)?;
@@ -89,10 +100,13 @@ impl Loader {
             }
             self.codes.push_str(code);
             let id = parsed.ok_or_else(|| table.fault(Wrong::Id { column: "concept_id" }))?;
+            let (Some(first), Some(last)) = days else {
+                return Err(table.fault(Wrong::Day { column: "valid_start_date or valid_end_date" }));
+            };
             let (Ok(start), Ok(length)) = (u32::try_from(start), u16::try_from(length)) else {
                 return Err(table.fault(Wrong::TooLong));
             };
-            self.rows.push(Row { id, start, length, domain, vocabulary, flags });
+            self.rows.push(Row { id, start, length, domain, vocabulary, flags, days: (first, last) });
         }
         self.digests.insert(CONCEPT, table.digest());
         Ok(())

@@ -146,6 +146,11 @@ pub enum Wrong {
     Encoding,
     /// Longer than anything we read.
     TooLong,
+    /// A column that should hold a day, `YYYYMMDD`, does not.
+    Day {
+        /// Which.
+        column: &'static str,
+    },
     /// A column that should hold an id does not.
     Id {
         /// Which.
@@ -174,6 +179,7 @@ impl fmt::Display for Wrong {
             Self::Columns { expected } => write!(f, "not {expected} columns as in the header"),
             Self::Encoding => write!(f, "not UTF-8"),
             Self::TooLong => write!(f, "longer than {VOCABULARY_LINE_BYTES_MAX} bytes"),
+            Self::Day { column } => write!(f, "column {column} holds no day"),
             Self::Id { column } => write!(f, "column {column} holds no id"),
         }
     }

@@ -63,6 +63,21 @@ fn only_standard_and_valid_concepts_stand_for_another_and_the_rest_is_named() {
 }
 
 #[test]
+fn a_code_stands_for_the_standard_concepts_of_its_day() {
+    let vocabulary = made_up();
+    assert_eq!(vocabulary.standard("LOCAL", "A1", None), [30, 40]);
+    assert_eq!(vocabulary.standard("MADE", "A\"1", None), [30]);
+    assert_eq!(vocabulary.standard("MADE", "B2", None), [0; 0], "valid, and neither standard nor mapped");
+    assert_eq!(vocabulary.standard("MADE", "C", None), [0; 0], "a class is no standard concept");
+    let days = [20_191_231, 20_200_101, 20_991_231, 21_000_101];
+    assert_eq!(days.map(|day| vocabulary.standard("LOCAL", "A1", Some(day)).len()), [0, 2, 2, 0]);
+    // The code was used for concept 20 until it was given to 40.
+    let on = |day| vocabulary.lookup_on("MADE", "B2", Some(day)).map(|entry| entry.id);
+    assert_eq!((on(20_201_231), on(20_210_101), on(20_210_102)), (Some(20), Some(40), Some(40)));
+    assert_eq!(["MADE", "LOCAL", "Condition", "OTHER"].map(|name| vocabulary.holds(name)), [true, true, false, false]);
+}
+
+#[test]
 fn the_digest_is_of_the_files() {
     let digest = made_up().digest();
     assert_eq!(made_up().digest(), digest);
@@ -106,6 +121,10 @@ fn a_fault_names_file_and_line_and_no_cell() {
     assert_eq!(concepts("10\tsource", "CANARY\tsource"), "CONCEPT.csv, line 3: column concept_id holds no id");
     assert_eq!(concepts("10\tsource", "10\tCANARY\tx"), "CONCEPT.csv, line 3: not 10 columns as in the header");
     assert_eq!(concepts("invalid_reason", "CANARY"), "CONCEPT.csv, line 1: the header has no column invalid_reason");
+    assert_eq!(
+        concepts("20200101\t20991231\t\n10", "20201301\t20991231\t\n10"),
+        "CONCEPT.csv, line 2: column valid_start_date or valid_end_date holds no day"
+    );
     assert_eq!(concepts("10\tsource", "30\tsource"), "CONCEPT.csv has concept 30 twice");
     assert_eq!(text(load(VOCABULARIES, "", RELATIONSHIPS)), "CONCEPT.csv, line 1: there is no header");
     let none = VOCABULARIES.replace("None", "CANARY");
