@@ -10,7 +10,7 @@ use crate::linkage::day_number;
 pub(crate) struct CalendarDay {
     pub(crate) year: u32,
     pub(crate) month: u32,
-    day: u32,
+    pub(crate) day: u32,
 }
 
 impl CalendarDay {

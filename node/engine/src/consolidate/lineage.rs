@@ -120,10 +120,11 @@ fn uuid(id: &[u8; 16]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
+    use cohortium_protocol::digest::DocumentDigest;
     use cohortium_protocol::ident::{ConsortiumId, ShareId, SnapshotId};
-    use cohortium_protocol::record::consolidation::{ConsolidationFields, Vocabulary};
+    use cohortium_protocol::record::consolidation::ConsolidationFields;
     use cohortium_protocol::record::extension::Extensions;
+    use cohortium_protocol::record::vocabulary::Vocabulary;
     use cohortium_protocol::table_version::PartDigest;
 
     use super::*;
@@ -134,7 +135,10 @@ mod tests {
             share: ShareId([number; 16]),
             snapshot: SnapshotId([number; 32]),
             mapping,
-            vocabulary: Some(Vocabulary { release: "v5.0 27-FEB-26".parse().unwrap(), digest: BlobDigest([8; 32]) }),
+            vocabulary: Some(Vocabulary {
+                release: "v5.0 27-FEB-26".parse().unwrap(),
+                digest: DocumentDigest([8; 32]),
+            }),
             digest: PartDigest([number; 32]),
             blobs: Vec::new(),
         };

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::quantity::Rows;
+use cohortium_schema::drift::SourceShape;
 use cohortium_schema::gate::Measured;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+use crate::mapping::change::SourceChange;
 
 /// Why a fact or a row is in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +34,8 @@ pub enum Reason {
     Reference,
     /// Another fact with the same primary key says something else.
     Conflict,
+    /// A code that several concepts stand for, and the mapping does not say which.
+    Several,
 }
 
 impl Reason {
@@ -45,6 +51,7 @@ impl Reason {
             Self::Length => "length",
             Self::Reference => "reference",
             Self::Conflict => "conflict",
+            Self::Several => "several",
         }
     }
 }
@@ -104,6 +111,14 @@ pub struct MapReport {
     pub unmapped_more: bool,
     /// What the gates measured.
     pub quality: Measured,
+    /// What each source is now: kept with the set, and compared with by the next run.
+    pub shapes: BTreeMap<String, SourceShape>,
+    /// What of it has changed since the last set.
+    pub changes: Vec<SourceChange>,
+    /// Whether this version of the mapping is newer than that set, and so made for what it finds.
+    pub accepted: bool,
+    /// Release and digest of the vocabulary that codes could be mapped with.
+    pub vocabulary: Option<(String, DocumentDigest)>,
 }
 
 impl MapReport {
@@ -118,13 +133,21 @@ impl MapReport {
 }
 
 impl MapReport {
-    /// As JSON, keys in order: `sources`, `tables`, `quarantine`, `defaults`, `unmapped`.
+    /// As JSON: `sources`, `tables`, `quarantine`, `defaults`, `unmapped` with what costs most first, `drift`,
+    /// `vocabulary`.
     pub fn to_json(&self) -> serde_json::Value {
         let aside = self.quarantine.iter().map(|((table, column, reason), entries)| {
             json!({"table": table, "column": column, "reason": reason.word(), "entries": entries.0})
         });
+        let mut costly: Vec<_> = self.unmapped.iter().collect();
+        costly.sort_by_key(|(_, records)| std::cmp::Reverse(records.0));
         let unmapped =
-            self.unmapped.iter().map(|((map, code), records)| json!({"map": map, "code": code, "records": records.0}));
+            costly.into_iter().map(|((map, code), records)| json!({"map": map, "code": code, "records": records.0}));
+        let changes = self.changes.iter().map(|SourceChange { source, change }| {
+            json!({"source": source, "column": change.column, "change": change.kind, "class": change.class,
+                "told": change.to_string()})
+        });
+        let vocabulary = self.vocabulary.as_ref();
         json!({
             "sources": self.sources,
             "tables": self.tables,
@@ -132,6 +155,8 @@ impl MapReport {
             "defaults": self.defaults,
             "unmapped": unmapped.collect::<Vec<_>>(),
             "unmapped_more": self.unmapped_more,
+            "drift": {"accepted": self.accepted, "changes": changes.collect::<Vec<_>>()},
+            "vocabulary": vocabulary.map(|(release, digest)| json!({"release": release, "digest": digest})),
         })
     }
 }

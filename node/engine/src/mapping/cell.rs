@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options, kernels::zip::zip};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Date32Type};
 use cohortium_schema::schema::Field;
 use cohortium_schema::unit::Conversion;
 
 use datafusion::physical_expr::PhysicalExpr;
 
+use crate::calendar::CalendarDay;
 use crate::cells::{self, gather};
 use crate::mapping::account::Reason;
+use crate::mapping::codes::{Asked, Finder};
+use crate::mapping::file::Several;
 use crate::mapping::table::Losses;
 use crate::mapping::unit::Converter;
 
@@ -23,6 +26,9 @@ const UNMAPPED_MAX: usize = 10_000;
 /// Distinct units of one column: more are no units.
 const UNITS_MAX: usize = 256;
 
+/// What rules with a code of several facts call the concept of each, as text; empty where none stands for the code.
+pub(crate) const CONCEPT_COLUMN: &str = "cohortium_concept";
+
 /// An expression over a source's columns, as it is evaluated.
 pub(crate) type Expression = Arc<dyn PhysicalExpr>;
 
@@ -30,9 +36,32 @@ pub(crate) type Expression = Arc<dyn PhysicalExpr>;
 pub(crate) enum Making {
     Constant(ArrayRef),
     Expression(Expression),
-    Code { code: Expression, map: String, codes: BTreeMap<String, i64>, default: Option<i64> },
-    Unit { value: Expression, unit: Expression, converter: Converter, known: BTreeMap<String, Option<Conversion>> },
-    Default { expression: Option<Expression>, default: ArrayRef },
+    /// `map` is what the report calls the codes' list.
+    Code {
+        code: Expression,
+        on: Option<Expression>,
+        map: String,
+        finder: Finder,
+        several: Several,
+        default: Option<i64>,
+    },
+    /// As a code of which each concept has made a row of its own: the concept stands in [`CONCEPT_COLUMN`].
+    Spread {
+        code: Expression,
+        on: Option<Expression>,
+        map: String,
+        default: Option<i64>,
+    },
+    Unit {
+        value: Expression,
+        unit: Expression,
+        converter: Converter,
+        known: BTreeMap<String, Option<Conversion>>,
+    },
+    Default {
+        expression: Option<Expression>,
+        default: ArrayRef,
+    },
 }
 
 /// One column of a rule.
@@ -60,10 +89,19 @@ impl Maker {
                 let raw = evaluate(expression, batch, &mut failed);
                 cast(&raw, &self.field, &mut failed)
             }
-            Making::Code { code, map, codes, default } => {
-                let raw = texts(&evaluate(code, batch, &mut failed));
-                let mut lookup = Lookup { map, codes, default: *default, used: &mut self.defaults_used };
-                look_up(&raw, &mut lookup, &mut failed, losses)
+            Making::Code { code, on, map, finder, several, default } => {
+                let asked = asked(code, on.as_ref(), batch, &mut failed);
+                let lookup = Lookup { map, default: *default, several: *several, used: &mut self.defaults_used };
+                lookup.run(&asked, |_, code, day| finder.concepts(code, day), &mut failed, losses)
+            }
+            Making::Spread { code, on, map, default } => {
+                let asked = asked(code, on.as_ref(), batch, &mut failed);
+                let concepts = batch.column_by_name(CONCEPT_COLUMN).map(texts);
+                let concept =
+                    |row: usize| concepts.as_ref().and_then(|concepts| concepts.value(row).parse::<i64>().ok());
+                let several = Several::Refuse;
+                let lookup = Lookup { map, default: *default, several, used: &mut self.defaults_used };
+                lookup.run(&asked, |row, _, _| concept(row).into_iter().collect(), &mut failed, losses)
             }
             Making::Unit { value, unit, converter, known } => {
                 let values = evaluate(value, batch, &mut failed);
@@ -156,7 +194,7 @@ fn cast(raw: &ArrayRef, field: &Field, failed: &mut Vec<(usize, Reason)>) -> Arr
 }
 
 /// Casts; a value without a counterpart in the new type is a failed row. A number is never cut to a whole one.
-fn cast_to(raw: &ArrayRef, kind: &DataType, failed: &mut Vec<(usize, Reason)>) -> ArrayRef {
+pub(crate) fn cast_to(raw: &ArrayRef, kind: &DataType, failed: &mut Vec<(usize, Reason)>) -> ArrayRef {
     if raw.data_type() == kind {
         return Arc::clone(raw);
     }
@@ -176,51 +214,83 @@ fn cast_to(raw: &ArrayRef, kind: &DataType, failed: &mut Vec<(usize, Reason)>) -
     made
 }
 
-fn texts(raw: &ArrayRef) -> arrow::array::StringArray {
+pub(crate) fn texts(raw: &ArrayRef) -> arrow::array::StringArray {
     cells::text(raw).unwrap_or_else(|_| arrow::array::StringArray::new_null(raw.len()))
 }
 
-/// A code map as it is used.
+/// The codes of a batch, each with its day where one is asked for.
+pub(crate) fn asked(
+    code: &Expression,
+    on: Option<&Expression>,
+    batch: &RecordBatch,
+    failed: &mut Vec<(usize, Reason)>,
+) -> Asked {
+    let codes = texts(&evaluate(code, batch, failed));
+    let days = on.map(|on| {
+        let raw = evaluate(on, batch, failed);
+        days(&raw, failed)
+    });
+    Asked { codes, days }
+}
+
+/// Days as numbers `YYYYMMDD`; a value that is no day, or none at all, is a failed row.
+fn days(raw: &ArrayRef, failed: &mut Vec<(usize, Reason)>) -> Vec<Option<u32>> {
+    let known = failed.len();
+    let made = cast_to(raw, &DataType::Date32, failed);
+    let missing = (0..raw.len()).filter(|row| raw.is_null(*row));
+    let missing: Vec<_> = missing.filter(|row| !failed[..known].iter().any(|(known, _)| known == row)).collect();
+    failed.extend(missing.into_iter().map(|row| (row, Reason::Missing)));
+    let Some(days) = made.as_primitive_opt::<Date32Type>() else { return vec![None; raw.len()] };
+    let number = |days: i32| {
+        let day = CalendarDay::from_epoch(i64::from(days))?;
+        Some(day.year * 10_000 + day.month * 100 + day.day)
+    };
+    days.iter().map(|day| day.and_then(number)).collect()
+}
+
+/// How concepts of codes become a column.
 struct Lookup<'a> {
     map: &'a str,
-    codes: &'a BTreeMap<String, i64>,
     default: Option<i64>,
+    several: Several,
     used: &'a mut u64,
 }
 
-fn look_up(
-    codes: &arrow::array::StringArray,
-    lookup: &mut Lookup<'_>,
-    failed: &mut Vec<(usize, Reason)>,
-    losses: &mut Losses,
-) -> ArrayRef {
-    let mut last: Option<(&str, Option<i64>)> = None;
-    let mut built = Int64Array::builder(codes.len());
-    for (row, code) in codes.iter().enumerate() {
-        let Some(code) = code else {
-            built.append_null();
-            continue;
-        };
-        let found = match last {
-            Some((known, found)) if known == code => found,
-            _ => lookup.codes.get(code).or_else(|| lookup.codes.get(code.trim())).copied(),
-        };
-        last = Some((code, found));
-        match (found, lookup.default) {
-            (Some(concept), _) => built.append_value(concept),
-            (None, Some(default)) => {
-                losses.unmapped(lookup.map, code, UNMAPPED_MAX);
-                *lookup.used += 1;
-                built.append_value(default);
-            }
-            (None, None) => {
-                losses.unmapped(lookup.map, code, UNMAPPED_MAX);
-                failed.push((row, Reason::Code));
+impl Lookup<'_> {
+    fn run(
+        self,
+        asked: &Asked,
+        mut concepts: impl FnMut(usize, &str, Option<u32>) -> Arc<[i64]>,
+        failed: &mut Vec<(usize, Reason)>,
+        losses: &mut Losses,
+    ) -> ArrayRef {
+        let rows = asked.codes.len();
+        let mut built = Int64Array::builder(rows);
+        for row in 0..rows {
+            let Some((code, day)) = asked.row(row) else {
                 built.append_null();
+                continue;
+            };
+            match (&*concepts(row, code, day), self.several, self.default) {
+                ([concept], _, _) | ([concept, ..], Several::Lowest, _) => built.append_value(*concept),
+                ([_, ..], Several::Refuse | Several::Each, _) => {
+                    failed.push((row, Reason::Several));
+                    built.append_null();
+                }
+                ([], _, Some(default)) => {
+                    losses.unmapped(self.map, code, UNMAPPED_MAX);
+                    *self.used += 1;
+                    built.append_value(default);
+                }
+                ([], _, None) => {
+                    losses.unmapped(self.map, code, UNMAPPED_MAX);
+                    failed.push((row, Reason::Code));
+                    built.append_null();
+                }
             }
         }
+        Arc::new(built.finish())
     }
-    Arc::new(built.finish())
 }
 
 /// Values in the unit that leaves. A value without a unit is a failed row: nobody guesses.

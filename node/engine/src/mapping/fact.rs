@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringBuilder};
 use arrow::datatypes::Int64Type;
 
 use crate::cells::{gather, text};
 use crate::mapping::account::{Fate, Reason};
-use crate::mapping::cell::evaluate;
-use crate::mapping::plan::Rule;
-use crate::mapping::run::{MapFault, Run};
+use crate::mapping::cell::{asked, evaluate};
+use crate::mapping::fault::MapFault;
+use crate::mapping::plan::{Rule, Spread, with_concept};
+use crate::mapping::run::Run;
 use crate::mapping::table::{Entry, Sight, owned_columns};
 use crate::policy::ROW_COLUMN;
 
@@ -35,6 +36,10 @@ pub(crate) struct Pending {
 /// Applies one rule to a batch.
 pub(crate) fn apply(run: &mut Run<'_, '_>, rule: &mut Rule, seen: &Seen<'_>) -> Result<(), MapFault> {
     let Some((rows, numbers, places)) = due(run, rule, seen)? else { return Ok(()) };
+    let (rows, numbers, places) = match &mut rule.spread {
+        None => (rows, numbers, places),
+        Some(spread) => spread.over(&rows, &numbers, &places),
+    };
     let seen = Seen { source: seen.source, rows: &rows, numbers: &numbers, places: &places };
     let mut failed: Vec<Option<(usize, Reason)>> = vec![None; rows.num_rows()];
     let mut columns = Vec::with_capacity(rule.makers.len() + 2);
@@ -85,6 +90,35 @@ pub(crate) fn apply(run: &mut Run<'_, '_>, rule: &mut Rule, seen: &Seen<'_>) -> 
         run.pending.push(waiting);
     }
     Ok(())
+}
+
+impl Spread {
+    /// Each row as often as concepts stand for its code, at least once; which one, is in a column of its own.
+    fn over(&mut self, rows: &RecordBatch, numbers: &[u64], places: &[u64]) -> (RecordBatch, Vec<u64>, Vec<u64>) {
+        // Rows that fail here fail again where the column is made, and are counted there.
+        let asked = asked(&self.code, self.on.as_ref(), rows, &mut Vec::new());
+        let (mut picked, mut concepts) = (Vec::with_capacity(rows.num_rows()), StringBuilder::new());
+        for row in 0..rows.num_rows() {
+            let found = asked.row(row).map(|(code, day)| self.finder.concepts(code, day));
+            let found = found.as_deref().unwrap_or_default();
+            let at = u32::try_from(row).expect("a batch has fewer rows");
+            for concept in found {
+                picked.push(at);
+                concepts.append_value(concept.to_string());
+            }
+            if found.is_empty() {
+                picked.push(at);
+                concepts.append_value("");
+            }
+        }
+        let columns = rows.columns().iter().map(|column| gather(column, &picked).expect("types that rules see"));
+        let concepts: ArrayRef = Arc::new(concepts.finish());
+        let columns: Vec<ArrayRef> = columns.chain([concepts]).collect();
+        let pick = |all: &[u64]| picked.iter().map(|row| all[*row as usize]).collect::<Vec<_>>();
+        let schema = with_concept(&rows.schema());
+        let spread = RecordBatch::try_new(schema, columns).expect("the same columns and one more");
+        (spread, pick(numbers), pick(places))
+    }
 }
 
 /// The rows for which the rule makes a fact due.

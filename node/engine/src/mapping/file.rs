@@ -5,12 +5,15 @@ use std::fmt;
 
 use cohortium_protocol::ident::ColumnName;
 use cohortium_schema::schema::{CommonSchema, Table};
+use cohortium_schema::vocabulary::CodeMap;
 use serde::Deserialize;
 
+use crate::mapping::file_fault::MappingFault;
+
 /// Bytes of a mapping file at most. 256 KiB.
-const MAPPING_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const MAPPING_BYTES_MAX: usize = 256 * 1024;
 /// Facts that one row may be due in one rule: entries of `each`. 1,024.
-const EACH_MAX: usize = 1024;
+pub(crate) const EACH_MAX: usize = 1024;
 
 /// A checked mapping.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -29,8 +32,25 @@ pub struct Mapping {
     /// Code maps: code to concept id.
     #[serde(default)]
     pub codes: BTreeMap<String, BTreeMap<String, i64>>,
+    /// Code maps whose rows stand in files of their own.
+    #[serde(default)]
+    pub map: BTreeMap<String, MapFile>,
+    /// The texts of those files, by their names. Where a mapping is defined they are put in, so that they are part of it,
+    /// of its bound and of its digest.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
     /// The rules, in the order of the file.
     pub fact: Vec<Fact>,
+}
+
+/// A code map of `source_to_concept_map` rows in a file of comma-separated text beside the mapping.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapFile {
+    /// The file's name; it lies in the mapping's folder.
+    pub file: String,
+    /// The `source_vocabulary_id` whose rows are meant.
+    pub vocabulary: String,
 }
 
 /// The source whose rows are patients, or name one each.
@@ -75,6 +95,16 @@ pub struct Fact {
     pub set: BTreeMap<String, Setting>,
 }
 
+impl Fact {
+    /// The code of which each concept makes a fact, and its column.
+    pub(crate) fn spread(&self) -> Option<(&str, &CodeSetting)> {
+        self.set.iter().find_map(|(column, setting)| match setting {
+            Setting::Code(code) if code.several == Several::Each => Some((column.as_str(), code)),
+            _ => None,
+        })
+    }
+}
+
 /// A word of an `each` entry.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
@@ -115,17 +145,47 @@ pub enum Setting {
     Default(DefaultSetting),
 }
 
-/// A code that a code map makes a concept of.
+/// A code that a code map or a vocabulary makes a concept of.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodeSetting {
     /// An expression that gives the code.
     pub code: String,
-    /// The code map.
-    pub map: String,
+    /// The code map: one of `codes` or `map`.
+    #[serde(default)]
+    pub map: Option<String>,
+    /// Or the vocabulary, of those that the node has loaded: the standard concepts that the code maps to.
+    #[serde(default)]
+    pub vocabulary: Option<String>,
+    /// An expression that gives the day on which code and map must hold; without it, they must hold today.
+    #[serde(default)]
+    pub on: Option<String>,
+    /// What becomes of a code that several concepts stand for.
+    #[serde(default)]
+    pub several: Several,
     /// The concept for codes that the map does not have; without it such a fact is quarantined.
     #[serde(default)]
     pub default: Option<i64>,
+}
+
+impl CodeSetting {
+    /// What the codes' list is called in reports.
+    pub(crate) fn list(&self) -> &str {
+        self.map.as_ref().or(self.vocabulary.as_ref()).map_or("", String::as_str)
+    }
+}
+
+/// What becomes of a code that several concepts stand for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Several {
+    /// The fact is quarantined: nobody chooses for the person who wrote the mapping.
+    #[default]
+    Refuse,
+    /// The concept of the lowest id is taken.
+    Lowest,
+    /// Each makes a fact of its own. Expressions of the rule see the concept as `cohortium_concept`, to make keys of.
+    Each,
 }
 
 /// A value that is converted.
@@ -154,90 +214,6 @@ pub struct DefaultSetting {
     pub default: Word,
 }
 
-/// Why a file is no mapping.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MappingFault {
-    /// Longer than the bound.
-    TooLong,
-    /// Not TOML, or not a mapping's fields; with the line, from 1, and what the parser says of the file's own text.
-    Toml {
-        /// The line.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
-    /// Another schema than the one at hand.
-    Schema {
-        /// The one named.
-        named: String,
-    },
-    /// Version 0, or no rule at all.
-    Empty,
-    /// A rule or the patients name a source that is not there.
-    NoSource {
-        /// The name.
-        source: String,
-    },
-    /// A rule names a table that the schema does not have.
-    NoTable {
-        /// The rule, from 1.
-        rule: usize,
-        /// The name.
-        table: String,
-    },
-    /// A rule sets a column that the table does not have.
-    NoColumn {
-        /// The rule.
-        rule: usize,
-        /// The column.
-        column: String,
-    },
-    /// A rule leaves a required column out.
-    Required {
-        /// The rule.
-        rule: usize,
-        /// The column.
-        column: String,
-    },
-    /// A rule uses a code map that is not there.
-    NoMap {
-        /// The rule.
-        rule: usize,
-        /// The map.
-        map: String,
-    },
-    /// More entries in `each` than the bound.
-    TooMany {
-        /// The rule.
-        rule: usize,
-    },
-    /// A column is listed both as an identifier and as plain.
-    Both {
-        /// The column.
-        column: ColumnName,
-    },
-}
-
-impl fmt::Display for MappingFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong => write!(f, "the mapping is longer than {MAPPING_BYTES_MAX} bytes"),
-            Self::Toml { line, message } => write!(f, "line {line}: {message}"),
-            Self::Schema { named } => write!(f, "the mapping is for the schema {named}, which is not the one in use"),
-            Self::Empty => f.write_str("the mapping has version 0 or no rule"),
-            Self::NoSource { source } => write!(f, "no [source.{source}] is given"),
-            Self::NoTable { rule, table } => write!(f, "rule {rule}: the schema has no table {table}"),
-            Self::NoColumn { rule, column } => write!(f, "rule {rule}: the table has no column {column}"),
-            Self::Required { rule, column } => write!(f, "rule {rule}: the required column {column} is not set"),
-            Self::NoMap { rule, map } => write!(f, "rule {rule}: no [codes.{map}] is given"),
-            Self::TooMany { rule } => write!(f, "rule {rule}: more than {EACH_MAX} entries in each"),
-            Self::Both { column } => write!(f, "column {column} is listed as an identifier and as plain"),
-        }
-    }
-}
-
-impl std::error::Error for MappingFault {}
-
 /// A schema as mappings name it: `omop-5.4`.
 pub fn schema_word(schema: &CommonSchema) -> String {
     format!("{}-{}", schema.name(), schema.version()).to_lowercase().replace(' ', "-")
@@ -252,13 +228,83 @@ impl Mapping {
         if text.len() > MAPPING_BYTES_MAX {
             return Err(MappingFault::TooLong);
         }
-        let mapping: Self = toml::from_str(text).map_err(|error| {
+        let mapping = Self::read(text)?;
+        mapping.check(schema)?;
+        Ok(mapping)
+    }
+
+    fn read(text: &str) -> Result<Self, MappingFault> {
+        toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
             MappingFault::Toml { line, message: error.message().to_owned() }
-        })?;
-        mapping.check(schema)?;
-        Ok(mapping)
+        })
+    }
+
+    /// The files that a mapping names and does not hold yet.
+    ///
+    /// # Errors
+    /// [`MappingFault::Toml`], [`MappingFault::TooLong`].
+    pub fn files_wanted(text: &str) -> Result<BTreeSet<String>, MappingFault> {
+        if text.len() > MAPPING_BYTES_MAX {
+            return Err(MappingFault::TooLong);
+        }
+        let mapping = Self::read(text)?;
+        let named = mapping.map.into_values().map(|map| map.file);
+        Ok(named.filter(|file| !mapping.files.contains_key(file)).collect())
+    }
+
+    /// The mapping with the texts of its files put in, at its end.
+    pub fn with_files(text: &str, files: &BTreeMap<String, String>) -> String {
+        let mut whole = text.to_owned();
+        for (number, (name, content)) in files.iter().enumerate() {
+            let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+            if number == 0 {
+                whole.push_str("\n[files]\n");
+            }
+            whole.push_str(&format!("{} = {}\n", quoted(name), quoted(content)));
+        }
+        whole
+    }
+
+    /// Vocabularies that the node must have loaded.
+    pub(crate) fn vocabularies(&self) -> BTreeSet<&str> {
+        let settings = self.fact.iter().flat_map(|fact| fact.set.values());
+        let named = settings.filter_map(|setting| match setting {
+            Setting::Code(code) => code.vocabulary.as_deref(),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// Whether a vocabulary must be loaded for it.
+    pub fn needs_vocabulary(&self) -> bool {
+        !self.vocabularies().is_empty()
+    }
+
+    /// Code maps of files: their names, rows, and which of the rows are meant.
+    pub(crate) fn code_files(&self) -> Vec<(&str, CodeMap, &str)> {
+        let rows = |map: &MapFile| {
+            let rows = self.files.get(&map.file).and_then(|text| CodeMap::from_csv(text.as_bytes()).ok());
+            rows.unwrap_or_default()
+        };
+        self.map.iter().map(|(name, map)| (name.as_str(), rows(map), map.vocabulary.as_str())).collect()
+    }
+
+    fn check_files(&self) -> Result<(), MappingFault> {
+        for (name, map) in &self.map {
+            if self.codes.contains_key(name) {
+                return Err(MappingFault::MapTwice { map: name.clone() });
+            }
+            let file = || map.file.clone();
+            let text = self.files.get(&map.file).ok_or_else(|| MappingFault::NoFile { file: file() })?;
+            let rows = CodeMap::from_csv(text.as_bytes());
+            let rows = rows.map_err(|fault| MappingFault::File { file: file(), fault })?;
+            if !rows.holds(&map.vocabulary) {
+                return Err(MappingFault::NoRows { file: file(), vocabulary: map.vocabulary.clone() });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, schema: &CommonSchema) -> Result<(), MappingFault> {
@@ -277,6 +323,7 @@ impl Mapping {
                 return Err(MappingFault::Both { column: column.clone() });
             }
         }
+        self.check_files()?;
         self.fact.iter().zip(1..).try_for_each(|(fact, rule)| self.check_fact(fact, rule, schema))
     }
 
@@ -294,13 +341,23 @@ impl Mapping {
         if let Some(field) = missing {
             return Err(MappingFault::Required { rule, column: field.name.clone() });
         }
-        for setting in fact.set.values() {
-            if let Setting::Code(code) = setting
-                && !self.codes.contains_key(&code.map)
-            {
-                return Err(MappingFault::NoMap { rule, map: code.map.clone() });
+        self.check_codes(fact, rule)
+    }
+
+    fn check_codes(&self, fact: &Fact, rule: usize) -> Result<(), MappingFault> {
+        let mut spread = 0;
+        for (column, setting) in &fact.set {
+            let Setting::Code(code) = setting else { continue };
+            if code.map.is_some() == code.vocabulary.is_some() {
+                return Err(MappingFault::MapOrVocabulary { rule, column: column.clone() });
             }
+            let unknown =
+                code.map.as_ref().filter(|map| !self.codes.contains_key(*map) && !self.map.contains_key(*map));
+            if let Some(map) = unknown {
+                return Err(MappingFault::NoMap { rule, map: map.clone() });
+            }
+            spread += usize::from(code.several == Several::Each);
         }
-        Ok(())
+        if spread > 1 { Err(MappingFault::SpreadTwice { rule }) } else { Ok(()) }
     }
 }

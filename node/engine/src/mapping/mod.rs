@@ -6,16 +6,28 @@
 
 mod account;
 mod cell;
+mod change;
+mod codes;
+mod diff;
 mod fact;
+mod fault;
+mod file_fault;
 mod file;
 mod function;
 mod patients;
 mod plan;
 mod run;
+mod shape;
 mod table;
+mod trial;
 mod unit;
 
 pub use account::{MapReport, Reason, SourceCount, TableCount};
-pub use file::{Mapping, MappingFault, schema_word};
+pub use change::{Before, SourceChange};
+pub use diff::{Difference, diff};
+pub use fault::MapFault;
+pub use file::{Mapping, schema_word};
+pub use file_fault::MappingFault;
 pub use plan::PlanFault;
-pub use run::{MapFault, MapJob, MapSinks, MapSource, map};
+pub use run::{MapJob, MapSinks, MapSource, map};
+pub use trial::{Change, Changed, Table, TableFault, TrialJob, Tried, Unlike, changed, expected, try_out, unlike};

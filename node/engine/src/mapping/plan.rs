@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
 use cohortium_protocol::record::suspicion::suspicion;
 use cohortium_schema::schema::{CommonSchema, Field, Kind};
+use cohortium_schema::vocabulary::Vocabulary;
 
 use datafusion::common::DFSchema;
 use datafusion::execution::context::SessionContext;
@@ -18,8 +19,9 @@ use datafusion::prelude::SessionConfig;
 
 use crate::batch::SourceColumn;
 use crate::columnar::column_type;
-use crate::mapping::cell::{Expression, Maker, Making};
-use crate::mapping::file::{Fact, Mapping, Setting, SourceRules, Word};
+use crate::mapping::cell::{CONCEPT_COLUMN, Expression, Maker, Making};
+use crate::mapping::codes::{Codes, Finder};
+use crate::mapping::file::{CodeSetting, Fact, Mapping, Setting, Several, SourceRules, Word};
 use crate::mapping::unit::Converter;
 use crate::policy::ROW_COLUMN;
 
@@ -136,8 +138,23 @@ pub(crate) struct Rule {
     /// The table.
     pub(crate) table: String,
     pub(crate) filter: Option<Expression>,
+    /// The code of which each concept makes a fact.
+    pub(crate) spread: Option<Spread>,
     /// One for each field of the table, in its order.
     pub(crate) makers: Vec<Maker>,
+}
+
+/// A code of which each concept makes a fact of its own.
+pub(crate) struct Spread {
+    pub(crate) code: Expression,
+    pub(crate) on: Option<Expression>,
+    pub(crate) finder: Finder,
+}
+
+/// The columns that a rule with a [`Spread`] sees.
+pub(crate) fn with_concept(seen: &Schema) -> SchemaRef {
+    let concept = Arc::new(arrow::datatypes::Field::new(CONCEPT_COLUMN, DataType::Utf8, false));
+    Arc::new(Schema::new(seen.fields().iter().cloned().chain([concept]).collect::<Vec<_>>()))
 }
 
 impl Rule {
@@ -155,6 +172,9 @@ pub(crate) struct Compiler<'a> {
     schema: DFSchema,
     mapping: &'a Mapping,
     common: &'a CommonSchema,
+    spread: DFSchema,
+    listed: BTreeMap<String, Codes>,
+    vocabulary: Option<Arc<Vocabulary>>,
 }
 
 impl<'a> Compiler<'a> {
@@ -171,7 +191,19 @@ impl<'a> Compiler<'a> {
             context.register_udf(function);
         }
         let schema = DFSchema::try_from(seen.clone()).expect("a source's columns have names of their own");
-        Self { context, schema, mapping, common }
+        let spread = DFSchema::try_from(with_concept(seen).as_ref().clone()).unwrap_or_else(|_| schema.clone());
+        let listed = mapping.codes.iter().map(|(name, codes)| (name.clone(), Codes::Listed(Arc::new(codes.clone()))));
+        let files = mapping.code_files().into_iter().map(|(name, map, vocabulary)| {
+            let codes = Codes::File { map: Arc::new(map), vocabulary: vocabulary.to_owned() };
+            (name.to_owned(), codes)
+        });
+        let listed = listed.chain(files).collect();
+        Self { context, schema, mapping, common, spread, listed, vocabulary: None }
+    }
+
+    /// With a vocabulary that was loaded.
+    pub(crate) fn with(self, vocabulary: Option<Arc<Vocabulary>>) -> Self {
+        Self { vocabulary, ..self }
     }
 
     /// A source's rules, each as often as its `each` says, those first whose tables others refer to.
@@ -196,63 +228,92 @@ impl<'a> Compiler<'a> {
             None => None,
             Some(raw) => Some(self.expression(&text(raw)?, rule, "where")?),
         };
+        let spread = match fact.spread() {
+            None => None,
+            Some((column, code)) => Some(Spread {
+                code: self.expression(&text(&code.code)?, rule, column)?,
+                on: code.on.as_ref().map(|on| self.expression(&text(on)?, rule, column)).transpose()?,
+                finder: self.finder(code),
+            }),
+        };
+        let seen = if spread.is_some() { &self.spread } else { &self.schema };
         let fields = self.common.table(&fact.table).map(|table| &table.fields[..]).unwrap_or_default();
         let makers = fields.iter().map(|field| {
             let making = match fact.set.get(&field.name) {
                 None => Making::Constant(arrow::array::new_null_array(&field.kind.arrow(), 1)),
-                Some(setting) => self.making(setting, rule, field, &text)?,
+                Some(setting) => self.making(setting, &At { rule, field, seen }, &text)?,
             };
             Ok(Maker { field: field.clone(), making, defaults_used: 0 })
         });
-        Ok(Rule { table: fact.table.clone(), filter, makers: makers.collect::<Result<_, _>>()? })
+        Ok(Rule { table: fact.table.clone(), filter, spread, makers: makers.collect::<Result<_, _>>()? })
+    }
+
+    fn finder(&self, code: &CodeSetting) -> Finder {
+        let loaded = code.vocabulary.as_ref().zip(self.vocabulary.as_ref());
+        let codes = match loaded {
+            Some((name, all)) => Codes::Loaded { all: Arc::clone(all), vocabulary: name.clone() },
+            None => self.listed.get(code.list()).cloned().unwrap_or_else(|| Codes::Listed(Arc::default())),
+        };
+        Finder::new(codes)
     }
 
     fn making(
         &self,
         setting: &Setting,
-        rule: usize,
-        field: &Field,
+        at: &At<'_>,
         text: &impl Fn(&str) -> Result<String, PlanFault>,
     ) -> Result<Making, PlanFault> {
-        let column = field.name.as_str();
-        let constant = |word: &Word| constant(word, field.kind).ok_or_else(|| bad_constant(rule, column));
+        let (rule, column) = (at.rule, at.field.name.as_str());
+        let constant = |word: &Word| constant(word, at.field.kind).ok_or_else(|| bad_constant(rule, column));
+        let expression = |raw: &str| self.expression_over(at.seen, &text(raw)?, rule, column);
         Ok(match setting {
             Setting::Integer(value) => Making::Constant(constant(&Word::Integer(*value))?),
             Setting::Float(value) => Making::Constant(constant(&Word::Float(*value))?),
-            Setting::Sql(raw) => Making::Expression(self.expression(&text(raw)?, rule, column)?),
-            Setting::Code(code) => Making::Code {
-                code: self.expression(&text(&code.code)?, rule, column)?,
-                map: code.map.clone(),
-                codes: self.mapping.codes.get(&code.map).cloned().unwrap_or_default(),
-                default: code.default,
-            },
+            Setting::Sql(raw) => Making::Expression(expression(raw)?),
+            Setting::Code(set) => {
+                let code = expression(&set.code)?;
+                let on = set.on.as_ref().map(|on| expression(on)).transpose()?;
+                let (map, default) = (set.list().to_owned(), set.default);
+                match set.several {
+                    Several::Each => Making::Spread { code, on, map, default },
+                    several => Making::Code { code, on, map, finder: self.finder(set), several, default },
+                }
+            }
             Setting::Unit(unit) => Making::Unit {
-                value: self.expression(&text(&unit.value)?, rule, column)?,
-                unit: self.expression(&text(&unit.unit)?, rule, column)?,
+                value: expression(&unit.value)?,
+                unit: expression(&unit.unit)?,
                 converter: Converter::new(&text(&unit.to)?, unit.molar_mass)
                     .map_err(|_| PlanFault::Unit { rule, column: column.to_owned() })?,
                 known: BTreeMap::new(),
             },
             Setting::Default(default) => Making::Default {
-                expression: match &default.sql {
-                    Some(raw) => Some(self.expression(&text(raw)?, rule, column)?),
-                    None => None,
-                },
+                expression: default.sql.as_ref().map(|raw| expression(raw)).transpose()?,
                 default: constant(&default.default)?,
             },
         })
     }
 
     fn expression(&self, text: &str, rule: usize, column: &str) -> Result<Expression, PlanFault> {
+        self.expression_over(&self.schema, text, rule, column)
+    }
+
+    fn expression_over(&self, seen: &DFSchema, text: &str, rule: usize, column: &str) -> Result<Expression, PlanFault> {
         let fault = || PlanFault::Expression { rule, column: column.to_owned(), text: text.to_owned() };
         let state = self.context.state();
-        let logical = state.create_logical_expr(text, &self.schema).map_err(|_| fault())?;
-        let physical = state.create_physical_expr(logical, &self.schema).map_err(|_| fault())?;
-        if column == "where" && physical.data_type(self.schema.as_arrow()).ok() != Some(DataType::Boolean) {
+        let logical = state.create_logical_expr(text, seen).map_err(|_| fault())?;
+        let physical = state.create_physical_expr(logical, seen).map_err(|_| fault())?;
+        if column == "where" && physical.data_type(seen.as_arrow()).ok() != Some(DataType::Boolean) {
             return Err(fault());
         }
         Ok(physical)
     }
+}
+
+/// Where a setting stands, and what it sees.
+struct At<'a> {
+    rule: usize,
+    field: &'a Field,
+    seen: &'a DFSchema,
 }
 
 fn bad_constant(rule: usize, column: &str) -> PlanFault {

@@ -1,8 +1,7 @@
 //! A mapping run: every source once, in bounded memory, into the tables of the common schema and the quarantine.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{self, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
@@ -11,24 +10,28 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::record::dataset::Dataset;
-use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::schema::{Column, Treatment};
 use cohortium_protocol::record::share::{Linkage, TableTerms};
-use cohortium_schema::gate::{Checks, Gates};
+use cohortium_schema::drift::SourceShape;
+use cohortium_schema::gate::{Checks, Concepts, Gates};
 use cohortium_schema::schema::CommonSchema;
+use cohortium_schema::vocabulary::Vocabulary;
 
 use crate::batch::{SourceBatch, SourceColumn, SourceFault};
 use crate::cells::{NotHandled, text};
 use crate::handle::Handle;
 use crate::limits::Limits;
-use crate::mapping::account::{Fate, Fates, MapReport, Reason};
+use crate::mapping::account::{Fate, Fates, MapReport, Reason, TableCount};
+use crate::mapping::change::{Before, SourceChange};
 use crate::mapping::fact::{self, Pending};
+use crate::mapping::fault::{Inner, MapFault};
 use crate::mapping::file::Mapping;
 use crate::mapping::function::functions;
 use crate::mapping::patients::{Enrolment, Registry};
-use crate::mapping::plan::{Compiler, PlanFault, Rule, columns_of, reading_order};
+use crate::mapping::plan::{Compiler, Rule, columns_of, reading_order};
+use crate::mapping::shape::{self, Shaper};
 use crate::mapping::table::{Entry, Losses, Output, Quarantine};
-use crate::policy::{Job, Policy, PolicyFault, ROW_COLUMN};
+use crate::policy::{Job, Policy, ROW_COLUMN};
 use crate::row_fault::Tolerance;
 use crate::sink::SinkFault;
 use crate::source::{Format, SourceReader, for_each_batch};
@@ -46,6 +49,14 @@ pub struct MapJob<'a> {
     pub row_key: &'a Secret32,
     /// The linkage sub-key of the consortium's epoch; without it every patient is one of this member alone.
     pub linkage_key: Option<&'a Secret32>,
+    /// The vocabulary that codes are mapped with, where one is loaded.
+    pub vocabulary: Option<Arc<Vocabulary>>,
+    /// What the sources were when the last set was made.
+    pub before: Before,
+    /// Tables that had rows in that set.
+    pub had_rows: BTreeSet<String>,
+    /// Tables that may come out empty all the same: a person said so.
+    pub may_be_empty: BTreeSet<String>,
     /// What is checked of the tables as they are emitted.
     pub checks: Checks,
     /// Bounds.
@@ -72,131 +83,6 @@ pub struct MapSinks<'a> {
     pub quarantine: &'a mut (dyn Write + Send),
 }
 
-/// Why a run made nothing. What the sinks got by then is to be thrown away.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MapFault {
-    /// The mapping does not fit its sources.
-    Plan(PlanFault),
-    /// A source cannot be read.
-    Source {
-        /// Its name.
-        source: String,
-        /// Why.
-        fault: SourceFault,
-    },
-    /// A source's dataset does not allow what the mapping needs.
-    Policy {
-        /// Its name.
-        source: String,
-        /// Why.
-        fault: PolicyFault,
-    },
-    /// The job brings no such source or no place to write a table.
-    NotGiven {
-        /// The name.
-        name: String,
-    },
-    /// It was written to while it was read.
-    Changed {
-        /// The source.
-        source: String,
-    },
-    /// More rows, patients or facts than the limit.
-    TooMany {
-        /// The limit.
-        max: u64,
-    },
-    /// A table for which facts were due would be empty: the mapping is wrong, not the rows.
-    EmptyTable {
-        /// The table.
-        table: String,
-    },
-    /// A sink does not take what is written.
-    Sink {
-        /// How it failed.
-        kind: io::ErrorKind,
-    },
-}
-
-impl fmt::Display for MapFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plan(fault) => write!(f, "the mapping does not fit its sources: {fault}"),
-            Self::Source { source, fault } => write!(f, "source {source} cannot be read: {fault}"),
-            Self::Policy { source, fault } => write!(f, "source {source}: {fault}"),
-            Self::NotGiven { name } => write!(f, "nothing is given for {name}"),
-            Self::Changed { source } => write!(f, "source {source} was written to while it was read"),
-            Self::TooMany { max } => write!(f, "more than {max} rows, patients or facts"),
-            Self::EmptyTable { table } => {
-                write!(f, "every fact of table {table} would be in quarantine; mend the mapping and run it again")
-            }
-            Self::Sink { kind } => write!(f, "writing a mapped table failed: {kind}"),
-        }
-    }
-}
-
-impl std::error::Error for MapFault {}
-
-impl From<PlanFault> for MapFault {
-    fn from(fault: PlanFault) -> Self {
-        Self::Plan(fault)
-    }
-}
-
-impl From<SinkFault> for MapFault {
-    fn from(fault: SinkFault) -> Self {
-        Self::Sink { kind: fault.kind }
-    }
-}
-
-impl From<&MapFault> for RunFault {
-    fn from(fault: &MapFault) -> Self {
-        match fault {
-            MapFault::Plan(_) | MapFault::NotGiven { .. } => Self::ColumnsDiffer,
-            MapFault::Source { fault, .. } => fault.into(),
-            MapFault::Policy { fault, .. } => fault.into(),
-            MapFault::Changed { .. } => Self::Changed,
-            MapFault::EmptyTable { .. } => Self::Malformed,
-            MapFault::TooMany { .. } | MapFault::Sink { .. } => Self::Limit,
-        }
-    }
-}
-
-/// Within a source's batches: a fault that already names its source, or one that does not yet.
-enum Inner {
-    Source(SourceFault),
-    Policy(PolicyFault),
-    Whole(MapFault),
-}
-
-impl From<SourceFault> for Inner {
-    fn from(fault: SourceFault) -> Self {
-        Self::Source(fault)
-    }
-}
-
-impl From<PolicyFault> for Inner {
-    fn from(fault: PolicyFault) -> Self {
-        Self::Policy(fault)
-    }
-}
-
-impl From<SinkFault> for Inner {
-    fn from(fault: SinkFault) -> Self {
-        Self::Whole(fault.into())
-    }
-}
-
-impl Inner {
-    fn at(self, source: &str) -> MapFault {
-        match self {
-            Self::Source(fault) => MapFault::Source { source: source.to_owned(), fault },
-            Self::Policy(fault) => MapFault::Policy { source: source.to_owned(), fault },
-            Self::Whole(fault) => fault,
-        }
-    }
-}
-
 /// Maps.
 ///
 /// # Errors
@@ -213,12 +99,34 @@ pub fn map(job: &MapJob<'_>, sinks: MapSinks<'_>) -> Result<MapReport, MapFault>
 }
 
 fn map_as_they_are(job: &MapJob<'_>, sinks: MapSinks<'_>) -> Result<MapReport, MapFault> {
+    check_vocabulary(job)?;
+    check_columns(job)?;
     let registry = Arc::new(enrol(job)?);
     let mut run = Run::new(job, sinks)?;
     for source in reading_order(job.mapping, job.schema) {
         run.source(source, &registry)?;
     }
     run.finish()
+}
+
+/// Every vocabulary that the mapping names is there.
+fn check_vocabulary(job: &MapJob<'_>) -> Result<(), MapFault> {
+    let holds = |name: &&str| job.vocabulary.as_ref().is_some_and(|loaded| loaded.holds(name));
+    let missing = job.mapping.vocabularies().into_iter().filter(|name| !holds(name));
+    let names: Vec<String> = missing.map(str::to_owned).collect();
+    if names.is_empty() { Ok(()) } else { Err(MapFault::NoVocabulary { names }) }
+}
+
+/// Columns and kinds are what they were, or the mapping was made for others: known before a row is mapped, so that a
+/// column that is gone is told by its name and not by the expression that asks for it.
+fn check_columns(job: &MapJob<'_>) -> Result<(), MapFault> {
+    let mut changes = Vec::new();
+    for name in job.before.shapes.keys().filter(|name| job.sources.contains_key(*name)) {
+        let (_, reader) = read(job, name)?;
+        changes.extend(job.before.bare_changes(name, &shape::columns(reader.columns())));
+    }
+    let refused = job.before.refused(&changes);
+    if refused.is_empty() { Ok(()) } else { Err(MapFault::Drifted { changes: refused }) }
 }
 
 /// A source that is open, and its columns as the policy treats them.
@@ -228,12 +136,17 @@ struct Opened {
     linkage: Linkage,
 }
 
-fn open(job: &MapJob<'_>, name: &str) -> Result<Opened, MapFault> {
-    let not_given = || MapFault::NotGiven { name: name.to_owned() };
-    let (source, rules) = job.sources.get(name).zip(job.mapping.source.get(name)).ok_or_else(not_given)?;
+fn read<'j, 's>(job: &'j MapJob<'s>, name: &str) -> Result<(&'j MapSource<'s>, SourceReader), MapFault> {
+    let source = job.sources.get(name).ok_or_else(|| MapFault::NotGiven { name: name.to_owned() })?;
     let at = |fault: SourceFault| Inner::Source(fault).at(name);
     let format = Format::of(&source.dataset.source).ok_or_else(|| at(SourceFault::NotATable))?;
     let reader = SourceReader::open_with(&source.handle, format, &job.limits, Tolerance::SetAside).map_err(at)?;
+    Ok((source, reader))
+}
+
+fn open(job: &MapJob<'_>, name: &str) -> Result<Opened, MapFault> {
+    let rules = job.mapping.source.get(name).ok_or_else(|| MapFault::NotGiven { name: name.to_owned() })?;
+    let (source, reader) = read(job, name)?;
     let lists_patients = name == job.mapping.patients.source;
     let patient = if lists_patients { Some(&job.mapping.patients.id) } else { source.dataset.patient.as_ref() };
     let columns = columns_of(name, rules, patient, reader.columns())?;
@@ -309,6 +222,8 @@ pub(crate) struct Run<'a, 's> {
     pub(crate) pending_rows: u64,
     pub(crate) gates: Gates,
     defaults: BTreeMap<String, cohortium_protocol::quantity::Rows>,
+    shapes: BTreeMap<String, SourceShape>,
+    changes: Vec<SourceChange>,
 }
 
 impl<'a, 's> Run<'a, 's> {
@@ -331,6 +246,8 @@ impl<'a, 's> Run<'a, 's> {
             pending_rows: 0,
             gates: Gates::new(job.schema, &job.checks),
             defaults: BTreeMap::new(),
+            shapes: BTreeMap::new(),
+            changes: Vec::new(),
         })
     }
 
@@ -344,19 +261,34 @@ impl<'a, 's> Run<'a, 's> {
         let policy = policy(self.job, name, &terms, opened.reader.columns())?;
         opened.reader.project(policy.needed());
         let functions = functions(self.job.row_key, registry);
-        let compiler = Compiler::new(&seen_schema(policy.schema()), functions, self.job.mapping, self.job.schema);
+        let (mapping, schema) = (self.job.mapping, self.job.schema);
+        let vocabulary = self.job.vocabulary.clone();
+        let compiler = Compiler::new(&seen_schema(policy.schema()), functions, mapping, schema).with(vocabulary);
         let mut rules = compiler.rules(name)?;
+        let mut shaper = Shaper::new(opened.reader.columns(), &rules);
         self.fates.insert(name.to_owned(), Fates::default());
         let read = for_each_batch(opened.reader, self.job.limits.rows_streamed_max, |batch| {
-            self.batch(name, &policy, &batch, &mut rules)
+            self.batch(&policy, &batch, &mut rules, &mut Seeing { name, shaper: &mut shaper })
         });
-        read.map_err(|fault| fault.at(name)).map(|_| ())
+        read.map_err(|fault| fault.at(name))?;
+        let shape = shaper.finish(self.job.row_key);
+        self.changes.extend(self.job.before.changes(name, &shape));
+        self.shapes.insert(name.to_owned(), shape);
+        Ok(())
     }
 
-    fn batch(&mut self, name: &str, policy: &Policy<'_>, batch: &SourceBatch, rules: &mut [Rule]) -> Result<(), Inner> {
+    fn batch(
+        &mut self,
+        policy: &Policy<'_>,
+        batch: &SourceBatch,
+        rules: &mut [Rule],
+        seeing: &mut Seeing<'_>,
+    ) -> Result<(), Inner> {
+        let name = seeing.name;
         let prepared = policy.prepare(batch)?;
         let staying = prepared.staying();
         let rows = as_seen(&policy.outgoing(&prepared, &staying)?);
+        seeing.shaper.see(&rows);
         let fates = self.fates.entry(name.to_owned()).or_default();
         fates.reach(batch.first_row + (batch.places.len() + batch.set_aside.len()) as u64);
         let all = batch.row_numbers();
@@ -406,6 +338,10 @@ impl<'a, 's> Run<'a, 's> {
     }
 
     fn finish(mut self) -> Result<MapReport, MapFault> {
+        let refused = self.job.before.refused(&self.changes);
+        if !refused.is_empty() {
+            return Err(MapFault::Drifted { changes: refused });
+        }
         fact::settle(&mut self)?;
         let sources = self.fates.iter().map(|(name, fates)| (name.clone(), fates.count())).collect();
         let mut tables = BTreeMap::new();
@@ -415,9 +351,7 @@ impl<'a, 's> Run<'a, 's> {
             let none = RecordBatch::new_empty(Arc::clone(&output.schema));
             self.gates.see(&name, &none).map_err(|_| MapFault::NotGiven { name: name.clone() })?;
             let count = output.finish()?;
-            if count.emitted.0 == 0 && count.due.0 > 0 {
-                return Err(MapFault::EmptyTable { table: name });
-            }
+            check_empty(self.job, &name, &count)?;
             tables.insert(name, count);
         }
         let report = MapReport {
@@ -427,11 +361,36 @@ impl<'a, 's> Run<'a, 's> {
             defaults: self.defaults,
             unmapped: self.losses.unmapped,
             unmapped_more: self.losses.unmapped_more,
-            quality: self.gates.finish(None),
+            quality: self.gates.finish(self.job.vocabulary.as_deref().map(|loaded| loaded as &dyn Concepts)),
+            shapes: self.shapes,
+            changes: self.changes,
+            accepted: self.job.before.accepted,
+            vocabulary: self.job.vocabulary.as_ref().map(|loaded| (loaded.release().to_owned(), loaded.digest())),
         };
         assert!(report.balances(), "every row and every fact is accounted for");
         Ok(report)
     }
+}
+
+/// A source while its rows pass.
+struct Seeing<'a> {
+    name: &'a str,
+    shaper: &'a mut Shaper,
+}
+
+/// A table without rows is what its sources come to, or what nobody meant (spec MAP-6, MAP-10).
+fn check_empty(job: &MapJob<'_>, table: &str, count: &TableCount) -> Result<(), MapFault> {
+    if count.emitted.0 > 0 || job.may_be_empty.contains(table) {
+        return Ok(());
+    }
+    let table = || table.to_owned();
+    if count.due.0 > 0 {
+        return Err(MapFault::EmptyTable { table: table() });
+    }
+    if job.had_rows.contains(&table()) {
+        return Err(MapFault::Emptied { table: table() });
+    }
+    Ok(())
 }
 
 /// A batch as rules see it: in text sources an empty cell is no value, and the row's id is text.

@@ -2,11 +2,14 @@
 
 use cohortium_schema::gate::Checks;
 use cohortium_schema::schema::CommonSchema;
+use cohortium_schema::vocabulary::Vocabulary;
 
 use super::*;
-use crate::mapping::{MapFault, MapJob, MapReport, MapSinks, MapSource, Mapping, Reason, SourceCount, TableCount, map};
+use crate::mapping::{
+    Before, MapFault, MapJob, MapReport, MapSinks, MapSource, Mapping, Reason, SourceCount, TableCount, map,
+};
 
-const SCHEMA: &str = r#"
+pub(super) const SCHEMA: &str = r#"
 name = "stays"
 version = "1"
 [[table]]
@@ -35,7 +38,7 @@ field = [
 ]
 "#;
 
-const MAPPING: &str = r#"
+pub(super) const MAPPING: &str = r#"
 mapping = "north"
 version = 1
 schema = "stays-1"
@@ -82,17 +85,21 @@ const VISITS: &str = "vid,pid,began,ward,prior\nv1,p1,2024-01-02,A,\nv2,p1,2024-
                       v4,p2,2024-02-01,C,\nv5,p9,2024-01-01,A,\nv6,p1,2024-01-01,TOOLONG,\nv1,p1,2024-01-02,A,\nv1,p1,2024-01-03,A,\n";
 const LABS: &str = "vid,sodium,glucose,hours\nv1,140,5.5,2\nv1,low,5.5,2\nv3,138,,0\nv9,139,5,1\nv4,,,1\n";
 
-struct Member {
+pub(super) struct Member {
+    pub(super) vocabulary: Option<Arc<Vocabulary>>,
+    pub(super) before: Before,
+    pub(super) had_rows: BTreeSet<String>,
+    pub(super) may_be_empty: BTreeSet<String>,
     schema: CommonSchema,
     datasets: BTreeMap<String, Dataset>,
-    sources: BTreeMap<String, String>,
+    pub(super) sources: BTreeMap<String, String>,
     opt_outs: BTreeSet<[u8; 16]>,
     row_key: Secret32,
     linkage_key: Option<Secret32>,
 }
 
 impl Member {
-    fn new(row_key: u8) -> Self {
+    pub(super) fn new(row_key: u8) -> Self {
         let dataset = |named: &str| Dataset {
             dataset: DatasetId([1; 16]),
             name: named.parse().unwrap(),
@@ -119,12 +126,16 @@ impl Member {
             datasets,
             sources: sources.into_iter().map(|(named, text)| (named.to_owned(), text.to_owned())).collect(),
             opt_outs: BTreeSet::new(),
+            vocabulary: None,
+            before: Before::default(),
+            had_rows: BTreeSet::new(),
+            may_be_empty: BTreeSet::new(),
             row_key: Secret32::new([row_key; 32]),
             linkage_key: Some(Secret32::new([6; 32])),
         }
     }
 
-    fn map(&self, mapping: &str) -> Result<Mapped, MapFault> {
+    pub(super) fn map(&self, mapping: &str) -> Result<Mapped, MapFault> {
         let mapping = Mapping::parse(mapping, &self.schema).unwrap();
         let none = BTreeSet::new();
         let source = |(named, text): (&String, &String)| {
@@ -138,6 +149,10 @@ impl Member {
             sources: self.sources.iter().map(source).collect(),
             row_key: &self.row_key,
             linkage_key: self.linkage_key.as_ref(),
+            vocabulary: self.vocabulary.clone(),
+            before: self.before.clone(),
+            had_rows: self.had_rows.clone(),
+            may_be_empty: self.may_be_empty.clone(),
             checks: Checks::declared(&self.schema),
             limits: Limits::default(),
         };
@@ -151,21 +166,21 @@ impl Member {
     }
 }
 
-struct Mapped {
-    report: MapReport,
+pub(super) struct Mapped {
+    pub(super) report: MapReport,
     tables: BTreeMap<String, Vec<u8>>,
-    quarantine: Vec<u8>,
+    pub(super) quarantine: Vec<u8>,
 }
 
 impl Mapped {
-    fn lines(bytes: &[u8]) -> Vec<String> {
+    pub(super) fn lines(bytes: &[u8]) -> Vec<String> {
         let mut text = Vec::new();
         crate::plain::to_csv(&handle(bytes), &mut text, &Limits::default()).unwrap();
         String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
     }
 
     /// The rows of a table without their source and origin.
-    fn rows(&self, table: &str) -> Vec<String> {
+    pub(super) fn rows(&self, table: &str) -> Vec<String> {
         let lines = Self::lines(&self.tables[table]).into_iter().skip(1);
         lines.map(|line| line.rsplitn(3, ',').last().unwrap().to_owned()).collect()
     }

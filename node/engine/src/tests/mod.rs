@@ -6,6 +6,7 @@ mod delta;
 mod hostile;
 mod lawful;
 mod generalised;
+mod mapped;
 mod mapping;
 mod real;
 mod sources;
