@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
-use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, ShareId, SnapshotId, SubscriptionId};
+use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, ShareId, SnapshotId, SubscriptionId, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::charter::Charter;
 use cohortium_protocol::record::consolidation::Consolidation;
@@ -99,6 +99,13 @@ pub enum Request {
         /// The mapping.
         mapping: Name,
     },
+    /// Why the last load of a vocabulary made nothing: files and lines, never cells.
+    VocabularyFault,
+    /// The consortium's own common schema, in its canonical form.
+    CommonSchema {
+        /// The consortium.
+        consortium: ConsortiumId,
+    },
     /// The report of a mapping's last run. The order is a `Command::ReadMapped`.
     MappingReport {
         /// The order.
@@ -172,9 +179,9 @@ pub enum Reply {
         /// Who would receive them.
         recipients: Vec<Name>,
     },
-    /// To `MappingFault` and `MappingReport`.
+    /// To `MappingFault`, `VocabularyFault`, `CommonSchema` and `MappingReport`.
     Told {
-        /// A sentence, or a report's JSON; nothing where there is nothing to tell.
+        /// A sentence, a schema, or a report's JSON; nothing where there is nothing to tell.
         message: Option<String>,
     },
     /// To `Count`.
@@ -251,6 +258,12 @@ pub struct View {
     pub subscriptions: Vec<SubscriptionView>,
     /// This node's mappings.
     pub mappings: Vec<MappingView>,
+    /// Vocabularies that were loaded here; the last is in use.
+    pub vocabularies: Vec<VocabularyView>,
+    /// How many loads have ended.
+    pub vocabulary_loads: u64,
+    /// Why the last of them made nothing.
+    pub vocabulary_fault: Option<String>,
     /// Kept sets of table versions, the oldest first.
     pub table_sets: Vec<Consolidation>,
     /// The consolidation in use, by its digest.
@@ -354,6 +367,25 @@ pub struct MappingView {
     pub stale: bool,
     /// Whether patients are linked over members in it.
     pub linked: bool,
+    /// Whose signed order defined this version.
+    pub by: Name,
+    /// When.
+    pub at: String,
+    /// Its sources, by the names that its rules use.
+    pub sources: BTreeMap<Name, DatasetId>,
+}
+
+/// A vocabulary.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VocabularyView {
+    /// Its release, as its maker writes it.
+    pub release: Text,
+    /// The digest of the download.
+    pub digest: DocumentDigest,
+    /// When it was loaded.
+    pub at: String,
+    /// Whether codes are mapped with it.
+    pub in_use: bool,
 }
 
 /// A subscription.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cohortium_protocol::endpoint::{Clocks, Endpoint};
 use cohortium_protocol::ident::{ConsortiumId, Name};
+use cohortium_protocol::record::vocabulary::LoadedVocabulary;
 use cohortium_protocol::state::State;
 use cohortium_protocol::state::charters::Version;
 use cohortium_protocol::state::share::Offer;
@@ -13,6 +14,7 @@ use cohortium_protocol::time::UnixMillis;
 
 use crate::control::{
     Joining, MappingView, PartyView, PersonView, Proposal, ShareView, SnapshotView, SubscriptionView, View,
+    VocabularyView,
 };
 use crate::driver::clock;
 
@@ -38,6 +40,9 @@ fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
         shares: state.offers.values().map(share).collect(),
         subscriptions: state.subscriptions.values().map(|found| subscription(found, clock::wall())).collect(),
         mappings: state.mappings.values().map(mapping).collect(),
+        vocabularies: vocabularies(state),
+        vocabulary_loads: state.vocabularies.loads(),
+        vocabulary_fault: state.vocabularies.fault().map(|fault| format!("{fault:?}")),
         table_sets: state.tables.sets().iter().map(|set| set.consolidation.clone()).collect(),
         tables: state.tables.current().map(|set| set.digest),
         tables_fault: endpoint.consolidation_fault(consortium).map(|fault| format!("{fault:?}")),
@@ -128,7 +133,21 @@ fn mapping(known: &Mapped) -> MappingView {
         set: known.set.as_ref().map(|set| set.listing.digest),
         stale: known.set.as_ref().is_some_and(|set| set.stale),
         linked: known.set.as_ref().is_some_and(|set| set.linkage.is_some()),
+        by: known.by.clone(),
+        at: known.at.to_string(),
+        sources: known.mapping.sources.clone(),
     }
+}
+
+fn vocabularies(state: &State) -> Vec<VocabularyView> {
+    let all = state.vocabularies.loaded();
+    let view = |(place, (at, loaded)): (usize, &(UnixMillis, LoadedVocabulary))| VocabularyView {
+        release: loaded.vocabulary.release.clone(),
+        digest: loaded.vocabulary.digest,
+        at: at.to_string(),
+        in_use: place + 1 == all.len(),
+    };
+    all.iter().enumerate().map(view).collect()
 }
 
 fn subscription(found: &Subscription, now: UnixMillis) -> SubscriptionView {

@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use crate::cli::print::Table;
 
+/// Unmapped codes that are shown to a person; a script gets all.
+const UNMAPPED_SHOWN_MAX: usize = 50;
+
 /// The report's counts: sources, tables, quarantine by reason.
 pub(crate) fn shown(report: &Value) -> String {
     let mut text = String::new();
@@ -34,6 +37,15 @@ pub(crate) fn shown(report: &Value) -> String {
     }
     text.push('\n');
     text.push_str(&aside.or("Nothing in quarantine.\n"));
+    unmapped(report, &mut text);
+    if let Some(release) = report.pointer("/vocabulary/release").and_then(Value::as_str) {
+        text.push_str("\nvocabulary  ");
+        text.push_str(release);
+        text.push('\n');
+    }
+    let changed = drift(report.get("drift").unwrap_or(&Value::Null));
+    text.push('\n');
+    text.push_str(&changed);
     if let Some(outcome) = report.pointer("/quality/outcome").and_then(Value::as_str) {
         text.push_str("\nquality  ");
         text.push_str(outcome);
@@ -42,10 +54,71 @@ pub(crate) fn shown(report: &Value) -> String {
     text
 }
 
+/// Codes that nothing stands for, those that cost most first.
+fn unmapped(report: &Value, text: &mut String) {
+    let codes = report.get("unmapped").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if codes.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["UNMAPPED IN", "CODE", "RECORDS"]);
+    for code in codes.iter().take(UNMAPPED_SHOWN_MAX) {
+        let word = |key: &str| code.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        table.row([word("map"), word("code"), number(code, "records")]);
+    }
+    text.push('\n');
+    text.push_str(&table.or(""));
+    let more = codes.len().saturating_sub(UNMAPPED_SHOWN_MAX);
+    if more > 0 || report.get("unmapped_more") == Some(&Value::Bool(true)) {
+        text.push_str("More codes are in the report's JSON.\n");
+    }
+}
+
+/// What had changed of the sources.
+pub(crate) fn drift(drift: &Value) -> String {
+    let changes = drift.get("changes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if changes.is_empty() {
+        return "No change of the sources since the set before.\n".to_owned();
+    }
+    let mut table = Table::new(["SOURCE", "CHANGE SINCE THE SET BEFORE"]);
+    for change in changes {
+        let word = |key: &str| change.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        table.row([word("source"), word("told")]);
+    }
+    let accepted = drift.get("accepted") == Some(&Value::Bool(true));
+    let how = if accepted { "Accepted by a newer version of the mapping.\n" } else { "" };
+    format!("{}{how}", table.or(""))
+}
+
 fn entries<'r>(report: &'r Value, key: &str) -> impl Iterator<Item = (&'r String, &'r Value)> {
     report.get(key).and_then(Value::as_object).into_iter().flatten()
 }
 
 fn number(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_u64).unwrap_or(0).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_report_tells_unmapped_codes_the_vocabulary_and_what_has_changed() {
+        let change = json!({"source": "stays", "told": "column sex is gone (breaking)"});
+        let report = json!({
+            "unmapped": [{"map": "sex", "code": "y", "records": 7}, {"map": "sex", "code": "x", "records": 2}],
+            "vocabulary": {"release": "v5.0 01-JAN-26"},
+            "drift": {"accepted": true, "changes": [change]},
+        });
+        let text = shown(&report);
+        assert!(
+            text.find("y     7") < text.find("x     2") && text.contains("x     2"),
+            "in the report's order: {text}"
+        );
+        assert!(text.contains("v5.0 01-JAN-26") && text.contains("column sex is gone (breaking)"));
+        assert!(text.contains("Accepted by a newer version"));
+        let nothing = shown(&json!({}));
+        assert!(!nothing.contains("UNMAPPED") && nothing.contains("No change of the sources"));
+    }
 }

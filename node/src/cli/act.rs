@@ -99,6 +99,11 @@ pub(crate) fn tell(act: &Act) -> Told {
         Act::Mapped { mapping, set, .. } => {
             Told::new("mapped", format!("{} {}", short(mapping), short(&set.digest))).of(set.bytes.0)
         }
+        Act::VocabularyLoaded(loaded) => {
+            Told::new("vocabulary-loaded", loaded.vocabulary.release.to_string()).of(loaded.index.bytes.0)
+        }
+        Act::VocabularyFailed { fault } => Told::new("vocabulary-failed", "").ended(word(fault)),
+        Act::CommonSchema(signed) => Told::new("common-schema", read(signed, |schema| short(&schema.named()))),
         Act::MappingFailed { mapping, fault } => Told::new("mapping-failed", short(mapping)).ended(word(fault)),
         Act::Consolidated { consolidation, .. } => {
             Told::new("consolidated", read(consolidation, |all| format!("number {}", all.sequence)))
@@ -128,6 +133,7 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         Act::Receipt(signed) => Some(signed.to_bytes()),
         Act::LinkageWrap(signed) => Some(signed.to_bytes()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.to_bytes()),
+        Act::CommonSchema(signed) => Some(signed.to_bytes()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -141,6 +147,8 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::MappingFailed { .. }
         | Act::ConsolidationFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::VocabularyLoaded(_)
+        | Act::VocabularyFailed { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -209,7 +217,9 @@ const fn command_word(command: &Command) -> &'static str {
         Command::Import { .. } => "import",
         Command::Profile => "profile",
         Command::DefineMapping(_) => "define-mapping",
-        Command::RunMapping { .. } => "run-mapping",
+        Command::RunMapping { .. } | Command::RunMappingDespite { .. } => "run-mapping",
+        Command::LoadVocabulary { .. } => "load-vocabulary",
+        Command::StateSchema { .. } => "state-schema",
         Command::ReadMapped { .. } => "read-mapped",
         Command::Consolidate => "consolidate",
         Command::UseTables { .. } => "use-tables",

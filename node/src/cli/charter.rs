@@ -1,6 +1,7 @@
 //! `cohortium charter`: what the members have agreed, what is proposed, and this node's signature on it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{Name, Text};
@@ -11,12 +12,14 @@ use cohortium_protocol::record::charter::{
 };
 use cohortium_protocol::record::journal_entry::{Act, JournalEntry};
 use cohortium_protocol::record::order::Command;
+use cohortium_schema::schema::CommonSchema;
 use serde_json::{Value, json};
 
 use crate::cli::call::{Cx, now};
 use crate::cli::exit::CliFault;
 use crate::cli::find;
 use crate::cli::history::entries;
+use crate::cli::mapped::schema_of_file;
 use crate::cli::print::{Shown, Table, from_word, short, word};
 use crate::cli::when;
 use crate::control::View;
@@ -80,6 +83,9 @@ pub(crate) struct Propose {
     /// Begin a new linkage epoch
     #[arg(long)]
     next_epoch: bool,
+    /// The consortium's own common schema in TOML; it is told to every member
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
 }
 
 pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
@@ -130,6 +136,8 @@ fn describe(charter: &Charter) -> String {
     facts.row(["least cell".to_owned(), charter.policy.small_cell_min.to_string()]);
     facts.row(["landed rows".to_owned(), word(&charter.terms.landed_rows)]);
     facts.row(["share at most".to_owned(), format!("{} days", charter.terms.share_validity_max.0 / (24 * 3600))]);
+    let schema = charter.schema.as_ref().map_or_else(|| "not named".to_owned(), short);
+    facts.row(["common schema".to_owned(), schema]);
     let linkage =
         charter.linkage.as_ref().map(|linkage| format!("epoch {}, made by {}", linkage.epoch, linkage.key_maker));
     facts.row(["linkage".to_owned(), linkage.unwrap_or_else(|| "none".to_owned())]);
@@ -178,10 +186,15 @@ fn propose(cx: &Cx, changes: &Propose) -> Result<Shown, CliFault> {
     for (_, entry) in entries(cx, &view, 0, u64::MAX)? {
         titles.extend(invited(&entry));
     }
-    let next = next_version(&view, last, changes, &titles)?;
+    let schema = changes.schema.as_deref().map(|file| schema_of_file(Some(file))).transpose()?;
+    let named = schema.as_ref().map(CommonSchema::digest);
+    let next = next_version(&view, last, named, changes, &titles)?;
     node_floor(cx, &next)?;
     let (name, version) = (digest(&next), next.version);
     cx.give(&view, Command::ProposeCharter(next))?;
+    if let Some(schema) = schema {
+        cx.give(&view, Command::StateSchema { text: schema.canonical() })?;
+    }
     Ok(Shown::new(json!({"version": version, "digest": name}), format!("Version {version} is proposed: {name}\n")))
 }
 
@@ -197,6 +210,7 @@ fn invited(entry: &JournalEntry) -> Option<(Name, Text)> {
 fn next_version(
     view: &View,
     last: &Charter,
+    schema: Option<DocumentDigest>,
     changes: &Propose,
     titles: &BTreeMap<Name, Text>,
 ) -> Result<Charter, CliFault> {
@@ -207,6 +221,7 @@ fn next_version(
     fields.at = now();
     roster(view, &mut fields, changes, titles)?;
     fields.title = changes.title.clone().unwrap_or(fields.title);
+    fields.schema = schema.or(fields.schema);
     fields.threshold = changes.threshold.unwrap_or(fields.threshold);
     fields.policy.anonymity_k_min = changes.k.map_or(fields.policy.anonymity_k_min, AnonymityK);
     fields.policy.small_cell_min = changes.small_cell.unwrap_or(fields.policy.small_cell_min);
@@ -344,13 +359,14 @@ mod tests {
             share_days: None,
             key_maker: None,
             next_epoch: false,
+            schema: None,
         }
     }
 
     fn propose(changes: &Propose) -> Result<Charter, CliFault> {
         let view = world::operator();
         let titles = BTreeMap::from([("west".parse().unwrap(), "West Hospital".parse().unwrap())]);
-        next_version(&view, view.charter.as_ref().unwrap(), changes, &titles)
+        next_version(&view, view.charter.as_ref().unwrap(), None, changes, &titles)
     }
 
     #[test]

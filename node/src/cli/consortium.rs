@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{ConsortiumId, Name, Nonce, Text};
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::key::signed::Signed;
@@ -13,10 +14,12 @@ use cohortium_protocol::quantity::AnonymityK;
 use cohortium_protocol::record::charter::{
     Charter, CharterFields, CharterKind, LandedRows, Party, PartyKind, ReleasePolicy, Terms,
 };
+use cohortium_protocol::record::common_schema::{CommonSchema as Stated, CommonSchemaFields};
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::journal_entry::Act;
 use cohortium_protocol::record::order::Command;
 use cohortium_protocol::wire::codec;
+use cohortium_schema::schema::CommonSchema;
 use cohortium_store::seal;
 use cohortium_transport::HostPort;
 use serde_json::{Value, json};
@@ -25,6 +28,7 @@ use crate::cli::call::{Cx, now};
 use crate::cli::exit::CliFault;
 use crate::cli::found::{self, NodeKeys};
 use crate::cli::join;
+use crate::cli::mapped::schema_of_file;
 use crate::cli::print::{Shown, Table, from_word, short, word, yes};
 use crate::cli::when;
 use crate::config::secret;
@@ -94,6 +98,9 @@ pub(crate) struct Create {
     /// The longest a share may run
     #[arg(long, default_value_t = 366)]
     share_days: u32,
+    /// The consortium's own common schema in TOML [default: OMOP CDM 5.4, not named]
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
 }
 
 /// A token.
@@ -134,7 +141,9 @@ fn make(cx: &Cx, create: Create) -> Result<Shown, CliFault> {
     let mut keystore = secret::open_keystore(&cx.home, &config.key)?;
     let keys = NodeKeys::of(&keystore)?;
     let (party, address, title) = (create.name.clone(), create.address.to_string(), create.title.clone());
-    let charter = Signed::sign(&first_charter(create, keys.root.public())?, &keys.root);
+    let schema = create.schema.as_deref().map(|file| schema_of_file(Some(file))).transpose()?;
+    let named = schema.as_ref().map(CommonSchema::digest);
+    let charter = Signed::sign(&first_charter(create, named, keys.root.public())?, &keys.root);
     let consortium = ConsortiumId(charter.digest().0);
     let kind = charter.claimed().map_err(|fault| CliFault::local(fault.to_string()))?.kind;
     let membership = MembershipFile {
@@ -147,7 +156,10 @@ fn make(cx: &Cx, create: Create) -> Result<Shown, CliFault> {
         title: Some(title),
         kind,
     };
-    let documents = vec![Act::Charter(charter), Act::NodeRecord(keys.record(consortium, &party)?)];
+    let mut documents = vec![Act::Charter(charter), Act::NodeRecord(keys.record(consortium, &party)?)];
+    if let Some(schema) = schema {
+        documents.push(Act::CommonSchema(stated(consortium, &schema, &keys)?));
+    }
     let acts = found::first_acts(&keys, &membership, documents, first);
     found::begin(&cx.home, &mut keystore, &membership, acts)?;
     let fingerprint = keys.root.public().fingerprint();
@@ -155,7 +167,14 @@ fn make(cx: &Cx, create: Create) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"consortium": consortium, "party": party, "kind": kind, "fingerprint": fingerprint}), text))
 }
 
-fn first_charter(create: Create, root: PublicKey) -> Result<Charter, CliFault> {
+/// The statement of a schema that the first charter names.
+fn stated(consortium: ConsortiumId, schema: &CommonSchema, keys: &NodeKeys) -> Result<Signed<Stated>, CliFault> {
+    let fields = CommonSchemaFields { consortium, text: schema.canonical(), ext: Extensions::default() };
+    let stated = Stated::try_from(fields).map_err(|fault| CliFault::usage(fault.to_string()))?;
+    Ok(Signed::sign(&stated, &keys.signing))
+}
+
+fn first_charter(create: Create, schema: Option<DocumentDigest>, root: PublicKey) -> Result<Charter, CliFault> {
     let operator = Party { kind: PartyKind::Operator, title: create.title.clone(), root, succeeds: None };
     let fields = CharterFields {
         consortium: None,
@@ -166,7 +185,7 @@ fn first_charter(create: Create, root: PublicKey) -> Result<Charter, CliFault> {
         at: now(),
         roster: BTreeMap::from([(create.name, operator)]),
         threshold: create.threshold,
-        schema: None,
+        schema,
         policy: ReleasePolicy { anonymity_k_min: AnonymityK(create.k), small_cell_min: create.small_cell },
         accounts: BTreeMap::new(),
         terms: Terms {
@@ -358,6 +377,7 @@ mod tests {
             small_cell: 11,
             landed_rows: LandedRows::Exclude,
             share_days: 1,
+            schema: None,
         };
         let root = KeyPair::from_seed(&[1; 32]).public();
         for (kind, k, taken) in [
@@ -366,7 +386,7 @@ mod tests {
             (CharterKind::Rehearsal, 2, true),
             (CharterKind::Rehearsal, 0, false),
         ] {
-            assert_eq!(first_charter(create(kind, k), root).is_ok(), taken, "{kind:?} {k}");
+            assert_eq!(first_charter(create(kind, k), None, root).is_ok(), taken, "{kind:?} {k}");
         }
     }
 }

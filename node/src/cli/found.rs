@@ -30,7 +30,7 @@ pub(crate) struct NodeKeys {
     pub(crate) root: KeyPair,
     pub(crate) tls: KeyPair,
     pub(crate) tls_seed: Zeroizing<[u8; 32]>,
-    signing: KeyPair,
+    pub(crate) signing: KeyPair,
     sealing: SealingSecret,
 }
 

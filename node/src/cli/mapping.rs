@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use cohortium_engine::mapping::Mapping as Written;
 use cohortium_protocol::ident::{DatasetId, Name, Text};
 use cohortium_protocol::key::signed::Signed;
-use cohortium_protocol::limits::MAPPING_BYTES_MAX;
 use cohortium_protocol::record::charter::LandedRows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::extension::Extensions;
@@ -22,13 +20,13 @@ use serde_json::json;
 use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
 use crate::cli::find;
-use crate::cli::mapped::{common_schema, content, found};
+use crate::cli::mapped::{common_schema, content, found, schema_of_file};
 use crate::cli::print::{Shown, Table, from_word, short, yes};
 use crate::cli::share::{self, Terms};
+use crate::cli::trial;
 use crate::cli::when;
 use crate::control::{Reply, Request, View};
 use crate::driver::fresh::Fresh;
-use crate::home;
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -37,7 +35,14 @@ pub(crate) enum Verb {
     Check {
         /// The file
         file: PathBuf,
+        /// The common schema, where it is a consortium's own
+        #[arg(long, value_name = "FILE")]
+        schema: Option<PathBuf>,
     },
+    /// Run a mapping on made-up rows and compare with what is expected; needs no daemon
+    Test(trial::Test),
+    /// What differs between two mapping files, and in the facts that they make; needs no daemon
+    Diff(trial::Diff),
     /// Define a mapping, or its next version
     Define {
         /// The file
@@ -47,9 +52,22 @@ pub(crate) enum Verb {
     Run {
         /// The mapping
         name: Name,
+        /// Let this table come out empty; without it, a run that empties a table makes nothing
+        #[arg(long, value_name = "TABLE")]
+        allow_empty: Vec<Name>,
     },
-    /// This node's mappings
+    /// This node's mappings: version, digest, who signed it and when
     List,
+    /// One mapping
+    Show {
+        /// The mapping
+        name: Name,
+    },
+    /// What had changed of the sources when the mapping ran last
+    Drift {
+        /// The mapping
+        name: Name,
+    },
     /// What became of every row and fact of the last run, and the quality of what was made
     Report {
         /// The mapping
@@ -98,27 +116,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
     match verb {
-        Verb::Check { file } => check(&file),
+        Verb::Check { file, schema } => check(&file, schema.as_deref()),
+        Verb::Test(test) => trial::test(cx, &test),
+        Verb::Diff(diff) => trial::diff(cx, &diff),
         Verb::Define { file } => define(cx, &file),
-        Verb::Run { name } => map(cx, &name),
+        Verb::Run { name, allow_empty } => map(cx, &name, allow_empty.into_iter().collect()),
         Verb::List => Ok(list(&cx.view()?)),
+        Verb::Show { name } => show(&cx.view()?, &name),
+        Verb::Drift { name } => drift(cx, &name),
         Verb::Report { name, html } => report(cx, &name, html.as_deref()),
         Verb::Quarantine { name, file } => quarantine(cx, &name, &file),
         Verb::Offer(offer) => self::offer(cx, &offer),
     }
 }
 
-fn read(file: &Path) -> Result<(String, Written), CliFault> {
-    let bytes = home::read_bounded(file, MAPPING_BYTES_MAX as u64)?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| CliFault::usage(format!("{} is not UTF-8 text", file.display())))?;
-    let written = Written::parse(&text, &common_schema())
-        .map_err(|fault| CliFault::usage(format!("{}: {fault}", file.display())))?;
-    Ok((text, written))
-}
-
-fn check(file: &Path) -> Result<Shown, CliFault> {
-    let (_, written) = read(file)?;
+fn check(file: &Path, schema: Option<&Path>) -> Result<Shown, CliFault> {
+    let (_, written) = trial::read(file, &schema_of_file(schema)?)?;
     let tables: BTreeSet<&str> = written.fact.iter().map(|fact| fact.table.as_str()).collect();
     let text = format!(
         "Mapping {} version {} is well formed: {} rules from {} sources into {}\n",
@@ -133,8 +146,9 @@ fn check(file: &Path) -> Result<Shown, CliFault> {
 }
 
 fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
-    let (text, written) = read(file)?;
     let view = cx.view()?;
+    let schema = common_schema(cx, &view)?;
+    let (text, written) = trial::read(file, &schema)?;
     let mut sources: BTreeMap<Name, DatasetId> = BTreeMap::new();
     let named = |text: &str| {
         text.parse::<Name>().map_err(|fault| CliFault::usage(format!("{}: the name {text} {fault}", file.display())))
@@ -147,7 +161,7 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
         party: view.party.clone(),
         name: named(&written.mapping)?,
         version: written.version,
-        schema: common_schema().digest(),
+        schema: schema.digest(),
         text,
         sources,
         patients: named(&written.patients.source)?,
@@ -162,10 +176,13 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"mapping": name, "version": version, "digest": digest}), text))
 }
 
-fn map(cx: &Cx, name: &Name) -> Result<Shown, CliFault> {
+fn map(cx: &Cx, name: &Name, empty: BTreeSet<Name>) -> Result<Shown, CliFault> {
     let view = cx.view()?;
     let before = found(&view, name)?.runs;
-    cx.give(&view, Command::RunMapping { mapping: name.clone() })?;
+    let mapping = name.clone();
+    let command =
+        if empty.is_empty() { Command::RunMapping { mapping } } else { Command::RunMappingDespite { mapping, empty } };
+    cx.give(&view, command)?;
     let began = Instant::now();
     while began.elapsed() < RUN_DEADLINE {
         let view = cx.view()?;
@@ -178,14 +195,8 @@ fn map(cx: &Cx, name: &Name) -> Result<Shown, CliFault> {
                 }
                 (fault, _) => {
                     let fault = fault.clone().unwrap_or_default();
-                    let told = match cx.call(Request::MappingFault { mapping: name.clone() })? {
-                        Reply::Told { message } => message,
-                        _ => None,
-                    };
-                    Err(CliFault::refused(told.map_or_else(
-                        || format!("mapping {name} made nothing: {fault}"),
-                        |told| format!("mapping {name} made nothing: {told}"),
-                    )))
+                    let why = told(cx, name)?.unwrap_or(fault);
+                    Err(CliFault::refused(format!("mapping {name} made nothing: {why}")))
                 }
             };
         }
@@ -194,14 +205,65 @@ fn map(cx: &Cx, name: &Name) -> Result<Shown, CliFault> {
     Err(CliFault::local(format!("mapping {name} is still running; `cohortium history` shows its end")))
 }
 
+/// Why the last run made nothing, as the worker told it.
+fn told(cx: &Cx, name: &Name) -> Result<Option<String>, CliFault> {
+    match cx.call(Request::MappingFault { mapping: name.clone() })? {
+        Reply::Told { message } => Ok(message),
+        _ => Err(CliFault::other_reply()),
+    }
+}
+
+fn show(view: &View, name: &Name) -> Result<Shown, CliFault> {
+    let found = found(view, name)?;
+    let named = |id: &DatasetId| {
+        let known = view.datasets.iter().find(|dataset| dataset.dataset == *id);
+        known.map_or_else(|| short(id), |dataset| dataset.name.to_string())
+    };
+    let sources: Vec<String> = found.sources.iter().map(|(source, id)| format!("{source}: {}", named(id))).collect();
+    let tables: Vec<&str> = found.tables.iter().map(Name::as_str).collect();
+    let mut facts = Table::new(["Mapping", name.as_str()]);
+    facts.row(["version".to_owned(), found.version.to_string()]);
+    facts.row(["digest".to_owned(), found.digest.to_string()]);
+    facts.row(["signed by".to_owned(), found.by.to_string()]);
+    facts.row(["signed at".to_owned(), found.at.clone()]);
+    facts.row(["schema".to_owned(), short(&found.schema)]);
+    facts.row(["sources".to_owned(), sources.join(", ")]);
+    facts.row(["tables".to_owned(), tables.join(", ")]);
+    facts.row(["runs".to_owned(), found.runs.to_string()]);
+    facts.row(["set".to_owned(), found.set.as_ref().map_or_else(|| "none yet".to_owned(), short)]);
+    facts.row(["fresh".to_owned(), yes(found.set.is_some() && !found.stale).to_owned()]);
+    if let Some(fault) = &found.fault {
+        facts.row(["last run".to_owned(), format!("made nothing: {fault}")]);
+    }
+    Ok(Shown::new(json!(found), facts.to_text()))
+}
+
+/// What had changed at the last run that made a set; and why a later one was refused.
+fn drift(cx: &Cx, name: &Name) -> Result<Shown, CliFault> {
+    let view = cx.view()?;
+    let refused = if found(&view, name)?.fault.is_some() { told(cx, name)? } else { None };
+    let drift = match found(&view, name)?.set {
+        None => serde_json::Value::Null,
+        Some(_) => last_report(cx, &view, name)?.get("drift").cloned().unwrap_or_default(),
+    };
+    let mut text = crate::cli::account::drift(&drift);
+    if let Some(refused) = &refused {
+        text.push_str(&format!("The last run made nothing: {refused}\n"));
+    }
+    Ok(Shown::new(json!({"mapping": name, "drift": drift, "refused": refused}), text))
+}
+
 fn list(view: &View) -> Shown {
-    let mut table = Table::new(["MAPPING", "VERSION", "DIGEST", "TABLES", "SET", "FRESH", "LINKED"]);
+    let mut table =
+        Table::new(["MAPPING", "VERSION", "DIGEST", "SIGNED BY", "SIGNED AT", "TABLES", "SET", "FRESH", "LINKED"]);
     for each in &view.mappings {
         let tables: Vec<String> = each.tables.iter().map(ToString::to_string).collect();
         table.row([
             each.name.to_string(),
             each.version.to_string(),
             short(&each.digest),
+            each.by.to_string(),
+            each.at.clone(),
             tables.join(", "),
             each.set.as_ref().map(short).unwrap_or_default(),
             yes(each.set.is_some() && !each.stale).to_owned(),
@@ -211,14 +273,17 @@ fn list(view: &View) -> Shown {
     Shown::new(json!(view.mappings), table.or("No mappings yet.\n"))
 }
 
-fn report(cx: &Cx, name: &Name, html: Option<&Path>) -> Result<Shown, CliFault> {
-    let view = cx.view()?;
-    found(&view, name)?;
-    let order = cx.signed(&view, Command::ReadMapped { mapping: name.clone() })?;
+fn last_report(cx: &Cx, view: &View, name: &Name) -> Result<serde_json::Value, CliFault> {
+    found(view, name)?;
+    let order = cx.signed(view, Command::ReadMapped { mapping: name.clone() })?;
     let Reply::Told { message: Some(text) } = cx.call(Request::MappingReport { order })? else {
         return Err(CliFault::other_reply());
     };
-    let report: serde_json::Value = serde_json::from_str(&text).map_err(|_| CliFault::other_reply())?;
+    serde_json::from_str(&text).map_err(|_| CliFault::other_reply())
+}
+
+fn report(cx: &Cx, name: &Name, html: Option<&Path>) -> Result<Shown, CliFault> {
+    let report = last_report(cx, &cx.view()?, name)?;
     if let Some(path) = html {
         let page = report.get("page").and_then(serde_json::Value::as_str).unwrap_or_default();
         let unwritten = |fault: std::io::Error| CliFault::usage(format!("{}: {fault}", path.display()));
@@ -247,7 +312,7 @@ fn offer(cx: &Cx, offer: &Offer) -> Result<Shown, CliFault> {
     if mapping.set.is_none() {
         return Err(CliFault::refused(format!("run it first: cohortium mapping run {}", offer.name)));
     }
-    let schema = common_schema();
+    let schema = common_schema(cx, &view)?;
     let mut shares = Vec::new();
     for table in &mapping.tables {
         let found = schema.table(table.as_str()).ok_or_else(|| CliFault::not_found("the schema has no such table"))?;

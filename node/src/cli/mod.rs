@@ -21,6 +21,8 @@ mod consolidate;
 mod mapped;
 mod share;
 mod mapping;
+mod trial;
+mod vocabulary;
 mod shared;
 mod subscription;
 mod optout;
@@ -95,6 +97,9 @@ enum Noun {
     /// How this node's sources become tables of the common schema
     #[command(subcommand)]
     Mapping(mapping::Verb),
+    /// Vocabularies that codes are mapped with
+    #[command(subcommand)]
+    Vocabulary(vocabulary::Verb),
     /// Landed tables of all members as versions of one set
     #[command(subcommand)]
     Consolidate(consolidate::Verb),
@@ -179,6 +184,7 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Linkage(verb) => linkage::run(&cx, verb),
         Noun::Dataset(verb) => dataset::run(&cx, verb),
         Noun::Mapping(verb) => mapping::run(&cx, verb),
+        Noun::Vocabulary(verb) => vocabulary::run(&cx, verb),
         Noun::Consolidate(verb) => consolidate::run(&cx, verb),
         Noun::Share(verb) => share::run(&cx, verb),
         Noun::Subscription(verb) => subscription::run(&cx, verb),

@@ -193,7 +193,7 @@ fn define(cx: &Cx, terms: Define) -> Result<Shown, CliFault> {
                 "the columns of a mapped table are the common schema's: no column flag, no --link",
             ));
         }
-        Source::Mapped { mapping, table } => mapped_content(&view, mapping, table)?,
+        Source::Mapped { mapping, table } => mapped_content(cx, &view, mapping, table)?,
         source @ (Source::Csv { .. }
         | Source::Parquet { .. }
         | Source::Ndjson { .. }

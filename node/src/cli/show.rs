@@ -8,6 +8,7 @@ use cohortium_protocol::limits::DOCUMENT_BYTES_MAX;
 use cohortium_protocol::message::document::Document;
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::charter::Charter;
+use cohortium_protocol::record::common_schema::CommonSchema;
 use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::record::invitation::Invitation;
@@ -87,16 +88,18 @@ fn bytes_of(document: &Document) -> Vec<u8> {
         Document::Manifest(signed) => signed.to_bytes(),
         Document::Receipt(signed) => signed.to_bytes(),
         Document::LinkageWrap(signed) => signed.to_bytes(),
+        Document::CommonSchema(signed) => signed.to_bytes(),
     }
 }
 
 type Reader = fn(&[u8]) -> Result<Value, SignedFault>;
 
 /// One reader for each kind of signed document.
-const READERS: [Reader; 14] = [
+const READERS: [Reader; 15] = [
     read_as::<Charter>,
     read_as::<ExportHeading>,
     read_as::<Consolidation>,
+    read_as::<CommonSchema>,
     read_as::<NodeRecord>,
     read_as::<Person>,
     read_as::<Order>,

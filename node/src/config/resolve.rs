@@ -268,6 +268,19 @@ fn first_person(file: &ConfigFile) -> Result<Option<FirstPerson>, ConfigFault> {
     Ok(Some(FirstPerson { name: section.name.clone(), roles: section.roles.clone(), key }))
 }
 
+impl Default for WorkerLimits {
+    /// Those of a node that sets none: for work without a node.
+    fn default() -> Self {
+        Self {
+            memory: Bytes(1 << 30),
+            cpu: Duration::from_hours(4),
+            wall: Duration::from_hours(6),
+            output: Bytes(1 << 40),
+            pool: 2,
+        }
+    }
+}
+
 fn worker(file: &ConfigFile) -> Result<WorkerLimits, ConfigFault> {
     let section = file.worker.clone().unwrap_or_default();
     let hours = |hours: u64| hours * 3600;

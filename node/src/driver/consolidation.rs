@@ -12,7 +12,6 @@ use cohortium_protocol::quantity::{Bytes, Rows};
 use cohortium_protocol::record::consolidation::ConsolidatedPart;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::listing::{BlobRef, BlobRole, Listing, ListingEntry};
-use cohortium_schema::omop;
 use cohortium_schema::schema::CommonSchema;
 use cohortium_store::blob::Pending;
 
@@ -33,7 +32,7 @@ const FILES_MAX: u64 = 32;
 /// # Errors
 /// The first member's fault, when nobody's rows can be taken in.
 pub(crate) async fn run(hands: &Arc<Hands>, plan: ConsolidationPlan) -> Run<ConsolidatedSet> {
-    let schema = omop::omop_5_4();
+    let schema = CommonSchema::in_use(plan.schema.as_deref()).map_err(|_| RunFault::ColumnsDiffer)?;
     let digest = schema.digest();
     let mut members: BTreeMap<Name, Vec<&LandedTable>> = BTreeMap::new();
     for table in &plan.tables {
@@ -94,6 +93,7 @@ fn is_same(before: &ConsolidatedPart, table: &LandedTable) -> bool {
     before.share == table.share
         && before.snapshot == table.version.snapshot
         && before.mapping == Some(table.origin.mapping)
+        && before.vocabulary == table.vocabulary
 }
 
 /// Makes one member's part of one table.
@@ -133,7 +133,7 @@ async fn make(
             share: table.share,
             snapshot: table.version.snapshot,
             mapping: Some(table.origin.mapping),
-            vocabulary: None,
+            vocabulary: table.vocabulary,
             digest,
             blobs,
         })

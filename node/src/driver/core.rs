@@ -243,6 +243,7 @@ impl Core {
             }
             Effect::Run { ticket, plan } => hands.run(ticket, plan),
             Effect::Map { ticket, plan } => hands.map(ticket, plan),
+            Effect::LoadVocabulary { ticket, folder } => hands.load_vocabulary(ticket, folder),
             Effect::Consolidate { ticket, plan } => hands.consolidate(ticket, plan),
             Effect::OpenLanding { ticket, blob } => hands.open_landing(ticket, blob),
             Effect::FinishBlob { ticket, blob } => hands.finish_blob(ticket, blob),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use cohortium_protocol::endpoint::io::{ConsolidationPlan, Input, LandedVersion, MapPlan, RunPlan, Ticket};
+use cohortium_protocol::ident::Text;
 
 use crate::driver::hands::Hands;
-use crate::driver::{consolidation, landed, mapping, run, sweep};
+use crate::driver::{consolidation, landed, mapping, run, sweep, vocabulary};
 
 impl Hands {
     pub(crate) fn run(self: &Arc<Self>, ticket: Ticket, plan: Box<RunPlan>) {
@@ -25,6 +26,16 @@ impl Hands {
             let making = Arc::clone(&hands.making).read_owned().await;
             let end = mapping::run(&hands, *plan).await;
             hands.queue.input(Input::Mapped { ticket, end }).await;
+            drop(making);
+        });
+    }
+
+    pub(crate) fn load_vocabulary(self: &Arc<Self>, ticket: Ticket, folder: Text) {
+        let hands = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let making = Arc::clone(&hands.making).read_owned().await;
+            let end = vocabulary::load(&hands, folder).await;
+            hands.queue.input(Input::VocabularyLoaded { ticket, end }).await;
             drop(making);
         });
     }

@@ -1,5 +1,6 @@
 //! Mapping runs: this node's sources through a worker into the tables of the common schema, kept as one set.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -14,8 +15,11 @@ use cohortium_protocol::wire::codec;
 use cohortium_store::blob::Pending;
 
 use crate::driver::hands::Hands;
+use crate::driver::listings::listing;
 use crate::driver::making::{Opened, Run, blocking, disk, linkage_sub_key, store};
-use crate::driver::sets::{ORIGIN_PATH, QUARANTINE_PATH, REPORT_PATH, entry, table_path};
+use crate::driver::sets::{
+    self, ORIGIN_PATH, QUARANTINE_PATH, REPORT_PATH, SHAPES_PATH, VOCABULARY_PATH, entry, table_path,
+};
 use crate::worker::job::{Job, Key32, Made, MapOrder, MappedTables, Report, SealedFile};
 
 /// What a run made: the set's listing, and about the key of linked patients.
@@ -61,6 +65,17 @@ fn prepare(hands: &Hands, plan: &MapPlan) -> Run<(Ready, Vec<OwnedFd>)> {
         files.push(file);
         sources.push((name.to_string(), dataset.clone(), out.iter().copied().collect()));
     }
+    let mut keep = |opened: Run<(SealedFile, OwnedFd)>| {
+        let (sealed, file) = opened?;
+        files.push(file);
+        Ok::<_, RunFault>(sealed)
+    };
+    let vocabulary = plan.vocabulary.as_ref().map(|loaded| keep(sets::open(hands, loaded.index))).transpose()?;
+    let last = plan.before.map(|set| Last::of(hands, set, plan)).transpose()?.unwrap_or_default();
+    let shapes = match last.shapes {
+        None => None,
+        Some(shapes) => Some((keep(sets::open(hands, shapes))?, last.accepted)),
+    };
     let mut make = || {
         let pending = hands.blobs.prepare_for_worker().map_err(|fault| disk(&fault))?;
         let (file, key) = pending.for_worker().map_err(|fault| disk(&fault))?;
@@ -85,9 +100,39 @@ fn prepare(hands: &Hands, plan: &MapPlan) -> Run<(Ready, Vec<OwnedFd>)> {
         sources,
         row_key: Key32(*row_key.as_bytes()),
         linkage_key: linkage_key.transpose()?.map(|key| Key32(*key.as_bytes())),
+        schema: plan.schema.as_ref().map(|text| text.to_string()),
+        vocabulary,
+        shapes,
+        had_rows: last.had_rows,
+        may_be_empty: plan.empty.iter().map(ToString::to_string).collect(),
     });
     let job = Job::Map { order, tables, quarantine };
     Ok((Ready { job, sources: opened, tables: pending, quarantine: aside }, files))
+}
+
+/// What the last set says to the run that follows it.
+#[derive(Default)]
+struct Last {
+    shapes: Option<BlobRef>,
+    /// Whether another version of the mapping made it.
+    accepted: bool,
+    had_rows: BTreeSet<String>,
+}
+
+impl Last {
+    /// A set of an earlier version of this software has no shapes.
+    fn of(hands: &Hands, set: BlobRef, plan: &MapPlan) -> Run<Self> {
+        let listing = listing(&hands.blobs, set).ok_or(RunFault::SetStale)?;
+        let entry = |path: &str| listing.entries().iter().find(|entry| entry.path.as_str() == path);
+        let had_rows = plan.mapping.tables.iter().map(ToString::to_string);
+        let had_rows = had_rows.filter(|table| entry(&table_path(table)).is_some_and(|entry| entry.rows.0 > 0));
+        let (mapping, _) = sets::made_of(hands, set)?;
+        Ok(Self {
+            shapes: entry(SHAPES_PATH).map(|entry| entry.blob),
+            accepted: mapping != plan.digest,
+            had_rows: had_rows.collect(),
+        })
+    }
 }
 
 /// Keeps what was made and lists it.
@@ -108,6 +153,11 @@ fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pendin
     let aside = commit(quarantine, made.quarantine)?;
     entries.push(entry(QUARANTINE_PATH, BlobRole::Rows, aside, made.quarantined)?);
     entries.push(entry(REPORT_PATH, BlobRole::File, put(&made.report.0)?, Rows(0))?);
+    entries.push(entry(SHAPES_PATH, BlobRole::File, put(&made.shapes.0)?, Rows(0))?);
+    if let Some(loaded) = plan.vocabulary.as_ref().filter(|_| made.with_vocabulary) {
+        let used = codec::encode(&loaded.vocabulary);
+        entries.push(entry(VOCABULARY_PATH, BlobRole::File, put(&used)?, Rows(0))?);
+    }
     let origin = codec::encode(&(plan.digest, plan.mapping.schema));
     entries.push(entry(ORIGIN_PATH, BlobRole::File, put(&origin)?, Rows(0))?);
     entries.sort();

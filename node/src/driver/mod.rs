@@ -30,6 +30,7 @@ pub(crate) mod sets;
 pub(crate) mod draft;
 pub(crate) mod run;
 pub(crate) mod mapping;
+pub(crate) mod vocabulary;
 pub(crate) mod meter;
 pub(crate) mod landed;
 pub(crate) mod consolidation;

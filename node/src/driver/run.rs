@@ -56,7 +56,15 @@ async fn run_files(hands: &Arc<Hands>, plan: RunPlan) -> Run<Option<Taken>> {
             return Ok(None);
         }
         let listing = store(&blobs, &content)?;
-        Ok(Some(Taken { base: Base::Full, listing, content, index: None, linkage: None, origin: None }))
+        Ok(Some(Taken {
+            base: Base::Full,
+            listing,
+            content,
+            index: None,
+            linkage: None,
+            origin: None,
+            vocabulary: None,
+        }))
     })
     .await
 }
@@ -203,12 +211,16 @@ async fn conclude(hands: &Arc<Hands>, plan: &Arc<RunPlan>, attempt: Attempt) -> 
         if report.base == Base::Full && !report.has_index && before.as_ref() == Some(&content) {
             return Ok(None);
         }
-        let (linkage, origin) = match &plan.set {
-            None => (statement(&hands, &plan)?, None),
-            Some(set) => (set.linkage.clone(), sets::origin(&hands, set.listing, &plan.dataset)?),
+        let (linkage, origin, vocabulary) = match &plan.set {
+            None => (statement(&hands, &plan)?, None, None),
+            Some(set) => {
+                let origin = sets::origin(&hands, set.listing, &plan.dataset)?;
+                (set.linkage.clone(), origin, sets::vocabulary(&hands, set.listing)?)
+            }
         };
         let kept = drafts.keep(&hands.blobs, &content).map_err(|fault| disk(&fault))?;
-        Ok(Some(Taken { base: report.base, listing: kept.listing, content, index: kept.index, linkage, origin }))
+        let (base, listing, index) = (report.base, kept.listing, kept.index);
+        Ok(Some(Taken { base, listing, content, index, linkage, origin, vocabulary }))
     })
     .await
 }

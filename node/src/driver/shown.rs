@@ -95,6 +95,8 @@ pub(crate) fn log(notice: &Notice) {
         Notice::Unchanged(share) => tracing::info!(event = "unchanged", %share),
         Notice::Mapped(mapping) => tracing::info!(event = "mapped", %mapping),
         Notice::MappingFailed(mapping, fault) => tracing::warn!(event = "mapping-failed", %mapping, ?fault),
+        Notice::VocabularyLoaded(vocabulary) => tracing::info!(event = "vocabulary-loaded", %vocabulary),
+        Notice::VocabularyFailed(fault) => tracing::warn!(event = "vocabulary-failed", ?fault),
         Notice::Consolidated(consolidation) => tracing::info!(event = "consolidated", %consolidation),
         Notice::ConsolidatedAlready => tracing::info!(event = "consolidated-already"),
         Notice::ConsolidationFailed(fault) => tracing::warn!(event = "consolidation-failed", ?fault),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{DatasetId, ShareId, SnapshotId, SubscriptionId};
 use cohortium_protocol::key::signed::Signed;
+use cohortium_protocol::record::common_schema::schema_digest;
 use cohortium_protocol::record::journal_entry::Act;
 use cohortium_protocol::record::order::Command;
 
@@ -72,6 +73,7 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.digest()),
+        Act::CommonSchema(signed) => Some(signed.digest()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -85,6 +87,8 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::MappingFailed { .. }
         | Act::ConsolidationFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::VocabularyLoaded(_)
+        | Act::VocabularyFailed { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -123,7 +127,12 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         Act::Consolidated { consolidation, set } => {
             [consolidation.digest().into(), Subject::Digest(set.digest.0)].into()
         }
+        Act::VocabularyLoaded(loaded) => {
+            [loaded.vocabulary.digest.into(), Subject::Digest(loaded.index.digest.0)].into()
+        }
+        Act::CommonSchema(signed) => signed.claimed().map(|schema| [schema.named().into()].into()).unwrap_or_default(),
         Act::ConsolidationFailed { .. }
+        | Act::VocabularyFailed { .. }
         | Act::Began { .. }
         | Act::Person(_)
         | Act::NodeRecord(_)
@@ -161,6 +170,7 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
             mapping.sources.values().map(|dataset| (*dataset).into()).chain([digest]).collect()
         }
         Command::UseTables { consolidation } => [(*consolidation).into()].into(),
+        Command::StateSchema { text } => [schema_digest(text).into()].into(),
         Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }
         | Command::ConfirmRoot { .. }
@@ -169,6 +179,8 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::Import { .. }
         | Command::Profile
         | Command::RunMapping { .. }
+        | Command::RunMappingDespite { .. }
+        | Command::LoadVocabulary { .. }
         | Command::ReadMapped { .. }
         | Command::Consolidate
         | Command::Stop

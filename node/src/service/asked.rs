@@ -55,6 +55,9 @@ pub(crate) fn refused(fault: &ReportFault) -> Reply {
         | RunFault::ColumnsDiffer
         | RunFault::KeyTwice
         | RunFault::SetStale
+        | RunFault::NoVocabulary
+        | RunFault::Drifted
+        | RunFault::Emptied
         | RunFault::NoLinkageKey => ErrorKind::Refused,
     };
     match &fault.detail {

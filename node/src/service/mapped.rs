@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::listing::BlobRef;
 use cohortium_protocol::record::order::{Command, Order};
@@ -51,6 +52,16 @@ pub(super) async fn quarantine(queue: &Queue, hands: &Arc<Hands>, order: Box<Sig
         Ok(_) => Err(broken()),
         Err(fault) => Err(refused(&fault)),
     }
+}
+
+/// The consortium's own schema, where its charter names one that has arrived. It is public.
+pub(super) async fn common_schema(queue: &Queue, consortium: ConsortiumId) -> Answered {
+    let looked = queue.look(move |endpoint| {
+        let state = endpoint.state(consortium)?;
+        let named = state.charters.binding(&state.party)?.charter.schema?;
+        Some(state.schemas.get(&named)?.text.to_string())
+    });
+    Ok(Reply::Told { message: looked.await.ok_or_else(stopping)? })
 }
 
 async fn set_of(queue: &Queue, order: Box<Signed<Order>>) -> Result<BlobRef, Reply> {

@@ -67,6 +67,8 @@ impl Office {
                 history::run(&self.hands, history::Wanted { consortium, from: 0, limit, about }).await
             }
             Request::MappingFault { mapping } => Ok(Reply::Told { message: self.hands.told.last(&mapping) }),
+            Request::VocabularyFault => Ok(Reply::Told { message: self.hands.told.last_vocabulary() }),
+            Request::CommonSchema { consortium } => mapped::common_schema(&self.queue, consortium).await,
             Request::MappingReport { order } => mapped::report(&self.queue, &self.hands, order).await,
             Request::Quarantine { order, path } => mapped::quarantine(&self.queue, &self.hands, order, &path).await,
             Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,

@@ -1,13 +1,14 @@
 //! What a worker is told to do and what it reports, in our codec. Jobs hold secrets and are never printed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cohortium_engine::consolidate::part::PartReport;
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::TakeReport;
+use cohortium_engine::mapping::{Changed, Table, Unlike};
 use cohortium_engine::profile::ProfiledColumn;
-use cohortium_protocol::digest::BlobDigest;
-use cohortium_protocol::ident::{ColumnName, Name, SnapshotId};
+use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
+use cohortium_protocol::ident::{ColumnName, Name, SnapshotId, Text};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -57,6 +58,39 @@ pub(crate) struct MapOrder {
     pub(crate) sources: Vec<(String, Dataset, BTreeSet<OptOutEntry>)>,
     pub(crate) row_key: Key32,
     pub(crate) linkage_key: Option<Key32>,
+    /// The canonical form of the consortium's own schema.
+    pub(crate) schema: Option<String>,
+    /// The index of the loaded vocabulary, where the mapping asks for one.
+    pub(crate) vocabulary: Option<SealedFile>,
+    /// What the sources were when the last set was made, and whether this version of the mapping is newer.
+    pub(crate) shapes: Option<(SealedFile, bool)>,
+    /// Tables that had rows in that set.
+    pub(crate) had_rows: BTreeSet<String>,
+    /// Tables that may come out empty.
+    pub(crate) may_be_empty: BTreeSet<String>,
+}
+
+/// A mapping, and perhaps another, on fixtures.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TrialOrder {
+    pub(crate) text: String,
+    /// Another mapping, whose tables are compared with those of the first.
+    pub(crate) other: Option<String>,
+    pub(crate) schema: Option<String>,
+    pub(crate) sources: Vec<String>,
+    pub(crate) has_vocabulary: bool,
+    /// Tables whose rows are expected, and perhaps `quarantine`.
+    pub(crate) expected: Vec<String>,
+}
+
+/// What a trial made, and how that differs from what was expected or from what the other mapping makes.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Trial {
+    pub(crate) tables: BTreeMap<String, Table>,
+    pub(crate) unlike: BTreeMap<String, Unlike>,
+    pub(crate) changed: BTreeMap<String, Changed>,
+    /// The account, as JSON.
+    pub(crate) report: Blob,
 }
 
 /// A mapped table as the worker wrote it.
@@ -96,7 +130,7 @@ pub(crate) enum Job {
         deletes: SealedFile,
         index: SealedFile,
     },
-    /// Files: the sources, the tables, the quarantine.
+    /// Files: the sources, the vocabulary, the shapes, the tables, the quarantine.
     Map { order: Box<MapOrder>, tables: Vec<(String, SealedFile)>, quarantine: SealedFile },
     /// File: source, sealed where it is a blob of this node's own.
     Preview { terms: Box<Terms>, source: Option<SealedFile>, rows: u32 },
@@ -120,6 +154,10 @@ pub(crate) enum Job {
     },
     /// Writes a Parquet blob of our own for a person. Files: the blob, then the plain file to write.
     Write { table: SealedFile, shape: Shape },
+    /// Reads a vocabulary. Files: CONCEPT.csv, CONCEPT_RELATIONSHIP.csv, VOCABULARY.csv, then the index to write.
+    LoadVocabulary { index: SealedFile },
+    /// Tries a mapping on fixtures. Files: the sources, the three of a vocabulary, the expected rows.
+    Trial { order: Box<TrialOrder> },
     /// Misbehaves, so that tests can see what becomes of it. Not reachable from any request.
     Probe(Probe),
 }
@@ -171,6 +209,10 @@ pub(crate) struct MappedTables {
     pub(crate) quarantined: Rows,
     /// The account and the quality report, as JSON.
     pub(crate) report: Blob,
+    /// What the sources are now.
+    pub(crate) shapes: Blob,
+    /// Whether codes were mapped with the vocabulary.
+    pub(crate) with_vocabulary: bool,
     /// Whether person ids of linked patients were made with the linkage key.
     pub(crate) linked: bool,
 }
@@ -192,6 +234,8 @@ pub(crate) enum Report {
     Previewed(Previewed),
     Profiled(Vec<ProfiledColumn>),
     Rows(Rows),
+    Vocabulary { release: Text, digest: DocumentDigest, index: Made },
+    Tried(Box<Trial>),
     Probed(String),
 }
 

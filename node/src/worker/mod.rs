@@ -7,6 +7,8 @@ pub(crate) mod job;
 pub(crate) mod pass;
 mod confine;
 mod sealed;
+mod files;
+pub(crate) mod mapping;
 mod work;
 pub(crate) mod pool;
 

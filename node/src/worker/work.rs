@@ -1,17 +1,15 @@
 //! One job, done by the engine. Everything here runs under the worker's limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
-use std::sync::Arc;
 
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::{Sinks, take};
-use cohortium_engine::handle::{Handle, RandomRead};
+use cohortium_engine::handle::RandomRead;
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
-use cohortium_engine::mapping::{MapJob, MapReport, MapSinks, MapSource, Mapping, map};
 use cohortium_engine::plain;
 use cohortium_engine::policy;
 use cohortium_engine::preview::preview;
@@ -22,46 +20,18 @@ use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::wire::codec::Blob;
-use cohortium_schema::gate::{Checks, Report as Quality, Thresholds};
-use cohortium_schema::omop;
 
-use crate::worker::job::{
-    Job, MapOrder, MappedTable, MappedTables, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms,
-};
-use crate::worker::sealed;
-
-/// The files of a job, taken in order.
-struct Files(std::vec::IntoIter<File>);
-
-impl Files {
-    fn next(&mut self) -> Result<File, ReportFault> {
-        self.0.next().ok_or(ReportFault::LOST)
-    }
-
-    fn plain(&mut self) -> Result<Handle, ReportFault> {
-        Ok(Arc::new(self.next()?))
-    }
-
-    fn either(&mut self, sealed: Option<&SealedFile>) -> Result<Handle, ReportFault> {
-        match sealed {
-            Some(sealed) => self.sealed(sealed),
-            None => self.plain(),
-        }
-    }
-
-    fn sealed(&mut self, file: &SealedFile) -> Result<Handle, ReportFault> {
-        sealed::open(self.next()?, file).map_err(|_| ReportFault::of(RunFault::Unreadable))
-    }
-}
+use crate::worker::files::{Files, disk_full};
+use crate::worker::job::{Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
+use crate::worker::{mapping, sealed};
 
 pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
-    let mut files = Files(files.into_iter());
+    let mut files = Files::new(files);
     match job {
         Job::Take { terms, source, previous, rows, deletes, index } => {
             taken(&terms, [source.as_ref(), previous.as_ref()], [&rows, &deletes, &index], &mut files)
         }
-        Job::Map { order, tables, quarantine } => mapped(&order, &tables, &quarantine, &mut files),
+        Job::Map { order, tables, quarantine } => mapping::mapped(&order, &tables, &quarantine, &mut files),
         Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
         Job::Profile { source } => profiled(&source, &mut files),
         Job::Check { chain } => checked(&chain, &mut files),
@@ -74,6 +44,8 @@ pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
             let order = Gathering { shape: &shape, member: &member, snapshots: &snapshots };
             gathered(&order, &chain, previous, &into, &mut files)
         }
+        Job::LoadVocabulary { index } => mapping::load_vocabulary(&index, &mut files),
+        Job::Trial { order } => mapping::tried(&order, &mut files),
         Job::Write { table, shape } => written(&table, shape, &mut files),
         Job::Probe(probe) => probed(probe, &mut files),
     }
@@ -107,10 +79,6 @@ impl Borrowed {
     }
 }
 
-fn disk_full(_: std::io::Error) -> ReportFault {
-    ReportFault::of(RunFault::Limit)
-}
-
 fn taken(
     terms: &Terms,
     [source, previous]: [Option<&SealedFile>; 2],
@@ -133,71 +101,6 @@ fn taken(
         deletes: has_deletes.then(|| sealed::finish(deletes)).transpose().map_err(disk_full)?,
         index: has_index.then(|| sealed::finish(index)).transpose().map_err(disk_full)?,
     })
-}
-
-fn mapped(
-    order: &MapOrder,
-    tables: &[(String, SealedFile)],
-    quarantine: &SealedFile,
-    files: &mut Files,
-) -> Result<Report, ReportFault> {
-    let schema = omop::omop_5_4();
-    let mapping = Mapping::parse(&order.text, &schema)
-        .map_err(|fault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) })?;
-    let row_key = Secret32::new(order.row_key.0);
-    let linkage_key = order.linkage_key.as_ref().map(|key| Secret32::new(key.0));
-    let opt_outs: Vec<BTreeSet<[u8; 16]>> =
-        order.sources.iter().map(|(_, _, out)| out.iter().map(|entry| entry.0).collect()).collect();
-    let mut sources = BTreeMap::new();
-    for ((name, dataset, _), opt_outs) in order.sources.iter().zip(&opt_outs) {
-        sources.insert(name.clone(), MapSource { dataset, handle: files.plain()?, opt_outs });
-    }
-    let patients = order.sources.iter().find(|(name, ..)| *name == mapping.patients.source);
-    let linked = linkage_key.is_some() && patients.is_some_and(|(_, dataset, _)| dataset.linkage.is_some());
-    let mut writers = Vec::with_capacity(tables.len());
-    for (name, sealed) in tables {
-        writers.push((name, sealed::create(files.next()?, sealed).map_err(disk_full)?));
-    }
-    let mut aside = sealed::create(files.next()?, quarantine).map_err(disk_full)?;
-    let job = MapJob {
-        mapping: &mapping,
-        schema: &schema,
-        sources,
-        row_key: &row_key,
-        linkage_key: linkage_key.as_ref(),
-        checks: Checks::omop_5_4(&schema),
-        limits: Limits::default(),
-    };
-    let sinks = writers.iter_mut().map(|(name, writer)| ((*name).clone(), writer as &mut (dyn Write + Send)));
-    let sinks = MapSinks { tables: sinks.collect(), quarantine: &mut aside };
-    let report = map(&job, sinks).map_err(|fault| ReportFault::told(&fault))?;
-    let mut made = Vec::with_capacity(writers.len());
-    for (name, writer) in writers {
-        let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
-        made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
-    }
-    Ok(Report::Mapped(Box::new(MappedTables {
-        tables: made,
-        quarantine: sealed::finish(aside).map_err(disk_full)?,
-        quarantined: Rows(report.quarantine.values().map(|rows| rows.0).sum()),
-        report: Blob(shown(&report, &mapping)?.to_string().into_bytes()),
-        linked,
-    })))
-}
-
-/// The account of a run with the quality report: its findings, its digest, and its page.
-fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, ReportFault> {
-    let broken = |_| ReportFault::of(RunFault::WorkerLost);
-    let quality =
-        Quality::new(&report.quality, &Thresholds::default()).map_err(|_| ReportFault::of(RunFault::WorkerLost))?;
-    let mut json = report.to_json();
-    let title = format!("{} version {}", mapping.mapping, mapping.version);
-    if let Some(all) = json.as_object_mut() {
-        all.insert("quality".to_owned(), serde_json::from_str(&quality.to_json()).map_err(broken)?);
-        all.insert("digest".to_owned(), serde_json::Value::String(quality.digest().to_string()));
-        all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
-    }
-    Ok(json)
 }
 
 fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut Files) -> Result<Report, ReportFault> {
