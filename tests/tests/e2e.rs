@@ -42,3 +42,5 @@ mod cosigning;
 mod large;
 #[path = "e2e/hostile.rs"]
 mod hostile;
+#[path = "e2e/mappings.rs"]
+mod mappings;
