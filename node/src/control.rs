@@ -118,6 +118,15 @@ pub enum Request {
         /// An absolute path that does not exist yet; `.parquet` or `.csv`.
         path: String,
     },
+    /// Why the last publication changed nothing: tables, columns and places, never cells.
+    PublicationFault,
+    /// Write the files of the table versions in use into a new folder. The order is a `Command::ReadTables`.
+    ExportTables {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// An absolute path that does not exist yet.
+        folder: String,
+    },
     /// Write what a subscription's consumer lacks into a new folder, to be carried by hand. The order is a
     /// `Command::Export`.
     Export {
@@ -179,7 +188,7 @@ pub enum Reply {
         /// Who would receive them.
         recipients: Vec<Name>,
     },
-    /// To `MappingFault`, `VocabularyFault`, `CommonSchema` and `MappingReport`.
+    /// To `MappingFault`, `VocabularyFault`, `PublicationFault`, `CommonSchema` and `MappingReport`.
     Told {
         /// A sentence, a schema, or a report's JSON; nothing where there is nothing to tell.
         message: Option<String>,
@@ -272,6 +281,10 @@ pub struct View {
     pub tables_fault: Option<String>,
     /// Whether one runs.
     pub consolidating: bool,
+    /// The consolidation that was to be published last, and why it was not.
+    pub published: Option<(DocumentDigest, Option<String>)>,
+    /// Whether a publication runs.
+    pub publishing: bool,
     /// Epoch of the linkage key held, if any.
     pub linkage_epoch: Option<u32>,
 }

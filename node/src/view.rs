@@ -47,6 +47,11 @@ fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
         tables: state.tables.current().map(|set| set.digest),
         tables_fault: endpoint.consolidation_fault(consortium).map(|fault| format!("{fault:?}")),
         consolidating: endpoint.is_consolidating(consortium),
+        published: state
+            .tables
+            .published()
+            .map(|last| (last.consolidation, last.fault.map(|fault| format!("{fault:?}")))),
+        publishing: endpoint.is_publishing(consortium),
         linkage_epoch: state.linkage.held.keys().next_back().copied(),
     })
 }

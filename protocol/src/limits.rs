@@ -47,6 +47,10 @@ pub const COMMON_SCHEMA_BYTES_MAX: usize = 512 * 1024;
 pub const MAPPING_SOURCES_MAX: usize = 64;
 /// Tables of one mapping.
 pub const MAPPING_TABLES_MAX: usize = 64;
+/// Bytes of one SELECT that is a source.
+pub const SELECT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one ViewDefinition that is a source's.
+pub const VIEW_BYTES_MAX: usize = 256 * 1024;
 /// Columns of one table.
 pub const COLUMNS_MAX: usize = 4_096;
 /// Tests of one row filter.

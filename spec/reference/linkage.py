@@ -38,7 +38,9 @@ def name(raw):
     return unicodedata.normalize("NFKC", kept)
 
 
-TIME = r"(\d[0-9:.,+\-Zz]*)"
+CLOCK = r"([01]\d|2[0-3])(:[0-5]\d(:([0-5]\d|60))?|[0-5]\d([0-5]\d|60)?)?"
+OFFSET = r"([zZ]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
+TIME = rf"({CLOCK}([.,]\d{{1,9}})?{OFFSET}?)"
 FORMATS = {
     "iso": rf"(?P<y>\d{{4}})-(?P<m>\d\d)-(?P<d>\d\d)([Tt ]{TIME})?",
     "compact": rf"(?P<y>\d{{4}})(?P<m>\d\d)(?P<d>\d\d)([Tt ]?{TIME})?",

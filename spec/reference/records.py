@@ -15,7 +15,7 @@ MILLIS, SECONDS, SIZE = U64, U64, U64
 EXTENSIONS_MAX, EXTENSION_MAX, PARTIES_MAX, COLUMNS_MAX = 32, 4096, 1000, 4096
 MAPPING_MAX, MAPPING_SOURCES_MAX, MAPPING_TABLES_MAX = 256 * 1024, 64, 64
 COMMON_SCHEMA_MAX = 512 * 1024
-MARKS_MAX = 32
+MARKS_MAX, SELECT_MAX, VIEW_MAX = 32, 64 * 1024, 256 * 1024
 LISTING_ENTRIES_MAX, BLOB_MAX, K_FLOOR = 200_000, 1 << 40, 11
 NODE_RECORD_MILLIS_MAX = 30 * 24 * 3600 * 1000
 
@@ -137,11 +137,33 @@ TEXT_FORM = Checked(Struct(
     heading=Enum("line", names=Seq(COLUMN)),
 ), check_text_form)
 
+def written(most):
+    """SRC-2."""
+    def check(text):
+        length = len(text.encode())
+        require(length > 0, "empty")
+        require(length <= most, "too-long")
+        require("\0" not in text, "zero")
+    return Checked(String(), check)
+
+
+DATABASE_PLACE = Struct(
+    address=Enum(network=Struct(host=TEXT, port=U16), socket=Struct(path=TEXT)),
+    privacy=Enum("within_machine", tls=Struct(roots=TEXT, name=TEXT)),
+    database=TEXT, user=TEXT, password=Option(TEXT), statement_seconds=U32)
+DATABASE_TABLE = Struct(
+    place=DATABASE_PLACE, rows=Enum(table=Struct(schema=Option(TEXT), table=TEXT), select=written(SELECT_MAX)),
+    rows_per_second=Option(U32))
+OBJECT_PLACE = Struct(
+    endpoint=Option(TEXT), region=TEXT, bucket=TEXT, key=TEXT, roots=Option(TEXT), credentials=Option(TEXT),
+    form=Enum(csv=TEXT_FORM, parquet=None, ndjson=None, json=None, arrow_ipc=None))
+
 DATASET = Struct(
     dataset=DATASET_ID, name=NAME,
     source=Enum(
         csv=Struct(path=TEXT, form=TEXT_FORM), parquet=Struct(path=TEXT), files=Struct(folder=TEXT), ndjson=Struct(path=TEXT),
-        json=Struct(path=TEXT), arrow_ipc=Struct(path=TEXT), mapped=Struct(mapping=NAME, table=NAME)),
+        json=Struct(path=TEXT), arrow_ipc=Struct(path=TEXT), mapped=Struct(mapping=NAME, table=NAME),
+        fhir=Struct(path=TEXT, view=written(VIEW_MAX)), postgres=DATABASE_TABLE, maria=DATABASE_TABLE, s3=OBJECT_PLACE),
     key=Seq(COLUMN), patient=Option(COLUMN),
     linkage=Option(Struct(
         given=COLUMN, family=COLUMN, birth=COLUMN,
@@ -250,7 +272,7 @@ def check_consolidation(c):
 
 RUN_FAULT = Enum(
     "unreadable", "changed", "malformed", "columns_differ", "key_twice", "limit", "no_linkage_key", "worker_lost",
-    "set_stale", "no_vocabulary", "drifted", "emptied")
+    "set_stale", "unsettled", "no_vocabulary", "drifted", "emptied")
 
 CONSOLIDATION = Checked(Struct(
     consortium=CONSORTIUM, operator=NAME, sequence=U64, previous=Option(DIGEST), schema=DIGEST,
@@ -291,6 +313,9 @@ COMMAND = Enum(
     read_mapped=Struct(mapping=NAME),
     consolidate=None,
     use_tables=Struct(consolidation=DIGEST),
+    read_tables=Struct(consolidation=DIGEST),
+    publish=Struct(consolidation=DIGEST, into=Struct(
+        place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))),
     run_mapping_despite=Struct(mapping=NAME, empty=Set(NAME)),
     load_vocabulary=Struct(folder=TEXT),
     state_schema=Struct(text=String()),
@@ -316,6 +341,7 @@ ACT = Enum(
     consolidated=Struct(consolidation=SIGNED, set=BLOB_REF),
     consolidation_failed=Struct(fault=RUN_FAULT),
     answer_refused=Struct(subscription=SUBSCRIPTION, invitation=DIGEST, code=ERROR_CODE),
+    published=Struct(consolidation=DIGEST), publish_failed=Struct(consolidation=DIGEST, fault=RUN_FAULT),
     vocabulary_loaded=Struct(vocabulary=VOCABULARY, index=BLOB_REF),
     common_schema=SIGNED,
     vocabulary_failed=Struct(fault=RUN_FAULT),
@@ -333,6 +359,7 @@ DOCUMENTS = {
 }
 RECORDS = DOCUMENTS | {
     "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "text-form": TEXT_FORM,
+    "select": written(SELECT_MAX), "view": written(VIEW_MAX),
 }
 
 

@@ -288,6 +288,33 @@ def order(command):
     }
 
 
+def database_place():
+    return {
+        "address": {"network": {"host": "db.north.example", "port": 5432}},
+        "privacy": {"tls": {"roots": "/etc/roots.pem", "name": "db.north.example"}},
+        "database": "ward", "user": "reader", "password": "/keys/reader", "statement_seconds": 300,
+    }
+
+
+def remote_sources():
+    """Sources that are no file of rows, by name."""
+    local = database_place() | {
+        "address": {"socket": {"path": "/run/db.sock"}}, "privacy": "within-machine", "password": None}
+    table = {"place": local, "rows": {"table": {"schema": "public", "table": "stays"}}, "rows_per_second": None}
+    select = {"place": database_place(), "rows": {"select": "SELECT 1\n"}, "rows_per_second": 1000}
+    place = {
+        "endpoint": "https://s3.north.example", "region": "eu", "bucket": "ward", "key": "a/stays.csv", "roots": None,
+        "credentials": "/keys/s3", "form": {"csv": text_form()}}
+    forms = ("parquet", "ndjson", "json", "arrow-ipc")
+    return [
+        ("fhir", {"fhir": {"path": "/data/a.ndjson", "view": "{}"}}),
+        ("postgres", {"postgres": table}), ("postgres-select", {"postgres": select}),
+        ("maria", {"maria": table | {"rows": {"table": {"schema": None, "table": "stays"}}}}),
+        ("s3", {"s3": place}),
+        *((f"s3-{form}", {"s3": place | {"endpoint": None, "credentials": None, "form": form}}) for form in forms),
+    ]
+
+
 def commands():
     """One of each command."""
     return [
@@ -322,6 +349,9 @@ def commands():
         {"read-mapped": {"mapping": "stays"}},
         "consolidate",
         {"use-tables": {"consolidation": "b5" * 32}},
+        {"read-tables": {"consolidation": "b5" * 32}},
+        {"publish": {"consolidation": "b5" * 32, "into": {
+            "place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}}},
         {"run-mapping-despite": {"mapping": "stays", "empty": ["measurement"]}},
         {"load-vocabulary": {"folder": "/data/athena"}},
         {"state-schema": {"text": common_schema()["text"]}},
@@ -361,6 +391,8 @@ def acts():
         (node, {"consolidation-failed": {"fault": "limit"}}),
         (peer, {"answer-refused": {
             "subscription": SUBSCRIPTION, "invitation": digest("invitation", invitation()), "code": "expired"}}),
+        (node, {"published": {"consolidation": "b5" * 32}}),
+        (node, {"publish-failed": {"consolidation": "b5" * 32, "fault": "unsettled"}}),
         (node, {"vocabulary-loaded": {"vocabulary": vocabulary(), "index": ["b7" * 32, 302]}}),
         (peer, {"common-schema": signed("common-schema", common_schema(), OPERATOR[2])}),
         (node, {"vocabulary-failed": {"fault": "emptied"}}),

@@ -50,6 +50,9 @@ impl World {
             Effect::Consolidate { ticket, .. } => {
                 self.later(node, 1, Input::Consolidated { ticket, end: Err(RunFault::Unreadable) });
             }
+            Effect::Publish { ticket, .. } => {
+                self.later(node, 1, Input::Published { ticket, end: Err(RunFault::Unreadable) });
+            }
             Effect::OpenLanding { ticket, blob } => {
                 let state = self.nodes[node].disk.open_landing(blob);
                 let after = self.dice.between(1, 10);

@@ -6,6 +6,17 @@
 /// The program that is node and worker.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cohortium-under-test");
 
+// Real servers, as the tests of `node/database` start them.
+#[expect(dead_code, reason = "the tests of the package that it belongs to use more of it")]
+#[path = "../../node/database/tests/databases/room.rs"]
+mod room;
+#[expect(dead_code, reason = "the tests of the package that it belongs to use more of it")]
+#[path = "../../node/database/tests/databases/postgres.rs"]
+mod postgres;
+#[expect(dead_code, reason = "the tests of the package that it belongs to use more of it")]
+#[path = "../../node/database/tests/databases/maria.rs"]
+mod maria;
+
 #[path = "e2e/tables.rs"]
 mod tables;
 #[path = "e2e/file_sets.rs"]
@@ -38,6 +49,14 @@ mod charters;
 mod codes;
 #[path = "e2e/cosigning.rs"]
 mod cosigning;
+#[path = "e2e/drawn.rs"]
+mod drawn;
+#[path = "e2e/stored.rs"]
+mod stored;
+#[path = "e2e/drafts.rs"]
+mod drafts;
+#[path = "e2e/published.rs"]
+mod published;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/hostile.rs"]

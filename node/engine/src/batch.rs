@@ -170,7 +170,8 @@ impl From<&SourceFault> for RunFault {
                 | RowFault::NotJson
                 | RowFault::NotAnObject
                 | RowFault::FieldTwice
-                | RowFault::FieldName => Self::Malformed,
+                | RowFault::FieldName
+                | RowFault::Drawn(_) => Self::Malformed,
                 RowFault::CellTooLong | RowFault::RecordTooLong | RowFault::TooManyFields | RowFault::TooDeep => {
                     Self::Limit
                 }

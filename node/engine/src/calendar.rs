@@ -91,16 +91,16 @@ pub(crate) fn month_of(text: &str, format: DateFormat) -> Option<(u32, u32)> {
     CalendarDay::read(&first, format).map(|(day, _)| (day.year, day.month))
 }
 
-/// The text with its day moved; a time of day behind it stays. `None`: no day, no time, or beyond the calendar.
+/// The text with its day moved; a time of day behind it stays. `None`: no day, or beyond the calendar.
 pub(crate) fn shifted(text: &str, format: DateFormat, days: i64) -> Option<String> {
     let (day, rest) = CalendarDay::read(text, format)?;
     let moved = CalendarDay::from_epoch(day.to_epoch().checked_add(days)?)?;
-    is_time_of_day(rest).then(|| moved.write(format) + rest)
+    Some(moved.write(format) + rest)
 }
 
 /// Nothing, or hours and minutes with what may follow them, and no digit beyond: a long number behind a day could be
 /// anything.
-fn is_time_of_day(rest: &str) -> bool {
+pub(crate) fn is_time_of_day(rest: &str) -> bool {
     if rest.is_empty() {
         return true;
     }
@@ -113,6 +113,26 @@ fn is_time_of_day(rest: &str) -> bool {
     let fraction_fits = (1..=9).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
     let zone_fits = matches!(zone, "" | "Z" | "z") || zone.get(1..).is_some_and(|offset| is_clock(offset, 2));
     is_clock(clock, 3) && fraction_fits && zone_fits
+}
+
+/// Microseconds since midnight that a time of day without a zone writes, as it stands behind a day; `None`: it has a zone,
+/// is finer than that, or is a second that only some days have.
+pub(crate) fn clock_micros(rest: &str) -> Option<i64> {
+    if !is_time_of_day(rest) || rest.contains(['Z', 'z', '+', '-']) {
+        return None;
+    }
+    let clock = rest.strip_prefix(['T', 't', ' ']).unwrap_or(rest);
+    let (clock, fraction) = clock.split_once(['.', ',']).unwrap_or((clock, ""));
+    let digits: Vec<i64> = clock.chars().filter_map(|digit| digit.to_digit(10)).map(i64::from).collect();
+    let pair = |at: usize| digits.get(at).zip(digits.get(at + 1)).map_or(0, |(tens, ones)| tens * 10 + ones);
+    let (seconds, finer) = (pair(4), fraction.get(6..).unwrap_or(""));
+    let is_fine = finer.bytes().any(|digit| digit != b'0');
+    // Part of an hour or a minute is written in no other way than by the next pair.
+    if seconds > 59 || is_fine || (!fraction.is_empty() && digits.len() < 6) {
+        return None;
+    }
+    let micros = format!("{:0<6}", fraction.get(..6).unwrap_or(fraction)).parse::<i64>().ok()?;
+    Some((pair(0) * 3600 + pair(2) * 60 + seconds) * 1_000_000 + micros)
 }
 
 /// Two digits each of hours, minutes and seconds, with colons or without; at least hours, at most `parts` of them.

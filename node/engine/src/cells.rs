@@ -161,6 +161,56 @@ pub(crate) fn text(array: &ArrayRef) -> Result<StringArray, NotHandled> {
     }
 }
 
+/// Cells as they name rows and people.
+pub(crate) struct Identifiers {
+    pub(crate) cells: StringArray,
+    /// Rows whose number is not whole, or so large that its type no longer counts by ones: it names nobody.
+    pub(crate) unclear: Vec<usize>,
+}
+
+/// The cells as they name rows and people: as [`text`] writes them, but a whole number has one text whatever number type
+/// its column came in. 1001.0 is 1001, or who opted out as 1001 would not have.
+pub(crate) fn identifiers(array: &ArrayRef) -> Result<Identifiers, NotHandled> {
+    let cells = text(array)?;
+    let whole_below = match array.data_type() {
+        DataType::Float16 => f64::from(1_u16 << 11),
+        DataType::Float32 => f64::from(1_u32 << 24),
+        DataType::Float64 => 9_007_199_254_740_992.0,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            return Ok(whole(&cells, |_, written| match written.split_once('.') {
+                None => Some(written.to_owned()),
+                Some((whole, rest)) => rest.bytes().all(|digit| digit == b'0').then(|| whole.to_owned()),
+            }));
+        }
+        _ => return Ok(Identifiers { cells, unclear: Vec::new() }),
+    };
+    let wide = arrow::compute::cast(array, &DataType::Float64).map_err(|_| NotHandled)?;
+    let values = wide.as_primitive::<arrow::datatypes::Float64Type>();
+    Ok(whole(&cells, |row, _| {
+        let value = values.value(row);
+        // What is added makes a zero of the negative one.
+        (value.fract() == 0.0 && value.abs() < whole_below).then(|| format!("{:.0}", value + 0.0))
+    }))
+}
+
+/// The cells with whole numbers written anew; `None`: it is none.
+fn whole(cells: &StringArray, write: impl Fn(usize, &str) -> Option<String>) -> Identifiers {
+    let (mut built, mut unclear) = (StringBuilder::with_capacity(cells.len(), cells.len() * 8), Vec::new());
+    for (row, written) in cells.iter().enumerate() {
+        let Some(written) = written else {
+            built.append_null();
+            continue;
+        };
+        if let Some(whole) = write(row, written) {
+            built.append_value(whole);
+        } else {
+            unclear.push(row);
+            built.append_value(written);
+        }
+    }
+    Identifiers { cells: built.finish(), unclear }
+}
+
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -220,6 +270,30 @@ mod tests {
         let numbers: ArrayRef = Arc::new(Int64Array::new(vec![1, 77, 77].into(), nulls));
         let gathered = gather(&numbers, &[0, 1]).unwrap();
         assert_eq!(gathered.as_primitive::<arrow::datatypes::Int64Type>().values().as_ref(), [1, 0]);
+    }
+
+    #[test]
+    fn a_whole_number_names_alike_whatever_its_type_and_another_names_nobody() {
+        let floats =
+            [Some(1001.0), Some(-0.0), Some(2.5), None, Some(9_007_199_254_740_991.0), Some(9_007_199_254_740_992.0)];
+        let named = |array: ArrayRef| {
+            let Identifiers { cells, unclear } = identifiers(&array).unwrap();
+            (cells.iter().map(|cell| cell.unwrap_or("-").to_owned()).collect::<Vec<_>>(), unclear)
+        };
+        let (cells, unclear) = named(Arc::new(Float64Array::from(floats.to_vec())));
+        assert_eq!(
+            (&cells[..2], &cells[3..5]),
+            (&["1001", "0"].map(String::from)[..], &["-", "9007199254740991"].map(String::from)[..])
+        );
+        assert_eq!(unclear, [2, 5]);
+        let odd = Float64Array::from(vec![f64::NAN, f64::INFINITY]);
+        assert_eq!(named(Arc::new(odd)).1, [0, 1]);
+        let single = arrow::array::Float32Array::from(vec![1001.0, 16_777_216.0]);
+        assert_eq!(named(Arc::new(single)), (vec!["1001".to_owned(), "16777216.0".to_owned()], vec![1]));
+        let decimal =
+            arrow::array::Decimal128Array::from(vec![100_100, 100_101]).with_precision_and_scale(9, 2).unwrap();
+        assert_eq!(named(Arc::new(decimal)), (vec!["1001".to_owned(), "1001.01".to_owned()], vec![1]));
+        assert_eq!(named(Arc::new(Int64Array::from(vec![1001]))), (vec!["1001".to_owned()], vec![]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 /// Significant digits at most: what an `i128` holds with room for carrying.
 const DIGITS_MAX: usize = 36;
 /// The largest exponent, either way: more than any float has.
-const EXPONENT_MAX: i32 = 400;
+const EXPONENT_MAX: u32 = 400;
 /// Digits behind the point in what a bound is compared by ([`cohortium_protocol::record::literal::Decimal::scaled`]).
 const BOUND_SCALE: i32 = 18;
 
@@ -38,13 +38,13 @@ impl Decimal {
         let written = [whole, fraction].concat();
         let significant = written.trim_start_matches('0');
         let well_formed = !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit());
-        if !well_formed || significant.len() > DIGITS_MAX || exponent.abs() > EXPONENT_MAX {
+        if !well_formed || significant.len() > DIGITS_MAX || exponent.unsigned_abs() > EXPONENT_MAX {
             return None;
         }
         let units: i128 = if significant.is_empty() { 0 } else { significant.parse().ok()? };
-        let scale = i32::try_from(fraction.len()).ok()? - exponent;
+        let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
         let signed = if negative { -units } else { units };
-        (scale.abs() <= 2 * EXPONENT_MAX).then_some(Self { units: signed, scale })
+        (scale.unsigned_abs() <= 2 * EXPONENT_MAX).then_some(Self { units: signed, scale })
     }
 
     /// Whether nothing changes by rounding to so many digits.
@@ -56,9 +56,11 @@ impl Decimal {
     pub(crate) fn round(self, digits: i8) -> Self {
         let scale = i32::from(digits);
         let Some(cut) = u32::try_from(self.scale - scale).ok().filter(|cut| *cut > 0) else { return self };
-        // 10^36 is less than half of 10^37, so nothing is left of what is cut by more.
-        let Some(power) = 10_i128.checked_pow(cut).filter(|_| cut <= 37) else { return Self { units: 0, scale: 0 } };
-        let magnitude = (self.units.abs() + power / 2) / power;
+        // 10^39 is more than an u128 holds, and less than half of it is left of no i128.
+        let Some(power) = 10_u128.checked_pow(cut) else { return Self { units: 0, scale: 0 } };
+        // 2^127 and half of 10^38 together are less than 2^128.
+        let magnitude = (self.units.unsigned_abs() + power / 2) / power;
+        let magnitude = i128::try_from(magnitude).expect("a tenth of 2^128 is less than 2^127");
         Self { units: magnitude * self.units.signum(), scale }
     }
 
@@ -141,10 +143,40 @@ mod tests {
         }
         let long = "9".repeat(36);
         assert_eq!(rounded(&format!("0.{long}"), 0).as_deref(), Some("1"));
-        for bad in
-            ["", "-", ".", "1,5", "1 2", "0x1", "NaN", "inf", "1e", "1e999", "--1", "1.2.3", "\u{661}", &"9".repeat(37)]
-        {
+        for bad in [
+            "",
+            "-",
+            ".",
+            "1,5",
+            "1 2",
+            "0x1",
+            "NaN",
+            "inf",
+            "1e",
+            "1e999",
+            "1e-2147483648",
+            "1e2147483647",
+            "--1",
+            "1.2.3",
+            "\u{661}",
+            &"9".repeat(37),
+        ] {
             assert_eq!(Decimal::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn whatever_units_and_scale_a_source_states_rounding_ends() {
+        let table = [
+            (i128::MAX, 1, 0, "17014118346046923173168730371588410573"),
+            (i128::MIN, 1, 0, "-17014118346046923173168730371588410573"),
+            (i128::MIN, 38, 0, "-2"),
+            (99_999_999_999_999_999_999_999_999_999_999_999_999, 38, 0, "1"),
+            (i128::MIN, 39, 0, "0"),
+            (i128::MAX, 127, -128, "0"),
+        ];
+        for (units, scale, digits, expected) in table {
+            assert_eq!(Decimal::new(units, scale).round(digits).to_text(), expected, "{units} {scale}");
         }
     }
 

@@ -29,6 +29,7 @@ pub mod consolidate;
 pub mod mapping;
 pub mod preview;
 pub mod profile;
+pub mod observe;
 
 #[cfg(test)]
 mod tests;

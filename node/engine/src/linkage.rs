@@ -9,6 +9,7 @@ use cohortium_protocol::record::manifest::{LinkageCheck, LinkageKeyId};
 use ring::hmac;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::calendar::is_time_of_day;
 use crate::packed::Packed;
 
 /// The version of the rules in this file.
@@ -206,16 +207,15 @@ pub(crate) fn day_number(raw: &str, format: DateFormat) -> Option<u32> {
     let (year, month, day) = match format {
         DateFormat::Iso => {
             let (date, time) = raw.split_at_checked(10)?;
-            let time_follows = time.is_empty() || time.starts_with(['T', 't', ' ']) && is_time(&time[1..]);
+            let time_follows = time.is_empty() || time.starts_with(['T', 't', ' ']) && is_time_of_day(time);
             let [year, month, day] = fields(date, '-')?;
             (time_follows && month.len() == 2 && day.len() == 2).then_some((year, month, day))?
         }
         DateFormat::Compact => {
             let (date, time) = raw.split_at_checked(8)?;
-            let time = time.strip_prefix(['T', 't', ' ']).unwrap_or(time);
             let (year, rest) = date.split_at_checked(4)?;
             let (month, day) = rest.split_at_checked(2)?;
-            (time.is_empty() || is_time(time)).then_some((year, month, day))?
+            is_time_of_day(time).then_some((year, month, day))?
         }
         DateFormat::DayMonthYearDots => {
             let [day, month, year] = fields(raw, '.')?;
@@ -234,11 +234,6 @@ fn fields(raw: &str, separator: char) -> Option<[&str; 3]> {
     let mut parts = raw.split(separator);
     let fields = [parts.next()?, parts.next()?, parts.next()?];
     parts.next().is_none().then_some(fields)
-}
-
-fn is_time(rest: &str) -> bool {
-    rest.starts_with(|c: char| c.is_ascii_digit())
-        && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.' | b',' | b'+' | b'-' | b'Z' | b'z'))
 }
 
 fn number(digits: &str, lengths: std::ops::RangeInclusive<usize>) -> Option<u32> {
@@ -338,6 +333,10 @@ mod tests {
             (Iso, "2000-02-29T10:00:00Z", Some("20000229")),
             (Iso, "2000-02-29 10:00:00.5+01:00", Some("20000229")),
             (Iso, "2000-02-29x", None),
+            (Iso, "2000-02-29T", None),
+            (Iso, "2000-02-29T25:00", None),
+            (Iso, "2000-02-29 555123456", None),
+            (Compact, "20000229555123456", None),
             (Iso, "2000-2-29", None),
             (Iso, "0000-01-01", None),
             (Iso, "2000-04-31", None),

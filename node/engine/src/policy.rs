@@ -421,7 +421,7 @@ fn policy_version(job: &Job<'_>, leaving: &[Leaving], schema: &Schema, shifted_b
     let token = job.linkage_key.filter(|_| job.table.linkage == Linkage::Token);
     let token = token.map(|key| check_value(key, NORMALISER));
     let key_count = (job.dataset.key.len() as u64).to_le_bytes();
-    let head = [b"policy 3".as_slice(), &key_count];
+    let head = [b"policy 4".as_slice(), &key_count];
     let token = token.as_ref().map_or(b"".as_slice(), |check| check.as_bytes().as_slice());
     let parts = head.into_iter().chain(keys).chain(iter::once(token)).chain(parts.iter().map(Vec::as_slice));
     keyed_id(job.row_key.as_bytes(), parts)

@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBui
 use cohortium_protocol::record::schema::Treatment;
 
 use crate::batch::SourceBatch;
-use crate::cells::{Cells, NotHandled, all_rows, gather, id_array, text};
+use crate::cells::{Cells, Identifiers, NotHandled, all_rows, gather, id_array, identifiers, text};
 use crate::columnar::plain_array;
 use crate::index::{Id, RowHash};
 use crate::packed::Labelled;
@@ -106,7 +106,7 @@ impl Policy<'_> {
         let mut sieve = Sieve { stays: vec![true; batch.places.len()], refused: Vec::new() };
         let filtered = self.filter(batch, &mut sieve)?;
         let opted_out = self.opt_out(batch, &mut sieve)?;
-        let shifts = self.shifts(batch)?;
+        let shifts = self.shifts(batch, &mut sieve)?;
         let columns = self.leaving.iter().map(|column| self.treated(batch, column, &shifts, &mut sieve));
         let columns = columns.collect::<Result<_, PolicyFault>>()?;
         let people = self.tokens.as_ref().map(|tokens| self.people(tokens, batch)).transpose()?;
@@ -156,7 +156,7 @@ impl Policy<'_> {
     /// Takes out the rows of patients who opted out. A patient's value counts as written and without surrounding blanks.
     fn opt_out(&self, batch: &SourceBatch, sieve: &mut Sieve) -> Result<u64, PolicyFault> {
         let Some(patient) = self.patient else { return Ok(0) };
-        let patients = self.text(batch, patient)?;
+        let patients = self.named(batch, sieve, patient)?;
         let out = |value: &str| self.opt_outs.contains(&opt_out_id(self.row_key, value));
         let opted_out = |value: &str| out(value) || (value.trim().len() < value.len() && out(value.trim()));
         let mut count = 0;
@@ -170,9 +170,9 @@ impl Policy<'_> {
     }
 
     /// By how many days each row's dates move; `None`: it names no patient.
-    fn shifts(&self, batch: &SourceBatch) -> Result<Vec<Option<i64>>, PolicyFault> {
+    fn shifts(&self, batch: &SourceBatch, sieve: &mut Sieve) -> Result<Vec<Option<i64>>, PolicyFault> {
         let Some(shift) = self.shift else { return Ok(Vec::new()) };
-        let patients = self.text(batch, shift.patient)?;
+        let patients = self.named(batch, sieve, shift.patient)?;
         let named = |patient: &&str| !patient.trim().is_empty();
         let days = |patient| shift_days(self.row_key, patient, shift.days_max);
         Ok(patients.iter().map(|patient| patient.filter(named).map(days)).collect())
@@ -189,7 +189,7 @@ impl Policy<'_> {
         let Leaving { source, treatment } = *column;
         match treatment {
             Treatment::Drop | Treatment::Keep => return self.plain(batch, source),
-            Treatment::Pseudonym => return Ok(Arc::new(self.text(batch, source)?)),
+            Treatment::Pseudonym => return Ok(Arc::new(self.identifiers(batch, source)?.cells)),
             Treatment::Month { .. }
             | Treatment::Year { .. }
             | Treatment::Zip3
@@ -279,6 +279,22 @@ impl Policy<'_> {
         text(&array).map_err(|NotHandled| self.value_fault(batch.places.first().copied(), column))
     }
 
+    fn identifiers(&self, batch: &SourceBatch, column: usize) -> Result<Identifiers, PolicyFault> {
+        let array = self.plain(batch, column)?;
+        identifiers(&array).map_err(|NotHandled| self.value_fault(batch.places.first().copied(), column))
+    }
+
+    /// A key or patient column as text. A row that may leave and names by a number that is not whole is refused.
+    fn named(&self, batch: &SourceBatch, sieve: &mut Sieve, column: usize) -> Result<StringArray, PolicyFault> {
+        let Identifiers { cells, unclear } = self.identifiers(batch, column)?;
+        for row in unclear {
+            if sieve.stays[row] {
+                self.refuse(batch, sieve, (row, column), Refusal::NotWhole)?;
+            }
+        }
+        Ok(cells)
+    }
+
     fn value_fault(&self, place: Option<u64>, column: usize) -> PolicyFault {
         PolicyFault::Value { place: place.unwrap_or(0), column: self.names[column].clone() }
     }
@@ -290,7 +306,7 @@ impl Policy<'_> {
         }
         let mut columns = Vec::with_capacity(self.key.len());
         for key in &self.key {
-            let cells = self.text(batch, *key)?;
+            let cells = self.named(batch, sieve, *key)?;
             for row in 0..rows {
                 if sieve.stays[row] && cells.is_null(row) {
                     self.refuse(batch, sieve, (row, *key), Refusal::NoKey)?;

@@ -48,11 +48,59 @@ pub enum RowFault {
     TooManyFields,
     /// Objects and lists within each other beyond the limit.
     TooDeep,
+    /// What a database's or FHIR's reader says of it.
+    Drawn(FaultCode),
+}
+
+/// A reader's own word for why a row cannot be read: 1 to 24 small letters, digits and hyphens.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FaultCode([u8; FAULT_CODE_BYTES]);
+
+const FAULT_CODE_BYTES: usize = 24;
+
+impl FaultCode {
+    /// The code, where the text is one.
+    pub fn of(text: &str) -> Option<Self> {
+        let mut bytes = [0; FAULT_CODE_BYTES];
+        let usable = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        if text.is_empty() || !text.bytes().all(usable) {
+            return None;
+        }
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self(bytes))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(FAULT_CODE_BYTES);
+        std::str::from_utf8(&self.0[..length]).unwrap_or_default()
+    }
+}
+
+impl TryFrom<String> for FaultCode {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::of(&text).ok_or("no code of a fault")
+    }
+}
+
+impl From<FaultCode> for String {
+    fn from(code: FaultCode) -> Self {
+        code.as_str().to_owned()
+    }
+}
+
+impl fmt::Debug for FaultCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl RowFault {
     /// A word that never changes, for reports.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::Ragged { .. } => "ragged",
             Self::Quote => "quote",
@@ -65,6 +113,7 @@ impl RowFault {
             Self::FieldName => "field-name",
             Self::TooManyFields => "too-many-fields",
             Self::TooDeep => "too-deep",
+            Self::Drawn(code) => code.as_str(),
         }
     }
 }
@@ -85,6 +134,7 @@ impl fmt::Display for RowFault {
             Self::FieldName => "a field has no usable name",
             Self::TooManyFields => "more fields than a table may have columns",
             Self::TooDeep => "objects and lists are too deep within each other",
+            Self::Drawn(code) => code.as_str(),
         })
     }
 }

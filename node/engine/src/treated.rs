@@ -22,6 +22,8 @@ use crate::decimal::Decimal;
 use crate::treatment::{Refusal, age_90, floored, treat_text, zip_area};
 
 const DAY_MILLIS: i64 = 86_400_000;
+/// The first year that an integer is taken for: smaller ones may be months, days or ages.
+const YEAR_MIN: u32 = 1800;
 
 /// Whether values of this type, a plain one, can be treated so.
 pub(crate) fn is_treatable(treatment: Treatment, kind: &DataType) -> bool {
@@ -123,7 +125,7 @@ impl Treating<'_> {
         match self.treatment {
             Treatment::Zip3 => as_text(&|value| zip_area(&format!("{value:05}"), self.small_areas)),
             Treatment::Year { floor, .. } => as_text(&|value| {
-                let year = u32::try_from(value).ok().filter(|year| (1..=9_999).contains(year));
+                let year = u32::try_from(value).ok().filter(|year| (YEAR_MIN..=9_999).contains(year));
                 Ok(floored(year.ok_or(Refusal::NoDay)?, floor))
             }),
             Treatment::Age90 => as_number(&age_90),
@@ -170,10 +172,10 @@ impl Treating<'_> {
             }
             DataType::Decimal128(precision, scale) => {
                 let values = array.as_primitive::<Decimal128Type>();
-                let most = 10_i128.checked_pow(u32::from(*precision)).unwrap_or(i128::MAX);
+                let most = 10_u128.checked_pow(u32::from(*precision)).unwrap_or(u128::MAX);
                 let round = |row| {
                     let rounded = Decimal::new(values.value(row), i32::from(*scale)).round(digits);
-                    let units = rounded.units_at(i32::from(*scale)).filter(|units| units.abs() < most);
+                    let units = rounded.units_at(i32::from(*scale)).filter(|units| units.unsigned_abs() < most);
                     units.ok_or(Refusal::OutOfRange)
                 };
                 let (cells, refused) = self.cells(array.len(), valid, round);
@@ -369,7 +371,18 @@ mod tests {
                 &["021", "000", "-"],
                 &[(3, Refusal::NoZip)],
             ),
-            (year, Arc::new(Int32Array::from(vec![1, 1936, 2024, 0])), &["1970", "2024", "-"], &[(3, Refusal::NoDay)]),
+            (
+                year,
+                Arc::new(Int32Array::from(vec![1, 1936, 2024, 1800, 0, 7, 95, 1799, 10_000])),
+                &["1970", "2024", "1970", "-", "-", "-", "-", "-"],
+                &[
+                    (4, Refusal::NoDay),
+                    (5, Refusal::NoDay),
+                    (6, Refusal::NoDay),
+                    (7, Refusal::NoDay),
+                    (8, Refusal::NoDay),
+                ],
+            ),
             (round(-1), Arc::new(Int8Array::from(vec![1, 44, 125])), &["40", "-"], &[(2, Refusal::OutOfRange)]),
             (round(1), Arc::new(Int8Array::from(vec![1, 44])), &["44"], &[]),
             (round(1), Arc::new(floats), &["139.5", "NaN", "0.0", "1e300", "inf"], &[]),

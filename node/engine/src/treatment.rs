@@ -38,6 +38,8 @@ pub enum Refusal {
     NoPatient,
     /// A key column without a value.
     NoKey,
+    /// A number in a key or patient column that is not whole, or too large for its type to count by ones.
+    NotWhole,
 }
 
 impl fmt::Display for Refusal {
@@ -50,6 +52,7 @@ impl fmt::Display for Refusal {
             Self::OutOfRange => "beyond what its type holds",
             Self::NoPatient => "no patient, so the date cannot be shifted",
             Self::NoKey => "no value in a key column",
+            Self::NotWhole => "a number in a key or patient column that is not whole",
         })
     }
 }

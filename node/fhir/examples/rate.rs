@@ -77,7 +77,7 @@ fn measure(name: &str, view: &View, text: &[u8], megabytes: usize, threads: NonZ
     let (began, cpu) = (Instant::now(), cpu_seconds()?);
     let mut batches = 0;
     let mut take = |part| {
-        batches += usize::from(matches!(part, Part::Rows(_)));
+        batches += usize::from(matches!(part, Part::Rows { .. }));
         ControlFlow::Continue(())
     };
     let input = Repeated { text, at: 0, left: length };

@@ -35,7 +35,8 @@ fn field(column: &Column) -> Field {
 pub(crate) struct Builders {
     schema: SchemaRef,
     columns: Vec<Builder>,
-    rows: usize,
+    /// The line that each row's record begins on.
+    lines: Vec<u64>,
     bytes: usize,
 }
 
@@ -52,21 +53,21 @@ enum Builder {
 impl Builders {
     pub(crate) fn new(view: &View) -> Self {
         let columns = view.columns.iter().map(|column| Builder::new(column.cell, column.collection)).collect();
-        Self { schema: view.schema(), columns, rows: 0, bytes: 0 }
+        Self { schema: view.schema(), columns, lines: Vec::new(), bytes: 0 }
     }
 
     pub(crate) fn rows(&self) -> usize {
-        self.rows
+        self.lines.len()
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Adds some rows of a table, by their numbers.
-    pub(crate) fn add(&mut self, table: &Table<'_>, rows: std::ops::Range<usize>) {
+    /// Adds some rows of the table of a record that begins on this line, by their numbers.
+    pub(crate) fn add(&mut self, table: &Table<'_>, rows: std::ops::Range<usize>, line: u64) {
         let width = self.columns.len();
-        self.rows += rows.len();
+        self.lines.extend(std::iter::repeat_n(line, rows.len()));
         for row in table.cells[rows.start * width..rows.end * width].chunks_exact(width) {
             for (builder, cell) in self.columns.iter_mut().zip(row) {
                 self.bytes += text_bytes(cell);
@@ -75,15 +76,16 @@ impl Builders {
         }
     }
 
-    /// The batch, if it has rows. The builders are empty then.
-    pub(crate) fn finish(&mut self) -> Option<RecordBatch> {
-        if self.rows == 0 {
+    /// The batch, if it has rows, and the lines of their records. The builders are empty then.
+    pub(crate) fn finish(&mut self) -> Option<(RecordBatch, Vec<u64>)> {
+        if self.lines.is_empty() {
             return None;
         }
-        (self.rows, self.bytes) = (0, 0);
+        let lines = std::mem::take(&mut self.lines);
+        self.bytes = 0;
         let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Builder::finish).collect();
         // Columns of one length and of the schema's types cannot be refused.
-        RecordBatch::try_new(Arc::clone(&self.schema), arrays).ok()
+        RecordBatch::try_new(Arc::clone(&self.schema), arrays).ok().map(|batch| (batch, lines))
     }
 }
 

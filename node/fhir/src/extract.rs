@@ -48,7 +48,12 @@ impl Default for Options {
 #[derive(Debug, Clone)]
 pub enum Part {
     /// Rows of sound records.
-    Rows(RecordBatch),
+    Rows {
+        /// The rows.
+        batch: RecordBatch,
+        /// The line that each row's record begins on, from 1.
+        lines: Vec<u64>,
+    },
     /// A record that was set aside.
     Fault(Fault),
 }
@@ -180,14 +185,14 @@ impl<'v> Extractor<'v> {
             Made::Rows(table) => {
                 counts.taken += 1;
                 counts.rows += u64::try_from(table.rows).unwrap_or(u64::MAX);
-                add(builders, &options.limits, &table, take)?;
+                add(builders, &options.limits, (&table, framed.line), take)?;
             }
         }
         Ok(Ok(()))
     }
 
     fn flush(&mut self, take: &mut Taker<'_>) -> Result<(), Stop> {
-        self.builders.finish().map_or(Ok(()), |batch| hand_on(take, Part::Rows(batch)))
+        self.builders.finish().map_or(Ok(()), |(batch, lines)| hand_on(take, Part::Rows { batch, lines }))
     }
 }
 
@@ -199,18 +204,23 @@ fn resource(tape: &Tape, layout: Layout) -> Option<u32> {
     }
 }
 
-/// Adds rows to the batch, and hands it on whenever it is full.
-fn add(builders: &mut Builders, limits: &Limits, table: &Table<'_>, take: &mut Taker<'_>) -> Result<(), Stop> {
+/// Adds rows of a record, which begins on this line, to the batch, and hands it on whenever it is full.
+fn add(
+    builders: &mut Builders,
+    limits: &Limits,
+    (table, line): (&Table<'_>, u64),
+    take: &mut Taker<'_>,
+) -> Result<(), Stop> {
     let mut next = 0;
     while next < table.rows {
         let room = limits.batch_rows.max(1).saturating_sub(builders.rows());
         let end = table.rows.min(next + room);
-        builders.add(table, next..end);
+        builders.add(table, next..end, line);
         next = end;
         if (builders.rows() >= limits.batch_rows || builders.bytes() >= limits.batch_bytes)
-            && let Some(batch) = builders.finish()
+            && let Some((batch, lines)) = builders.finish()
         {
-            hand_on(take, Part::Rows(batch))?;
+            hand_on(take, Part::Rows { batch, lines })?;
         }
     }
     Ok(())

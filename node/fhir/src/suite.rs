@@ -118,7 +118,7 @@ fn outcome(test: Value<'_>, resources: &Chunk) -> Result<(View, Vec<RecordBatch>
     let view = View::parse(view.text().as_bytes()).map_err(|fault| fault.to_string())?;
     let mut batches = Vec::new();
     let mut take = |part| {
-        if let Part::Rows(batch) = part {
+        if let Part::Rows { batch, .. } = part {
             batches.push(batch);
         }
         ControlFlow::Continue(())

@@ -108,6 +108,10 @@ pub(crate) fn tell(act: &Act) -> Told {
         Act::Consolidated { consolidation, .. } => {
             Told::new("consolidated", read(consolidation, |all| format!("number {}", all.sequence)))
         }
+        Act::Published { consolidation } => Told::new("published", short(consolidation)),
+        Act::PublishFailed { consolidation, fault } => {
+            Told::new("publish-failed", short(consolidation)).ended(word(fault))
+        }
         Act::ConsolidationFailed { fault } => Told::new("consolidation-failed", "").ended(word(fault)),
         Act::AnswerRefused { subscription, code, .. } => {
             Told::new("answer-refused", short(subscription)).ended(code.to_string())
@@ -146,6 +150,8 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::Mapped { .. }
         | Act::MappingFailed { .. }
         | Act::ConsolidationFailed { .. }
+        | Act::Published { .. }
+        | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }
@@ -223,5 +229,7 @@ const fn command_word(command: &Command) -> &'static str {
         Command::ReadMapped { .. } => "read-mapped",
         Command::Consolidate => "consolidate",
         Command::UseTables { .. } => "use-tables",
+        Command::ReadTables { .. } => "read-tables",
+        Command::Publish { .. } => "publish",
     }
 }

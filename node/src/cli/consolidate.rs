@@ -1,20 +1,22 @@
 //! `cohortium consolidate`: the landed tables of all members as versions of one set of tables.
 
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use cohortium_protocol::digest::DocumentDigest;
-use cohortium_protocol::ident::Name;
+use cohortium_protocol::ident::{Name, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::Command;
+use cohortium_protocol::record::order::{AbsentTable, Command, PublishPlace, WrittenIds};
 use serde_json::{Value, json};
 
 use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
 use crate::cli::print::{Shown, Table, short, word, yes};
-use crate::control::View;
+use crate::cli::remote::{self, ReachFlags};
+use crate::control::{Reply, Request, View};
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -28,11 +30,37 @@ pub(crate) enum Verb {
         /// The consolidation: its number, or the beginning of its digest
         set: String,
     },
+    /// Write the tables in use to a new folder as Parquet, a folder for each table and within it for each member
+    Export {
+        /// A path that does not exist yet
+        folder: PathBuf,
+    },
+    /// Let the tables in use be what a PostgreSQL of this party holds: whole, or not at all
+    Publish(Box<Publish>),
     /// Which snapshots and mappings the tables in use were made of
     Lineage {
         /// One table alone
         table: Option<Name>,
     },
+}
+
+/// Where tables are published.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Publish {
+    /// HOST, HOST:PORT, or the path of its socket or the socket's folder
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    postgres: String,
+    #[command(flatten)]
+    reach: ReachFlags,
+    /// The schema that the tables are in [default: where the server finds them]
+    #[arg(long)]
+    schema: Option<Text>,
+    /// Make tables that are not there
+    #[arg(long)]
+    create: bool,
+    /// Write ids of rows as numbers from 1, of this publication alone: the official OMOP tables hold no ids of 63 bits
+    #[arg(long)]
+    number_ids: bool,
 }
 
 /// How long `run` waits.
@@ -44,6 +72,8 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
     match verb {
         Verb::Run => consolidate(cx),
         Verb::List => Ok(list(&cx.view()?)),
+        Verb::Export { folder } => export(cx, &folder),
+        Verb::Publish(publish) => self::publish(cx, &publish),
         Verb::Use { set } => use_again(cx, &set),
         Verb::Lineage { table } => lineage(&cx.view()?, table.as_ref()),
     }
@@ -132,6 +162,60 @@ fn use_again(cx: &Cx, written: &str) -> Result<Shown, CliFault> {
     cx.give(&view, Command::UseTables { consolidation })?;
     let text = format!("Consolidation {} is in use\n", set.sequence);
     Ok(Shown::new(json!({"number": set.sequence, "digest": consolidation}), text))
+}
+
+fn in_use(view: &View) -> Result<(DocumentDigest, u64), CliFault> {
+    let set = current(view).ok_or_else(|| CliFault::not_found("nothing has been consolidated yet"))?;
+    Ok((digest_of(set), set.sequence))
+}
+
+fn export(cx: &Cx, folder: &Path) -> Result<Shown, CliFault> {
+    let view = cx.view()?;
+    let (consolidation, number) = in_use(&view)?;
+    let folder = std::path::absolute(folder).map_err(|fault| CliFault::usage(fault.to_string()))?;
+    let folder = folder.into_os_string().into_string().map_err(|_| CliFault::usage("the path is not UTF-8 text"))?;
+    let order = cx.signed(&view, Command::ReadTables { consolidation })?;
+    match cx.call(Request::ExportTables { order, folder: folder.clone() })? {
+        Reply::Done => {
+            let text = format!("The tables of consolidation {number} are in {folder}; they are not sealed there\n");
+            Ok(Shown::new(json!({"number": number, "digest": consolidation, "folder": folder}), text))
+        }
+        _ => Err(CliFault::other_reply()),
+    }
+}
+
+fn publish(cx: &Cx, publish: &Publish) -> Result<Shown, CliFault> {
+    let place = publish.reach.place(&publish.postgres, remote::POSTGRES_PORT)?;
+    let shown = remote::shown_place(&place);
+    let absent = if publish.create { AbsentTable::Create } else { AbsentTable::Refuse };
+    let ids = if publish.number_ids { WrittenIds::Numbered } else { WrittenIds::Whole };
+    let into = Box::new(PublishPlace { place, schema: publish.schema.clone(), absent, ids });
+    let view = cx.view()?;
+    let (consolidation, number) = in_use(&view)?;
+    cx.give(&view, Command::Publish { consolidation, into })?;
+    let began = Instant::now();
+    while began.elapsed() < RUN_DEADLINE {
+        let view = cx.view()?;
+        if view.publishing {
+            sleep(LOOK_EVERY);
+            continue;
+        }
+        return match view.published {
+            Some((of, None)) if of == consolidation => {
+                let text = format!("The tables of consolidation {number} are in {shown}\n");
+                Ok(Shown::new(json!({"number": number, "digest": consolidation}), text))
+            }
+            Some((_, Some(fault))) => {
+                let told = match cx.call(Request::PublicationFault)? {
+                    Reply::Told { message } => message.map(|message| format!(": {message}")).unwrap_or_default(),
+                    _ => return Err(CliFault::other_reply()),
+                };
+                Err(CliFault::refused(format!("nothing was published: {fault}{told}")))
+            }
+            _ => Err(CliFault::local("the publication was lost; `cohortium history` shows what became of it")),
+        };
+    }
+    Err(CliFault::local("the publication is still running; `cohortium history` shows its end"))
 }
 
 fn lineage(view: &View, wanted: Option<&Name>) -> Result<Shown, CliFault> {

@@ -16,6 +16,9 @@ mod charter;
 mod person;
 mod linkage;
 mod dataset;
+mod remote;
+mod drafted;
+mod source;
 mod account;
 mod consolidate;
 mod mapped;
@@ -94,6 +97,9 @@ enum Noun {
     /// Sources of this node
     #[command(subcommand)]
     Dataset(dataset::Verb),
+    /// Files that may become sources; needs no daemon
+    #[command(subcommand)]
+    Source(source::Verb),
     /// How this node's sources become tables of the common schema
     #[command(subcommand)]
     Mapping(mapping::Verb),
@@ -183,6 +189,7 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Person(verb) => person::run(&cx, verb),
         Noun::Linkage(verb) => linkage::run(&cx, verb),
         Noun::Dataset(verb) => dataset::run(&cx, verb),
+        Noun::Source(verb) => source::run(&cx, verb),
         Noun::Mapping(verb) => mapping::run(&cx, verb),
         Noun::Vocabulary(verb) => vocabulary::run(&cx, verb),
         Noun::Consolidate(verb) => consolidate::run(&cx, verb),

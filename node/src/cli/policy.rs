@@ -191,17 +191,42 @@ fn by_class(column: &Column, role: ColumnRole, class: Option<IdentifierClass>, e
     let (name, format) = (column.name.as_str().to_ascii_lowercase(), DateFormat::Iso);
     let named = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     let floor = u16::try_from(birth_floor(expires)).ok();
+    let words = words(column.name.as_str());
+    let says = |said: &[&str]| words.iter().any(|word| said.contains(&word.as_str()));
+    let is_day = matches!(column.kind, ColumnType::Date | ColumnType::Timestamp);
     match (by_role(role), class) {
+        // A month or a day by itself is no year, and which one it is of nobody can tell.
+        (Treatment::Keep, Some(IdentifierClass::Date | IdentifierClass::BirthDate))
+            if !is_day && says(&["day", "days", "month", "months"]) =>
+        {
+            Treatment::Drop
+        }
         (Treatment::Keep, Some(IdentifierClass::Place)) if named(&["zip", "postal", "postcode"]) => Treatment::Zip3,
-        (Treatment::Keep, Some(IdentifierClass::Date)) if name == "age" || name.starts_with("age_") => Treatment::Age90,
+        (Treatment::Keep, Some(IdentifierClass::Date)) if !is_day && says(&["age"]) => {
+            if Treatment::Age90.leaves_as(column.kind).is_some() { Treatment::Age90 } else { Treatment::Drop }
+        }
         (Treatment::Keep, Some(IdentifierClass::Date)) => Treatment::Year { format, floor: None },
         (Treatment::Keep, Some(IdentifierClass::BirthDate)) => Treatment::Year { format, floor },
-        (Treatment::Keep, None) if matches!(column.kind, ColumnType::Date | ColumnType::Timestamp) => {
-            Treatment::Year { format, floor: None }
-        }
+        (Treatment::Keep, None) if is_day => Treatment::Year { format, floor: None },
         (Treatment::Keep, Some(_)) => Treatment::Drop,
         (usual, _) => usual,
     }
+}
+
+/// The words of a name in lower case, parted as `suspicion` parts them: by signs, and where a capital begins one.
+fn words(name: &str) -> Vec<String> {
+    let (mut words, mut last) = (vec![String::new()], ' ');
+    for character in name.chars() {
+        let begins = character.is_ascii_uppercase() && (last.is_ascii_lowercase() || last.is_ascii_digit());
+        if begins || !character.is_ascii_alphanumeric() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| character.is_ascii_alphanumeric()) {
+            word.push(character.to_ascii_lowercase());
+        }
+        last = character;
+    }
+    words
 }
 
 fn read(path: &Path) -> Result<Policy, CliFault> {
@@ -284,6 +309,34 @@ mod tests {
         for column in &terms.columns {
             assert_eq!((column.check(), check(column, &terms.small_areas, END)), (Ok(()), Ok(())), "{}", column.name);
             assert!(column.treatment.fits(column.kind), "{}", column.name);
+        }
+    }
+
+    // SHARE-15
+    #[test]
+    fn under_the_preset_a_number_named_age_is_capped_and_one_named_day_or_month_does_not_leave() {
+        use Treatment::{Age90, Drop};
+        let year = |floor| Treatment::Year { format: DateFormat::Iso, floor };
+        let table = [
+            ("ageAtAdmission", ColumnType::Integer, Age90),
+            ("admission_age", ColumnType::Integer, Age90),
+            ("age", ColumnType::Text, Age90),
+            ("age", ColumnType::Float, Drop),
+            ("month", ColumnType::Integer, Drop),
+            ("day", ColumnType::Integer, Drop),
+            ("admissionMonth", ColumnType::Integer, Drop),
+            ("birth_month", ColumnType::Integer, Drop),
+            ("age_months", ColumnType::Integer, Drop),
+            ("admission_day", ColumnType::Date, year(None)),
+            ("admission", ColumnType::Integer, year(None)),
+            ("yob", ColumnType::Integer, year(Some(1938))),
+            ("dosage", ColumnType::Integer, Treatment::Keep),
+        ];
+        let flags = ColumnFlags { standard: Some(Standard::HipaaSafeHarbor), ..ColumnFlags::default() };
+        for (name, kind, expected) in table {
+            let terms = flags.apply(vec![column(name, kind)], Linkage::None, END).unwrap();
+            assert_eq!(terms.columns[0].treatment, expected, "{name} {kind:?}");
+            assert_eq!(terms.columns[0].check(), Ok(()), "{name}");
         }
     }
 

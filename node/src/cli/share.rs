@@ -198,7 +198,11 @@ fn define(cx: &Cx, terms: Define) -> Result<Shown, CliFault> {
         | Source::Parquet { .. }
         | Source::Ndjson { .. }
         | Source::Json { .. }
-        | Source::ArrowIpc { .. }) => {
+        | Source::ArrowIpc { .. }
+        | Source::Fhir { .. }
+        | Source::Postgres(_)
+        | Source::Maria(_)
+        | Source::S3(_)) => {
             let linkage = if terms.link { Linkage::Token } else { Linkage::None };
             Content::Table(terms.columns.apply(profile(cx, &view, source)?, linkage, end(&terms))?)
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cohortium_engine::consolidate::part::PartReport;
 use cohortium_engine::consolidate::shape::{TableColumn, TableFields, TableShape};
+use cohortium_engine::limits::PART_FILE_ROWS;
 use cohortium_protocol::endpoint::io::{ConsolidatedSet, ConsolidationPlan, LandedTable, Parts};
 use cohortium_protocol::ident::{ColumnName, Name};
 use cohortium_protocol::quantity::{Bytes, Rows};
@@ -21,8 +22,6 @@ use crate::driver::making::{Run, blocking, disk, store};
 use crate::driver::sets::entry;
 use crate::worker::job::{Job, Key32, Made, Part, Report, SealedFile};
 
-/// Rows of one file of a part, about: `part_file_rows` of the engine's limits.
-const FILE_ROWS: u64 = 1 << 20;
 /// Files of one part at most; the last takes what is left.
 const FILES_MAX: u64 = 32;
 
@@ -164,7 +163,7 @@ fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut 
     }
     let rows: u64 = order.chain.iter().map(|part| part.rows_stated.0).sum();
     let (mut pending, mut into) = (Vec::new(), Vec::new());
-    for _ in 0..(rows / FILE_ROWS + 1).min(FILES_MAX) {
+    for _ in 0..(rows / PART_FILE_ROWS + 1).min(FILES_MAX) {
         let made = hands.blobs.prepare_for_worker().map_err(|fault| disk(&fault))?;
         let (file, key) = made.for_worker().map_err(|fault| disk(&fault))?;
         files.push(file.into());
@@ -178,7 +177,7 @@ fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut 
 
 /// A table of the common schema as consolidation knows it. A primary key that is not the patient's makes rows of one
 /// member unique alone: surrogate ids of two members never meet.
-fn shape(schema: &CommonSchema, table: &Name) -> Run<TableShape> {
+pub(crate) fn shape(schema: &CommonSchema, table: &Name) -> Run<TableShape> {
     let found = schema.table(table.as_str()).ok_or(RunFault::ColumnsDiffer)?;
     let name = |text: &str| text.parse::<ColumnName>().map_err(|_| RunFault::ColumnsDiffer);
     let columns = found

@@ -245,6 +245,7 @@ impl Core {
             Effect::Map { ticket, plan } => hands.map(ticket, plan),
             Effect::LoadVocabulary { ticket, folder } => hands.load_vocabulary(ticket, folder),
             Effect::Consolidate { ticket, plan } => hands.consolidate(ticket, plan),
+            Effect::Publish { ticket, plan } => hands.publish(ticket, plan),
             Effect::OpenLanding { ticket, blob } => hands.open_landing(ticket, blob),
             Effect::FinishBlob { ticket, blob } => hands.finish_blob(ticket, blob),
             Effect::ReadListing { ticket, blob } => hands.read_listing(ticket, blob),

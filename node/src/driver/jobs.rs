@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use cohortium_protocol::endpoint::io::{ConsolidationPlan, Input, LandedVersion, MapPlan, RunPlan, Ticket};
+use cohortium_protocol::endpoint::io::{
+    ConsolidationPlan, Input, LandedVersion, MapPlan, PublishPlan, RunPlan, Ticket,
+};
 use cohortium_protocol::ident::Text;
 
 use crate::driver::hands::Hands;
-use crate::driver::{consolidation, landed, mapping, run, sweep, vocabulary};
+use crate::driver::{consolidation, landed, mapping, publish, run, sweep, vocabulary};
 
 impl Hands {
     pub(crate) fn run(self: &Arc<Self>, ticket: Ticket, plan: Box<RunPlan>) {
@@ -48,6 +50,11 @@ impl Hands {
             hands.queue.input(Input::Consolidated { ticket, end }).await;
             drop(making);
         });
+    }
+
+    pub(crate) fn publish(self: &Arc<Self>, ticket: Ticket, plan: Box<PublishPlan>) {
+        let hands = Arc::clone(self);
+        self.report(async move { Input::Published { ticket, end: publish::run(&hands, *plan).await } });
     }
 
     pub(crate) fn check(self: &Arc<Self>, ticket: Ticket, version: LandedVersion) {

@@ -1,11 +1,12 @@
 //! Mapping runs: this node's sources through a worker into the tables of the common schema, kept as one set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cohortium_engine::linkage::{NORMALISER, check_value, key_id};
 use cohortium_protocol::endpoint::io::MapPlan;
+use cohortium_protocol::ident::Name;
 use cohortium_protocol::quantity::{Bytes, Rows};
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -14,13 +15,15 @@ use cohortium_protocol::record::manifest::LinkageStatement;
 use cohortium_protocol::wire::codec;
 use cohortium_store::blob::Pending;
 
+use crate::driver::draw::{Depth, Drawn, draw};
 use crate::driver::hands::Hands;
 use crate::driver::listings::listing;
 use crate::driver::making::{Opened, Run, blocking, disk, linkage_sub_key, store};
 use crate::driver::sets::{
     self, ORIGIN_PATH, QUARANTINE_PATH, REPORT_PATH, SHAPES_PATH, VOCABULARY_PATH, entry, table_path,
 };
-use crate::worker::job::{Job, Key32, Made, MapOrder, MappedTables, Report, SealedFile};
+use crate::driver::told::About;
+use crate::worker::job::{Job, Key32, Made, MapInput, MapOrder, MappedTables, Report, ReportFault, SealedFile};
 
 /// What a run made: the set's listing, and about the key of linked patients.
 type Set = (BlobRef, Option<LinkageStatement>);
@@ -28,17 +31,29 @@ type Set = (BlobRef, Option<LinkageStatement>);
 /// Carries out one mapping run.
 pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<Set> {
     let plan = Arc::new(plan);
+    let about = About::Mapping(plan.mapping.name.clone());
+    let refused = |fault: ReportFault| {
+        tracing::warn!(event = "mapping-refused", mapping = %plan.mapping.name, fault = ?fault.fault);
+        hands.told.keep(&about, fault.detail);
+        fault.fault
+    };
+    let mut drawn = BTreeMap::new();
+    for (name, (dataset, _)) in &plan.sources {
+        let of = |fault: ReportFault| ReportFault {
+            detail: fault.detail.map(|detail| format!("source {name} cannot be read: {detail}")),
+            ..fault
+        };
+        let found = draw(hands, &dataset.source, Depth::Whole).await.map_err(|fault| refused(of(fault)))?;
+        drawn.extend(found.map(|drawn| (name.clone(), drawn)));
+    }
     let (ready, files) = {
         let (hands, plan) = (Arc::clone(hands), Arc::clone(&plan));
-        blocking(move || prepare(&hands, &plan)).await?
+        blocking(move || prepare(&hands, &plan, drawn)).await?
     };
-    let Ready { job, sources, tables, quarantine } = ready;
-    let report = hands.pool.run(job, files).await.map_err(|fault| {
-        tracing::warn!(event = "mapping-refused", mapping = %plan.mapping.name, fault = ?fault.fault);
-        hands.told.keep(&plan.mapping.name, fault.detail);
-        fault.fault
-    })?;
-    hands.told.keep(&plan.mapping.name, None);
+    let Ready { job, sources, drawn, tables, quarantine } = ready;
+    let report = hands.pool.run(job, files).await.map_err(&refused)?;
+    drop(drawn);
+    hands.told.keep(&about, None);
     let Report::Mapped(made) = report else { return Err(RunFault::WorkerLost) };
     let hands = Arc::clone(hands);
     blocking(move || {
@@ -50,20 +65,30 @@ pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<Set> {
 
 struct Ready {
     job: Job,
+    /// Files of the machine.
     sources: Vec<Opened>,
+    /// What was drawn, until it was read.
+    drawn: BTreeMap<Name, Drawn>,
     tables: Vec<Pending>,
     quarantine: Pending,
 }
 
-fn prepare(hands: &Hands, plan: &MapPlan) -> Run<(Ready, Vec<OwnedFd>)> {
+fn prepare(hands: &Hands, plan: &MapPlan, drawn: BTreeMap<Name, Drawn>) -> Run<(Ready, Vec<OwnedFd>)> {
     let mut files = Vec::new();
     let (mut sources, mut opened) = (Vec::new(), Vec::new());
     for (name, (dataset, out)) in &plan.sources {
-        let path = dataset.source.path().filter(|_| !matches!(dataset.source, Source::Files { .. }));
-        let (source, file) = Opened::new(path.ok_or(RunFault::Unreadable)?.as_str())?;
-        opened.push(source);
+        let (sealed, file) = if let Some(drawn) = drawn.get(name) {
+            let (sealed, file) = drawn.open()?;
+            (Some(sealed), file)
+        } else {
+            let path = dataset.source.path().filter(|_| !matches!(dataset.source, Source::Files { .. }));
+            let (source, file) = Opened::new(path.ok_or(RunFault::Unreadable)?.as_str())?;
+            opened.push(source);
+            (None, file)
+        };
         files.push(file);
-        sources.push((name.to_string(), dataset.clone(), out.iter().copied().collect()));
+        let (name, dataset, opted_out) = (name.to_string(), dataset.clone(), out.iter().copied().collect());
+        sources.push(MapInput { name, dataset, opted_out, sealed });
     }
     let mut keep = |opened: Run<(SealedFile, OwnedFd)>| {
         let (sealed, file) = opened?;
@@ -107,7 +132,7 @@ fn prepare(hands: &Hands, plan: &MapPlan) -> Run<(Ready, Vec<OwnedFd>)> {
         may_be_empty: plan.empty.iter().map(ToString::to_string).collect(),
     });
     let job = Job::Map { order, tables, quarantine };
-    Ok((Ready { job, sources: opened, tables: pending, quarantine: aside }, files))
+    Ok((Ready { job, sources: opened, drawn, tables: pending, quarantine: aside }, files))
 }
 
 /// What the last set says to the run that follows it.

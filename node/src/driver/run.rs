@@ -18,6 +18,7 @@ use cohortium_protocol::record::share::{Content, Linkage, Share};
 use cohortium_store::blob::Pending;
 
 use crate::driver::draft::Drafts;
+use crate::driver::draw::{Depth, Drawn, draw};
 use crate::driver::files::{self, Copy};
 use crate::driver::hands::Hands;
 use crate::driver::listings::listing;
@@ -34,7 +35,11 @@ pub(crate) async fn run(hands: &Arc<Hands>, plan: RunPlan) -> RunEnd {
         | Source::Ndjson { .. }
         | Source::Json { .. }
         | Source::ArrowIpc { .. }
-        | Source::Mapped { .. } => run_table(hands, plan).await,
+        | Source::Mapped { .. }
+        | Source::Fhir { .. }
+        | Source::Postgres(_)
+        | Source::Maria(_)
+        | Source::S3(_) => run_table(hands, plan).await,
     };
     match taken {
         Ok(Some(taken)) => RunEnd::Taken(Box::new(taken)),
@@ -70,7 +75,8 @@ async fn run_files(hands: &Arc<Hands>, plan: RunPlan) -> Run<Option<Taken>> {
 }
 
 async fn run_table(hands: &Arc<Hands>, plan: RunPlan) -> Run<Option<Taken>> {
-    let plan = Arc::new(plan);
+    let drawn = draw(hands, &plan.dataset.source, Depth::Whole).await.map_err(|fault| fault.fault)?;
+    let plan = Arc::new(Planned { plan, drawn });
     let end = attempt(hands, &plan, plan.previous).await?;
     let report = &end.report;
     let changed = report.rows_out.0.saturating_add(report.deletes.0);
@@ -82,6 +88,20 @@ async fn run_table(hands: &Arc<Hands>, plan: RunPlan) -> Run<Option<Taken>> {
     conclude(hands, &plan, end).await
 }
 
+/// A run, and what was drawn of its source, where that is no file of rows.
+struct Planned {
+    plan: RunPlan,
+    drawn: Option<Drawn>,
+}
+
+impl std::ops::Deref for Planned {
+    type Target = RunPlan;
+
+    fn deref(&self) -> &RunPlan {
+        &self.plan
+    }
+}
+
 /// What one run of a worker came to. Nothing of it is durable.
 struct Attempt {
     report: Box<TakeReport>,
@@ -91,7 +111,7 @@ struct Attempt {
 /// Runs a worker over the source once.
 async fn attempt(
     hands: &Arc<Hands>,
-    plan: &Arc<RunPlan>,
+    plan: &Arc<Planned>,
     previous: Option<(BlobRef, Option<BlobRef>)>,
 ) -> Run<Attempt> {
     let (ready, files) = {
@@ -117,7 +137,7 @@ struct Ready {
     pending: [Pending; 3],
 }
 
-fn prepare(hands: &Hands, plan: &RunPlan, previous: Option<(BlobRef, Option<BlobRef>)>) -> Run<(Ready, Vec<OwnedFd>)> {
+fn prepare(hands: &Hands, plan: &Planned, previous: Option<(BlobRef, Option<BlobRef>)>) -> Run<(Ready, Vec<OwnedFd>)> {
     let (source, sealed, file) = source_of(hands, plan)?;
     let mut files = vec![file];
     let previous = match previous.and_then(|(_, index)| index) {
@@ -147,8 +167,12 @@ fn prepare(hands: &Hands, plan: &RunPlan, previous: Option<(BlobRef, Option<Blob
     Ok((Ready { job, source, pending: [rows_pending, deletes_pending, index_pending] }, files))
 }
 
-/// The source: a file of the machine, or a table of this node's own store.
-fn source_of(hands: &Hands, plan: &RunPlan) -> Run<(Option<Opened>, Option<SealedFile>, OwnedFd)> {
+/// The source: a file of the machine, what was drawn, or a table of this node's own store.
+fn source_of(hands: &Hands, plan: &Planned) -> Run<(Option<Opened>, Option<SealedFile>, OwnedFd)> {
+    if let Some(drawn) = &plan.drawn {
+        let (sealed, file) = drawn.open()?;
+        return Ok((None, Some(sealed), file));
+    }
     let (Some(set), Source::Mapped { table, .. }) = (&plan.set, &plan.dataset.source) else {
         let path = plan.dataset.source.path().ok_or(RunFault::SetStale)?;
         let (opened, file) = Opened::new(path.as_str())?;
@@ -197,7 +221,7 @@ pub(crate) fn terms(hands: &Hands, what: &What<'_>) -> Run<Terms> {
 }
 
 /// Lists what an attempt made, and keeps all of it.
-async fn conclude(hands: &Arc<Hands>, plan: &Arc<RunPlan>, attempt: Attempt) -> Run<Option<Taken>> {
+async fn conclude(hands: &Arc<Hands>, plan: &Arc<Planned>, attempt: Attempt) -> Run<Option<Taken>> {
     let (hands, plan) = (Arc::clone(hands), Arc::clone(plan));
     blocking(move || {
         let Attempt { report, drafts } = attempt;

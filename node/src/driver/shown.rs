@@ -99,6 +99,10 @@ pub(crate) fn log(notice: &Notice) {
         Notice::VocabularyFailed(fault) => tracing::warn!(event = "vocabulary-failed", ?fault),
         Notice::Consolidated(consolidation) => tracing::info!(event = "consolidated", %consolidation),
         Notice::ConsolidatedAlready => tracing::info!(event = "consolidated-already"),
+        Notice::Published(consolidation) => tracing::info!(event = "published", %consolidation),
+        Notice::PublishFailed(consolidation, fault) => {
+            tracing::warn!(event = "publish-failed", %consolidation, ?fault);
+        }
         Notice::ConsolidationFailed(fault) => tracing::warn!(event = "consolidation-failed", ?fault),
         // How many rows landed is for the person who asks, not for a log file (law 8).
         Notice::Landed(subscription, snapshot, _) => tracing::info!(event = "landed", %subscription, %snapshot),

@@ -86,6 +86,8 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::Mapped { .. }
         | Act::MappingFailed { .. }
         | Act::ConsolidationFailed { .. }
+        | Act::Published { .. }
+        | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }
@@ -124,6 +126,7 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         }
         Act::Mapped { mapping, set, .. } => [(*mapping).into(), Subject::Digest(set.digest.0)].into(),
         Act::MappingFailed { mapping, .. } => [(*mapping).into()].into(),
+        Act::Published { consolidation } | Act::PublishFailed { consolidation, .. } => [(*consolidation).into()].into(),
         Act::Consolidated { consolidation, set } => {
             [consolidation.digest().into(), Subject::Digest(set.digest.0)].into()
         }
@@ -169,7 +172,9 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
             let digest: Subject = Signed::unsigned(&**mapping).digest().into();
             mapping.sources.values().map(|dataset| (*dataset).into()).chain([digest]).collect()
         }
-        Command::UseTables { consolidation } => [(*consolidation).into()].into(),
+        Command::UseTables { consolidation }
+        | Command::ReadTables { consolidation }
+        | Command::Publish { consolidation, .. } => [(*consolidation).into()].into(),
         Command::StateSchema { text } => [schema_digest(text).into()].into(),
         Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }

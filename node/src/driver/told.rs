@@ -5,35 +5,33 @@ use std::sync::{Mutex, PoisonError};
 
 use cohortium_protocol::ident::Name;
 
-/// The last word on each mapping, and on the vocabulary.
-#[derive(Default)]
-pub(crate) struct Told {
-    mappings: Mutex<BTreeMap<Name, String>>,
-    vocabulary: Mutex<Option<String>>,
+/// What was run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    /// A mapping.
+    Mapping(Name),
+    /// A publication of consolidated tables.
+    Publication,
+    /// Loading a vocabulary.
+    Vocabulary,
 }
+
+/// The last word on each.
+#[derive(Default)]
+pub(crate) struct Told(Mutex<BTreeMap<About, String>>);
 
 impl Told {
     /// Keeps what was said of a run; nothing, where it went well.
-    pub(crate) fn keep(&self, mapping: &Name, said: Option<String>) {
-        let mut all = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn keep(&self, about: &About, said: Option<String>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match said {
-            Some(said) => drop(all.insert(mapping.clone(), said)),
-            None => drop(all.remove(mapping)),
+            Some(said) => drop(all.insert(about.clone(), said)),
+            None => drop(all.remove(about)),
         }
     }
 
     /// What was said last.
-    pub(crate) fn last(&self, mapping: &Name) -> Option<String> {
-        self.mappings.lock().unwrap_or_else(PoisonError::into_inner).get(mapping).cloned()
-    }
-
-    /// Keeps what was said of loading a vocabulary; nothing, where it went well.
-    pub(crate) fn keep_vocabulary(&self, said: Option<String>) {
-        *self.vocabulary.lock().unwrap_or_else(PoisonError::into_inner) = said;
-    }
-
-    /// What was said last of loading a vocabulary.
-    pub(crate) fn last_vocabulary(&self) -> Option<String> {
-        self.vocabulary.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn last(&self, about: &About) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(about).cloned()
     }
 }

@@ -14,6 +14,7 @@ use cohortium_protocol::record::vocabulary::{LoadedVocabulary, Vocabulary};
 
 use crate::driver::hands::Hands;
 use crate::driver::making::{Opened, Run, blocking, disk};
+use crate::driver::told::About;
 use crate::worker::job::{Job, Key32, Report, SealedFile};
 
 /// The files of a download that are read, in the order of the job.
@@ -28,7 +29,7 @@ pub(crate) async fn load(hands: &Arc<Hands>, folder: Text) -> Run<LoadedVocabula
             let path = PathBuf::from(folder.as_str()).join(name);
             let found = path.to_str().ok_or(RunFault::Unreadable).and_then(Opened::new);
             let (source, file) =
-                found.inspect_err(|_| own.told.keep_vocabulary(Some(format!("{name} cannot be opened"))))?;
+                found.inspect_err(|_| own.told.keep(&About::Vocabulary, Some(format!("{name} cannot be opened"))))?;
             opened.push(source);
             files.push(file);
         }
@@ -40,10 +41,10 @@ pub(crate) async fn load(hands: &Arc<Hands>, folder: Text) -> Run<LoadedVocabula
     .await?;
     let report = hands.pool.run(Job::LoadVocabulary { index }, files).await.map_err(|fault| {
         tracing::warn!(event = "vocabulary-refused", fault = ?fault.fault);
-        hands.told.keep_vocabulary(fault.detail);
+        hands.told.keep(&About::Vocabulary, fault.detail);
         fault.fault
     })?;
-    hands.told.keep_vocabulary(None);
+    hands.told.keep(&About::Vocabulary, None);
     let Report::Vocabulary { release, digest, index: made } = report else { return Err(RunFault::WorkerLost) };
     blocking(move || {
         opened.iter().try_for_each(Opened::unchanged)?;

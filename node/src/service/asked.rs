@@ -58,6 +58,7 @@ pub(crate) fn refused(fault: &ReportFault) -> Reply {
         | RunFault::NoVocabulary
         | RunFault::Drifted
         | RunFault::Emptied
+        | RunFault::Unsettled
         | RunFault::NoLinkageKey => ErrorKind::Refused,
     };
     match &fault.detail {

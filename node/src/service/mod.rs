@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod asked;
 mod mapped;
+mod tables;
 pub(crate) mod progress;
 pub(crate) mod net;
 pub(crate) mod schedule;

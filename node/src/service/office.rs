@@ -1,5 +1,6 @@
 //! The office: what each request on the control socket comes to.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,10 +16,12 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::control::{ErrorKind, Reply, Request};
+use crate::driver::draw::{Depth, Drawn, draw};
 use crate::driver::hands::Hands;
 use crate::driver::meter::Meter;
 use crate::driver::queue::Queue;
 use crate::driver::run::{self, What};
+use crate::driver::told::About;
 use crate::driver::{entry, files, landed, sets};
 use crate::home::Home;
 use crate::offline::{export, import};
@@ -26,9 +29,9 @@ use crate::service::answer::{Answered, Out, broken, error, no_consortium, stoppi
 use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
 use crate::service::net::Dialler;
 use crate::service::progress::told;
-use crate::service::{history, mapped, verify};
+use crate::service::{history, mapped, tables, verify};
 use crate::view;
-use crate::worker::job::{Job, Report, ReportFault};
+use crate::worker::job::{Job, Report, ReportFault, SealedFile};
 
 /// What requests are answered with.
 pub(crate) struct Office {
@@ -66,8 +69,14 @@ impl Office {
                 let (limit, about) = (history::HISTORY_ENTRIES_MAX, Some(id));
                 history::run(&self.hands, history::Wanted { consortium, from: 0, limit, about }).await
             }
-            Request::MappingFault { mapping } => Ok(Reply::Told { message: self.hands.told.last(&mapping) }),
-            Request::VocabularyFault => Ok(Reply::Told { message: self.hands.told.last_vocabulary() }),
+            Request::MappingFault { mapping } => {
+                Ok(Reply::Told { message: self.hands.told.last(&About::Mapping(mapping)) })
+            }
+            Request::PublicationFault => Ok(Reply::Told { message: self.hands.told.last(&About::Publication) }),
+            Request::ExportTables { order, folder } => {
+                tables::export(&self.queue, &self.hands, order, &folder, out).await
+            }
+            Request::VocabularyFault => Ok(Reply::Told { message: self.hands.told.last(&About::Vocabulary) }),
             Request::CommonSchema { consortium } => mapped::common_schema(&self.queue, consortium).await,
             Request::MappingReport { order } => mapped::report(&self.queue, &self.hands, order).await,
             Request::Quarantine { order, path } => mapped::quarantine(&self.queue, &self.hands, order, &path).await,
@@ -94,9 +103,12 @@ impl Office {
         if found.share.content == Content::UncheckedFiles {
             return preview_files(&found.dataset.source, rows, recipients).await;
         }
+        let drawn = draw(&self.hands, &found.dataset.source, Depth::Head(PREVIEW_ROWS_DRAWN)).await;
+        let drawn = drawn.map_err(|fault| refused(&fault))?;
         let hands = Arc::clone(&self.hands);
         let opened = spawn_blocking(move || {
             let (sealed, source) = match (&found.set, &found.dataset.source) {
+                _ if drawn.is_some() => opened(drawn.as_ref())?,
                 (Some(set), Source::Mapped { table, .. }) => {
                     let opened = sets::open_table(&hands, *set, table);
                     let (sealed, file) = opened.map_err(|fault| refused(&ReportFault::of(fault)))?;
@@ -203,9 +215,14 @@ impl Office {
             let looked = spawn_blocking(move || files::look(&folder, 0)).await.map_err(|_| broken())?;
             return looked.map(|_| Reply::Columns(Vec::new())).map_err(|fault| error(ErrorKind::Refused, fault));
         }
-        let opened = source.clone();
-        let opened = spawn_blocking(move || open(&opened)).await.unwrap_or_else(|_| Err(broken()))?;
-        match self.hands.pool.run(Job::Profile { source }, vec![opened.0.into()]).await {
+        let drawn = draw(&self.hands, &source, Depth::Head(0)).await.map_err(|fault| refused(&fault))?;
+        let from = source.clone();
+        let opened = spawn_blocking(move || match &drawn {
+            Some(_) => opened(drawn.as_ref()),
+            None => Ok((None, open(&from)?.0.into())),
+        });
+        let (sealed, file) = opened.await.unwrap_or_else(|_| Err(broken()))?;
+        match self.hands.pool.run(Job::Profile { source, sealed }, vec![file]).await {
             Ok(Report::Profiled(columns)) => Ok(Reply::Columns(columns.into_iter().map(proposed).collect())),
             Ok(_) => Err(broken()),
             Err(fault) => Err(refused(&fault)),
@@ -240,6 +257,15 @@ impl Office {
         self.dialler.dial(&membership);
         Ok(Reply::Done)
     }
+}
+
+/// Rows that are drawn of a source for a preview: enough to find some that leave.
+const PREVIEW_ROWS_DRAWN: u64 = 10_000;
+
+/// What was drawn. Its file stays open without its name.
+fn opened(drawn: Option<&Drawn>) -> Result<(Option<SealedFile>, OwnedFd), Reply> {
+    let (sealed, file) = drawn.ok_or_else(broken)?.open().map_err(|fault| refused(&ReportFault::of(fault)))?;
+    Ok((Some(sealed), file))
 }
 
 /// A share as a preview needs it.

@@ -4,21 +4,25 @@ use std::fs::File;
 use std::sync::Arc;
 
 use cohortium_engine::handle::Handle;
+use cohortium_engine::limits::Limits;
 use cohortium_protocol::record::journal_entry::RunFault;
 
 use crate::worker::job::{ReportFault, SealedFile};
 use crate::worker::sealed;
 
-/// The files of a job, taken in order.
-pub(super) struct Files(std::vec::IntoIter<File>);
+/// The files of a job, taken in order, and the bounds of what is done with them.
+pub(super) struct Files {
+    files: std::vec::IntoIter<File>,
+    pub(super) limits: Limits,
+}
 
 impl Files {
-    pub(super) fn new(files: Vec<File>) -> Self {
-        Self(files.into_iter())
+    pub(super) fn new(files: Vec<File>, limits: Limits) -> Self {
+        Self { files: files.into_iter(), limits }
     }
 
     pub(super) fn next(&mut self) -> Result<File, ReportFault> {
-        self.0.next().ok_or(ReportFault::LOST)
+        self.files.next().ok_or(ReportFault::LOST)
     }
 
     pub(super) fn plain(&mut self) -> Result<Handle, ReportFault> {

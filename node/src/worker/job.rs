@@ -6,13 +6,15 @@ use cohortium_engine::consolidate::part::PartReport;
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::TakeReport;
 use cohortium_engine::mapping::{Changed, Table, Unlike};
+use cohortium_engine::observe::ObservedColumn;
 use cohortium_engine::profile::ProfiledColumn;
 use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
 use cohortium_protocol::ident::{ColumnName, Name, SnapshotId, Text};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::OptOutEntry;
+use cohortium_protocol::record::order::{AbsentTable, OptOutEntry, WrittenIds};
+use cohortium_protocol::record::remote::DatabaseRows;
 use cohortium_protocol::record::share::TableTerms;
 use cohortium_protocol::wire::codec::Blob;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,16 @@ pub(crate) const REPORT_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(crate) struct Key32(pub(crate) [u8; 32]);
 
 impl Drop for Key32 {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A secret text on its way to a worker. Wiped when dropped.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SecretText(pub(crate) String);
+
+impl Drop for SecretText {
     fn drop(&mut self) {
         self.0.zeroize();
     }
@@ -50,12 +62,66 @@ pub(crate) struct Terms {
     pub(crate) opt_outs: BTreeSet<OptOutEntry>,
 }
 
+/// A source of a mapping run.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MapInput {
+    /// Its name in the mapping.
+    pub(crate) name: String,
+    pub(crate) dataset: Dataset,
+    pub(crate) opted_out: BTreeSet<OptOutEntry>,
+    /// Where it was drawn into a file of this node's own.
+    pub(crate) sealed: Option<SealedFile>,
+}
+
+/// What a database is signed on to with.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SignOn {
+    pub(crate) user: String,
+    pub(crate) password: Option<SecretText>,
+    pub(crate) database: String,
+    /// The name that the server's certificate must carry, and the certificates to trust; `None`: within the machine.
+    pub(crate) tls: Option<(String, Blob)>,
+    pub(crate) statement_seconds: u32,
+}
+
+/// Which client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Speaks {
+    Postgres,
+    Maria,
+}
+
+/// What is drawn.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum DrawFrom {
+    /// File: the resources.
+    Fhir { view: String },
+    /// File: the connected socket.
+    Database { speaks: Speaks, sign_on: Box<SignOn>, rows: DatabaseRows, rows_per_second: Option<u32> },
+}
+
+/// A consolidated table that is published: each member's files, in order.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PublishedTable {
+    pub(crate) shape: TableShape,
+    pub(crate) parts: Vec<(Name, Vec<SealedFile>)>,
+}
+
+/// Where and how tables are published.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PublishOrder {
+    pub(crate) sign_on: SignOn,
+    pub(crate) schema: Option<String>,
+    pub(crate) absent: AbsentTable,
+    pub(crate) ids: WrittenIds,
+    pub(crate) tables: Vec<PublishedTable>,
+}
+
 /// What a mapping run applies.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MapOrder {
     pub(crate) text: String,
-    /// Each source by its name in the mapping: the dataset, and who has opted out.
-    pub(crate) sources: Vec<(String, Dataset, BTreeSet<OptOutEntry>)>,
+    pub(crate) sources: Vec<MapInput>,
     pub(crate) row_key: Key32,
     pub(crate) linkage_key: Option<Key32>,
     /// The canonical form of the consortium's own schema.
@@ -134,8 +200,8 @@ pub(crate) enum Job {
     Map { order: Box<MapOrder>, tables: Vec<(String, SealedFile)>, quarantine: SealedFile },
     /// File: source, sealed where it is a blob of this node's own.
     Preview { terms: Box<Terms>, source: Option<SealedFile>, rows: u32 },
-    /// File: source.
-    Profile { source: Source },
+    /// File: source, sealed where it was drawn.
+    Profile { source: Source, sealed: Option<SealedFile> },
     /// Reads the last part to its end and counts the chain. Files: rows and deletes of each part, the full one first.
     Check { chain: Vec<Part> },
     /// Counts the chain. Files as with `Check`.
@@ -154,6 +220,14 @@ pub(crate) enum Job {
     },
     /// Writes a Parquet blob of our own for a person. Files: the blob, then the plain file to write.
     Write { table: SealedFile, shape: Shape },
+    /// Looks at the columns and first rows of a source, for a draft. File: source.
+    Observe { source: Source },
+    /// Runs case files of the SQL on FHIR suite. Files: one for each name.
+    Suite { names: Vec<String> },
+    /// Draws a source. Files: the file or socket, then the blob to write. Ends after so many rows.
+    Draw { from: DrawFrom, rows_max: u64, into: SealedFile },
+    /// Lands tables in a PostgreSQL. Files: the connected socket, then the tables' files.
+    Publish(Box<PublishOrder>),
     /// Reads a vocabulary. Files: CONCEPT.csv, CONCEPT_RELATIONSHIP.csv, VOCABULARY.csv, then the index to write.
     LoadVocabulary { index: SealedFile },
     /// Tries a mapping on fixtures. Files: the sources, the three of a vocabulary, the expected rows.
@@ -228,13 +302,35 @@ pub(crate) struct Previewed {
 /// What became of a job.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Report {
-    Taken { report: Box<TakeReport>, rows: Made, deletes: Option<Made>, index: Option<Made> },
+    Taken {
+        report: Box<TakeReport>,
+        rows: Made,
+        deletes: Option<Made>,
+        index: Option<Made>,
+    },
     Mapped(Box<MappedTables>),
-    Gathered { report: Box<PartReport>, files: Vec<Made> },
+    Gathered {
+        report: Box<PartReport>,
+        files: Vec<Made>,
+    },
     Previewed(Previewed),
     Profiled(Vec<ProfiledColumn>),
+    Observed(Vec<ObservedColumn>),
+    /// The suite's report, as JSON.
+    Suite {
+        report: String,
+    },
+    /// Bytes of the blob that was written.
+    Drawn {
+        bytes: u64,
+    },
+    Published,
     Rows(Rows),
-    Vocabulary { release: Text, digest: DocumentDigest, index: Made },
+    Vocabulary {
+        release: Text,
+        digest: DocumentDigest,
+        index: Made,
+    },
     Tried(Box<Trial>),
     Probed(String),
 }

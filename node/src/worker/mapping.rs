@@ -5,7 +5,6 @@ use std::io::{BufReader, Write};
 use std::sync::Arc;
 
 use cohortium_engine::handle::{Handle, Sequential};
-use cohortium_engine::limits::Limits;
 use cohortium_engine::mapping::{
     Before, MapJob, MapReport, MapSinks, MapSource, Mapping, TrialJob, Tried, changed, expected, map, try_out, unlike,
 };
@@ -19,7 +18,9 @@ use cohortium_schema::schema::CommonSchema;
 use cohortium_schema::vocabulary::{Loader, Vocabulary};
 
 use crate::worker::files::{Files, disk_full};
-use crate::worker::job::{MapOrder, MappedTable, MappedTables, Report, ReportFault, SealedFile, Trial, TrialOrder};
+use crate::worker::job::{
+    MapInput, MapOrder, MappedTable, MappedTables, Report, ReportFault, SealedFile, Trial, TrialOrder,
+};
 use crate::worker::sealed;
 
 /// The longest shapes that are read: many sources of many columns with many codes.
@@ -67,13 +68,14 @@ pub(super) fn mapped(
     let row_key = Secret32::new(order.row_key.0);
     let linkage_key = order.linkage_key.as_ref().map(|key| Secret32::new(key.0));
     let opt_outs: Vec<BTreeSet<[u8; 16]>> =
-        order.sources.iter().map(|(_, _, out)| out.iter().map(|entry| entry.0).collect()).collect();
+        order.sources.iter().map(|input| input.opted_out.iter().map(|entry| entry.0).collect()).collect();
     let mut sources = BTreeMap::new();
-    for ((name, dataset, _), opt_outs) in order.sources.iter().zip(&opt_outs) {
-        sources.insert(name.clone(), MapSource { dataset, handle: files.plain()?, opt_outs });
+    for (MapInput { name, dataset, sealed, .. }, opt_outs) in order.sources.iter().zip(&opt_outs) {
+        let handle = files.either(sealed.as_ref())?;
+        sources.insert(name.clone(), MapSource { dataset, handle, opt_outs });
     }
-    let patients = order.sources.iter().find(|(name, ..)| *name == mapping.patients.source);
-    let linked = linkage_key.is_some() && patients.is_some_and(|(_, dataset, _)| dataset.linkage.is_some());
+    let patients = order.sources.iter().find(|input| input.name == mapping.patients.source);
+    let linked = linkage_key.is_some() && patients.is_some_and(|input| input.dataset.linkage.is_some());
     let loaded = order.vocabulary.as_ref().map(|sealed| files.sealed(sealed)).transpose()?;
     let vocabulary = loaded.filter(|_| mapping.needs_vocabulary()).map(|index| vocabulary(&index)).transpose()?;
     let with_vocabulary = vocabulary.is_some();
@@ -94,7 +96,7 @@ pub(super) fn mapped(
         had_rows: order.had_rows.clone(),
         may_be_empty: order.may_be_empty.clone(),
         checks: Checks::of(&schema),
-        limits: Limits::default(),
+        limits: files.limits,
     };
     let sinks = writers.iter_mut().map(|(name, writer)| ((*name).clone(), writer as &mut (dyn Write + Send)));
     let sinks = MapSinks { tables: sinks.collect(), quarantine: &mut aside };

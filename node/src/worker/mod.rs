@@ -9,6 +9,8 @@ mod confine;
 mod sealed;
 mod files;
 pub(crate) mod mapping;
+mod draw;
+mod publish;
 mod work;
 pub(crate) mod pool;
 
@@ -77,7 +79,7 @@ fn live() -> u8 {
     }
     let Ok(job) = codec::decode::<Job>(&bytes, JOB_BYTES_MAX) else { return NO_JOB };
     // What a panic says may quote a cell; nobody hears it, standard error leads nowhere.
-    let done = catch_unwind(move || work::work(job, files));
+    let done = catch_unwind(move || work::work(job, files, order.memory_bytes));
     let report: Result<Report, ReportFault> = done.unwrap_or(Err(ReportFault::LOST));
     let bytes = codec::encode(&report);
     if bytes.len() > REPORT_BYTES_MAX {

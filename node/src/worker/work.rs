@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
 use cohortium_engine::consolidate::shape::TableShape;
@@ -10,6 +10,7 @@ use cohortium_engine::delta::{Sinks, take};
 use cohortium_engine::handle::RandomRead;
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
+use cohortium_engine::observe::observe;
 use cohortium_engine::plain;
 use cohortium_engine::policy;
 use cohortium_engine::preview::preview;
@@ -23,21 +24,26 @@ use cohortium_protocol::record::journal_entry::RunFault;
 
 use crate::worker::files::{Files, disk_full};
 use crate::worker::job::{Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
-use crate::worker::{mapping, sealed};
+use crate::worker::{draw, mapping, publish, sealed};
 
-pub(crate) fn work(job: Job, files: Vec<File>) -> Result<Report, ReportFault> {
-    let mut files = Files::new(files);
+/// Does a job with so much memory.
+pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Report, ReportFault> {
+    let mut files = Files::new(files, Limits::of_memory(memory_bytes));
     match job {
         Job::Take { terms, source, previous, rows, deletes, index } => {
             taken(&terms, [source.as_ref(), previous.as_ref()], [&rows, &deletes, &index], &mut files)
         }
         Job::Map { order, tables, quarantine } => mapping::mapped(&order, &tables, &quarantine, &mut files),
         Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
-        Job::Profile { source } => profiled(&source, &mut files),
+        Job::Profile { source, sealed } => profiled(&source, sealed.as_ref(), &mut files),
+        Job::Observe { source } => observed(&source, &mut files),
+        Job::Suite { names } => suite(names, &mut files),
+        Job::Draw { from, rows_max, into } => draw::drawn(from, rows_max, &into, &mut files),
+        Job::Publish(order) => publish::published(*order, &mut files),
         Job::Check { chain } => checked(&chain, &mut files),
         Job::Count { chain } => {
             let chain = chain_of(&chain, &mut files)?;
-            counted(&chain)
+            counted(&chain, &files.limits)
         }
         Job::Merge { chain, shape } => merged(&chain, shape, &mut files),
         Job::Gather { shape, member, snapshots, chain, previous, into } => {
@@ -67,14 +73,14 @@ impl Borrowed {
         }
     }
 
-    fn job<'a>(&'a self, terms: &'a Terms) -> policy::Job<'a> {
+    fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
         policy::Job {
             table: &terms.table,
             dataset: &terms.dataset,
             row_key: &self.row_key,
             linkage_key: self.linkage_key.as_ref(),
             opt_outs: &self.opt_outs,
-            limits: Limits::default(),
+            limits,
         }
     }
 }
@@ -93,7 +99,8 @@ fn taken(
     let secrets = Borrowed::of(terms);
     let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
     let previous = previous.as_deref().map(|handle| handle as &dyn RandomRead);
-    let report = take(&secrets.job(terms), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
+    let report =
+        take(&secrets.job(terms, files.limits), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
     let (has_deletes, has_index) = (report.deletes > Rows(0), report.has_index);
     Ok(Report::Taken {
         report: Box::new(report),
@@ -107,14 +114,39 @@ fn previewed(terms: &Terms, source: Option<&SealedFile>, rows: u32, files: &mut 
     let source = files.either(source)?;
     let secrets = Borrowed::of(terms);
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let seen = preview(&secrets.job(terms), &source, rows).map_err(|fault| ReportFault::told(&fault))?;
+    let seen = preview(&secrets.job(terms, files.limits), &source, rows).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Previewed(Previewed { header: seen.header, rows: seen.rows, dropped: seen.dropped }))
 }
 
-fn profiled(source: &Source, files: &mut Files) -> Result<Report, ReportFault> {
+fn profiled(source: &Source, sealed: Option<&SealedFile>, files: &mut Files) -> Result<Report, ReportFault> {
     let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
-    let columns = profile(&files.plain()?, format, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+    let columns = profile(&files.either(sealed)?, format, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Profiled(columns))
+}
+
+fn observed(source: &Source, files: &mut Files) -> Result<Report, ReportFault> {
+    let format = Format::of(source).ok_or(ReportFault::of(RunFault::Malformed))?;
+    let columns = observe(&files.plain()?, format, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
+    Ok(Report::Observed(columns))
+}
+
+/// Case files are as long as this at most, each.
+const CASE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+fn suite(names: Vec<String>, files: &mut Files) -> Result<Report, ReportFault> {
+    let mut cases = Vec::with_capacity(names.len());
+    for name in names {
+        let mut bytes = Vec::new();
+        let read = files.next()?.take(CASE_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|_| ReportFault::of(RunFault::Unreadable))?;
+        if bytes.len() as u64 > CASE_BYTES_MAX {
+            return Err(ReportFault { fault: RunFault::Limit, detail: Some(format!("{name} is too long")) });
+        }
+        cases.push((name, bytes));
+    }
+    let report = cohortium_fhir::sof_report(cases.into_iter())
+        .map_err(|fault| ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) })?;
+    Ok(Report::Suite { report })
 }
 
 fn chain_of(parts: &[Part], files: &mut Files) -> Result<LandedChain, ReportFault> {
@@ -133,18 +165,18 @@ fn chain_of(parts: &[Part], files: &mut Files) -> Result<LandedChain, ReportFaul
 fn checked(parts: &[Part], files: &mut Files) -> Result<Report, ReportFault> {
     let chain = chain_of(parts, files)?;
     let (landed, stated) = (chain.deltas.last().unwrap_or(&chain.full), parts.last().ok_or(ReportFault::LOST)?);
-    let limits = Limits::default();
+    let limits = files.limits;
     let rows = land::check(&landed.rows, &limits).map_err(|fault| ReportFault::told(&fault))?;
     let deletes = landed.deletes.as_ref().map(|deletes| land::check(deletes, &limits)).transpose();
     let deletes = deletes.map_err(|fault| ReportFault::told(&fault))?.map_or(Rows(0), |table| table.rows);
     if rows.rows != stated.rows_stated || deletes != stated.deletes_stated {
         return Err(ReportFault::of(RunFault::Malformed));
     }
-    counted(&chain)
+    counted(&chain, &limits)
 }
 
-fn counted(chain: &LandedChain) -> Result<Report, ReportFault> {
-    let count = land::count(chain, &Limits::default()).map_err(|fault| ReportFault::told(&fault))?;
+fn counted(chain: &LandedChain, limits: &Limits) -> Result<Report, ReportFault> {
+    let count = land::count(chain, limits).map_err(|fault| ReportFault::told(&fault))?;
     Ok(Report::Rows(count.rows))
 }
 
@@ -152,8 +184,8 @@ fn merged(parts: &[Part], shape: Shape, files: &mut Files) -> Result<Report, Rep
     let chain = chain_of(parts, files)?;
     let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
     let written = match shape {
-        Shape::Parquet => land::merge(&chain, &mut out, &Limits::default()),
-        Shape::Csv => land::to_csv(&chain, &mut out, &Limits::default()),
+        Shape::Parquet => land::merge(&chain, &mut out, &files.limits),
+        Shape::Csv => land::to_csv(&chain, &mut out, &files.limits),
     };
     let rows = written.map_err(|fault| ReportFault::told(&fault))?;
     out.flush().map_err(disk_full)?;
@@ -192,7 +224,7 @@ fn gathered(
         member: order.member,
         chain: &chain,
         snapshots: order.snapshots,
-        limits: Limits::default(),
+        limits: files.limits,
     };
     let mut sinks = writers.iter_mut().map(|writer| writer as &mut (dyn Write + Send));
     let made = match &previous {
@@ -210,7 +242,7 @@ fn written(table: &SealedFile, shape: Shape, files: &mut Files) -> Result<Report
     let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
     let written = match shape {
         Shape::Parquet => plain::copy(&table, &mut out),
-        Shape::Csv => plain::to_csv(&table, &mut out, &Limits::default()),
+        Shape::Csv => plain::to_csv(&table, &mut out, &files.limits),
     };
     let rows = written.map_err(|fault| ReportFault::told(&fault))?;
     out.flush().map_err(disk_full)?;

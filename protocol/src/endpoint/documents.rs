@@ -139,6 +139,8 @@ impl Endpoint {
             | Act::MappingFailed { .. }
             | Act::Consolidated { .. }
             | Act::ConsolidationFailed { .. }
+            | Act::Published { .. }
+            | Act::PublishFailed { .. }
             | Act::AnswerRefused { .. }
             | Act::CommonSchema(_)
             | Act::VocabularyLoaded(_)

@@ -22,7 +22,9 @@ use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
 
 pub use super::notice::{Notice, OrderFault};
-pub use super::plan::{ConsolidatedSet, ConsolidationPlan, LandedTable, LandedVersion, MapPlan, Parts, RunPlan};
+pub use super::plan::{
+    ConsolidatedSet, ConsolidationPlan, LandedTable, LandedVersion, MapPlan, Parts, PublishPlan, RunPlan,
+};
 
 /// What time it is, told with every input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,6 +223,13 @@ pub enum Input {
         /// What it made, durable; or why nothing.
         end: Result<Box<ConsolidatedSet>, RunFault>,
     },
+    /// A publication has ended.
+    Published {
+        /// Which.
+        ticket: Ticket,
+        /// The new version is there, whole; or why it is not.
+        end: Result<(), RunFault>,
+    },
     /// A landing is open; these ranges of it are missing.
     LandingOpened {
         /// Which.
@@ -415,6 +424,13 @@ pub enum Effect {
         ticket: Ticket,
         /// What to do.
         plan: Box<ConsolidationPlan>,
+    },
+    /// Write table versions to a database in the worker; report [`Input::Published`].
+    Publish {
+        /// Ours.
+        ticket: Ticket,
+        /// What to do.
+        plan: Box<PublishPlan>,
     },
     /// Open or resume the landing of a blob; report [`Input::LandingOpened`].
     OpenLanding {

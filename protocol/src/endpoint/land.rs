@@ -439,6 +439,7 @@ impl Endpoint {
             | Waiting::Map(_)
             | Waiting::LoadVocabulary(_)
             | Waiting::Consolidate(_)
+            | Waiting::Publish(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::LogProof { .. }

@@ -90,6 +90,8 @@ struct Room {
     loading: bool,
     /// Why the last consolidation since the start made nothing; `None` after one that did, or found nothing new.
     tables_fault: Option<RunFault>,
+    /// Whether a publication runs.
+    publishing: bool,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
@@ -158,6 +160,7 @@ enum Waiting {
     Map(Box<io::MapPlan>),
     Consolidate(Box<io::ConsolidationPlan>),
     LoadVocabulary(ConsortiumId),
+    Publish(Box<io::PublishPlan>),
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
     LogProof { conn: ConnId, from: u64, asked: bool },
@@ -198,6 +201,7 @@ impl Endpoint {
             loading: false,
             consolidating: false,
             tables_fault: None,
+            publishing: false,
             listings: BTreeMap::new(),
             parked: Vec::new(),
             served: BTreeMap::new(),
@@ -233,6 +237,7 @@ impl Endpoint {
             Input::Mapped { ticket, end } => self.mapped(ticket, end),
             Input::VocabularyLoaded { ticket, end } => self.vocabulary_loaded(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
+            Input::Published { ticket, end } => self.published(ticket, end),
             Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
@@ -351,6 +356,7 @@ impl Endpoint {
             | Input::Mapped { .. }
             | Input::VocabularyLoaded { .. }
             | Input::Consolidated { .. }
+            | Input::Published { .. }
             | Input::LandingOpened { .. }
             | Input::BlobFinished { .. }
             | Input::ListingRead { .. }
@@ -385,6 +391,7 @@ impl Endpoint {
             | Waiting::Map(_)
             | Waiting::LoadVocabulary(_)
             | Waiting::Consolidate(_)
+            | Waiting::Publish(_)
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::Witness { .. } => true,
@@ -446,6 +453,7 @@ impl Endpoint {
                 | Waiting::Map(_)
                 | Waiting::LoadVocabulary(_)
                 | Waiting::Consolidate(_)
+                | Waiting::Publish(_)
                 | Waiting::LinkageKey { .. }
                 | Waiting::LinkageWrap { .. }
                 | Waiting::LogProof { .. }

@@ -44,6 +44,10 @@ pub enum Notice {
     ConsolidatedAlready,
     /// A consolidation made nothing.
     ConsolidationFailed(RunFault),
+    /// Table versions were published.
+    Published(DocumentDigest),
+    /// A publication changed nothing, or with `Unsettled` perhaps everything.
+    PublishFailed(DocumentDigest, RunFault),
     /// A version landed and is in use.
     Landed(SubscriptionId, SnapshotId, Rows),
     /// A landing was refused.

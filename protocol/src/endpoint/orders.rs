@@ -38,6 +38,7 @@ pub(super) enum Then {
     Map(Name, BTreeSet<Name>),
     LoadVocabulary(Text),
     Consolidate,
+    Publish(Box<crate::record::order::PublishPlace>),
 }
 
 /// Only entries.
@@ -94,6 +95,7 @@ impl Endpoint {
             Some(Then::Map(mapping, empty)) => self.start_mapping(consortium, mapping, empty),
             Some(Then::LoadVocabulary(folder)) => self.start_loading(consortium, folder),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
+            Some(Then::Publish(into)) => self.start_publishing(consortium, into),
         }
     }
 
@@ -151,6 +153,10 @@ impl Endpoint {
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
+            Command::ReadTables { consolidation } => {
+                Self::tables_in_use(room, now, *consolidation).map(|()| only(vec![]))
+            }
+            Command::Publish { consolidation, into } => Self::publish(room, now, *consolidation, into),
             Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
                 None => Err(OrderFault::NotFound { what: "dataset" }),
                 Some(found) if found.patient.is_none() => {

@@ -10,10 +10,10 @@ use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
 use crate::record::mapping::{Mapping, Origin};
-use crate::record::order::OptOutEntry;
+use crate::record::order::{OptOutEntry, PublishPlace};
 use crate::record::share::Share;
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
-use crate::state::tables::MappedSet;
+use crate::state::tables::{MappedSet, TableSet};
 
 /// Everything a run over a source needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,17 @@ pub struct ConsolidatedSet {
     pub left_out: BTreeMap<Name, RunFault>,
     /// Names the parts' files.
     pub listing: BlobRef,
+}
+
+/// Everything a publication needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishPlan {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The set of table versions.
+    pub set: TableSet,
+    /// Where it is published.
+    pub into: PublishPlace,
 }
 
 /// One landed version: its listings from the full snapshot to the last delta.

@@ -13,12 +13,14 @@ use crate::record::journal_entry::{Act, Actor, RunFault};
 use crate::record::listing::BlobRef;
 use crate::record::manifest::{ContentLabel, LinkageStatement};
 use crate::record::mapping::{Mapping, Origin};
+use crate::record::order::PublishPlace;
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::state::subscription::{Side, Subscription};
 use crate::time::UnixMillis;
 
 use super::io::{
-    ConsolidatedSet, ConsolidationPlan, Effect, LandedTable, LandedVersion, MapPlan, Notice, OrderFault, Parts, Ticket,
+    ConsolidatedSet, ConsolidationPlan, Effect, LandedTable, LandedVersion, MapPlan, Notice, OrderFault, Parts,
+    PublishPlan, Ticket,
 };
 use super::orders::{Consequence, Then, and_then, only};
 use super::share_orders::{held_epoch, opted_out};
@@ -152,6 +154,18 @@ impl Endpoint {
 
     /// Rows that may not be used any more are used in no earlier version either (law 11).
     pub(super) fn use_tables(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<Consequence, OrderFault> {
+        Self::tables_usable(room, now, set).map(|()| only(vec![]))
+    }
+
+    /// The set is the one in use, and its rows may be used.
+    pub(super) fn tables_in_use(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<(), OrderFault> {
+        if room.state.tables.current().is_none_or(|current| current.digest != set) {
+            return Err(OrderFault::NotFound { what: "set of table versions in use by this digest" });
+        }
+        Self::tables_usable(room, now, set)
+    }
+
+    fn tables_usable(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<(), OrderFault> {
         let kept = room.state.tables.sets().iter().find(|kept| kept.digest == set);
         let kept = kept.ok_or(OrderFault::NotFound { what: "kept set of table versions" })?;
         let usable = usable_shares(room, now);
@@ -159,7 +173,46 @@ impl Endpoint {
         if parts.any(|part| !usable.contains(&part.share)) {
             return Err(OrderFault::OutOfOrder { why: "rows in it were revoked since, or their share is over" });
         }
-        Ok(only(vec![]))
+        Ok(())
+    }
+
+    pub(super) fn publish(
+        room: &Room,
+        now: UnixMillis,
+        set: DocumentDigest,
+        into: &PublishPlace,
+    ) -> Result<Consequence, OrderFault> {
+        if room.state.stopped {
+            return Err(OrderFault::Stopped);
+        }
+        if room.publishing {
+            return Err(OrderFault::OutOfOrder { why: "a publication is running" });
+        }
+        Self::tables_in_use(room, now, set)?;
+        Ok(and_then(vec![], Then::Publish(Box::new(into.clone()))))
+    }
+
+    pub(super) fn start_publishing(&mut self, consortium: ConsortiumId, into: &PublishPlace) {
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        let Some(set) = room.state.tables.current().cloned() else { return };
+        room.publishing = true;
+        let plan = Box::new(PublishPlan { consortium, set, into: into.clone() });
+        let ticket = self.ticket(Waiting::Publish(plan.clone()));
+        self.after(consortium, Effect::Publish { ticket, plan });
+    }
+
+    /// What is in the database is there, whatever was ordered meanwhile: the entry says so.
+    pub(super) fn published(&mut self, ticket: Ticket, end: Result<(), RunFault>) {
+        let Some(Waiting::Publish(plan)) = self.waiting.remove(&ticket) else { return };
+        let (consortium, consolidation) = (plan.consortium, plan.set.digest);
+        let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        room.publishing = false;
+        let (act, notice) = match end {
+            Ok(()) => (Act::Published { consolidation }, Notice::Published(consolidation)),
+            Err(fault) => (Act::PublishFailed { consolidation, fault }, Notice::PublishFailed(consolidation, fault)),
+        };
+        self.persist(consortium, &Actor::Node, vec![act]);
+        self.after(consortium, Effect::Notify(notice));
     }
 
     pub(super) fn start_consolidation(&mut self, consortium: ConsortiumId) {

@@ -117,8 +117,12 @@ impl Endpoint {
     /// Whether a run or landing is under way, so that a sweep must wait.
     pub fn is_moving(&self) -> bool {
         self.rooms.values().any(|room| {
-            let working = !room.running.is_empty() || !room.mapping.is_empty() || room.consolidating || room.loading;
-            working || !room.landings.is_empty()
+            !room.running.is_empty()
+                || !room.mapping.is_empty()
+                || room.consolidating
+                || room.publishing
+                || room.loading
+                || !room.landings.is_empty()
         })
     }
 
@@ -135,6 +139,11 @@ impl Endpoint {
     /// Why the last consolidation since the start made nothing; `None` after one that did, or found nothing new.
     pub fn consolidation_fault(&self, consortium: ConsortiumId) -> Option<RunFault> {
         self.rooms.get(&consortium).and_then(|room| room.tables_fault)
+    }
+
+    /// Whether a publication runs.
+    pub fn is_publishing(&self, consortium: ConsortiumId) -> bool {
+        self.rooms.get(&consortium).is_some_and(|room| room.publishing)
     }
 
     /// The terms and dataset of a share, for a preview.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{ColumnName, DatasetId, Name, Text};
+use crate::record::remote::{DatabaseTable, ObjectPlace, ViewText};
 use crate::record::text_form::TextForm;
 
 /// What a node knows of one of its sources.
@@ -65,19 +66,33 @@ pub enum Source {
         /// The table of the common schema.
         table: Name,
     },
+    /// FHIR resources, one a line, in one array or in one bundle, through a view. Each column of the view is a column.
+    Fhir {
+        /// The file's path on the node's machine.
+        path: Text,
+        /// The view.
+        view: ViewText,
+    },
+    /// Rows of a PostgreSQL.
+    Postgres(Box<DatabaseTable>),
+    /// Rows of a MariaDB.
+    Maria(Box<DatabaseTable>),
+    /// An object of an S3 store.
+    S3(Box<ObjectPlace>),
 }
 
 impl Source {
-    /// The path on the node's machine; a mapped table has none.
+    /// The path on the node's machine; a mapped table, a database and an object of a store have none.
     pub const fn path(&self) -> Option<&Text> {
         match self {
             Self::Csv { path, .. }
             | Self::Parquet { path }
             | Self::Ndjson { path }
             | Self::Json { path }
-            | Self::ArrowIpc { path } => Some(path),
+            | Self::ArrowIpc { path }
+            | Self::Fhir { path, .. } => Some(path),
             Self::Files { folder } => Some(folder),
-            Self::Mapped { .. } => None,
+            Self::Mapped { .. } | Self::Postgres(_) | Self::Maria(_) | Self::S3(_) => None,
         }
     }
 
@@ -91,6 +106,10 @@ impl Source {
             Self::Json { .. } => "json",
             Self::ArrowIpc { .. } => "arrow-ipc",
             Self::Mapped { .. } => "mapped",
+            Self::Fhir { .. } => "fhir",
+            Self::Postgres(_) => "postgres",
+            Self::Maria(_) => "maria",
+            Self::S3(_) => "s3",
         }
     }
 }

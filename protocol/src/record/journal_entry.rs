@@ -165,6 +165,18 @@ pub enum Act {
         /// What it was refused with.
         code: ErrorCode,
     },
+    /// Table versions are what a PostgreSQL of this party holds now.
+    Published {
+        /// The consolidation that they are of.
+        consolidation: DocumentDigest,
+    },
+    /// A publication that changed nothing, or with `Unsettled` perhaps everything.
+    PublishFailed {
+        /// The consolidation.
+        consolidation: DocumentDigest,
+        /// Why.
+        fault: RunFault,
+    },
     /// A vocabulary was loaded: codes are mapped with it from now on.
     VocabularyLoaded(LoadedVocabulary),
     /// The common schema that a charter version names, stated or received.

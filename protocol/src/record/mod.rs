@@ -8,6 +8,7 @@ pub mod charter;
 pub mod node_record;
 pub mod person;
 pub mod text_form;
+pub mod remote;
 pub mod dataset;
 pub mod literal;
 pub mod schema;

@@ -15,6 +15,7 @@ use crate::record::dataset::Dataset;
 use crate::record::extension::Extensions;
 use crate::record::mapping::Mapping;
 use crate::record::person::Person;
+use crate::record::remote::DatabasePlace;
 use crate::record::revocation::Change;
 use crate::record::share::Share;
 use crate::time::UnixMillis;
@@ -184,6 +185,18 @@ pub enum Command {
         /// The digest of the consolidation.
         consolidation: DocumentDigest,
     },
+    /// Consumer: write the table versions in use to files of this machine. Changes nothing; that it was done is on record.
+    ReadTables {
+        /// The digest of their consolidation.
+        consolidation: DocumentDigest,
+    },
+    /// Consumer: let the table versions in use be what a PostgreSQL of this party holds.
+    Publish {
+        /// The digest of their consolidation.
+        consolidation: DocumentDigest,
+        /// Where.
+        into: Box<PublishPlace>,
+    },
     /// Map this node's sources now, although these tables may come out empty.
     RunMappingDespite {
         /// The mapping.
@@ -201,6 +214,39 @@ pub enum Command {
         /// Its canonical form.
         text: String,
     },
+}
+
+/// Where table versions are published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishPlace {
+    /// The database.
+    pub place: DatabasePlace,
+    /// The schema that the tables are in; `None`: where the server finds them.
+    pub schema: Option<Text>,
+    /// What becomes of a table that is not there.
+    pub absent: AbsentTable,
+    /// How ids of rows are written.
+    pub ids: WrittenIds,
+}
+
+/// How ids of rows are written into a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WrittenIds {
+    /// As they are: 63 bits.
+    Whole,
+    /// As numbers from 1, of this writing alone, for tables that hold 32 bits.
+    Numbered,
+}
+
+/// What becomes of a table that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AbsentTable {
+    /// Nothing is published.
+    Refuse,
+    /// It is made.
+    Create,
 }
 
 /// Whether an approval speaks of files that nobody looked into.

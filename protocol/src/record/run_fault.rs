@@ -24,6 +24,8 @@ pub enum RunFault {
     WorkerLost,
     /// The mapped tables are older than an opt-out, a source's definition or the linkage key, or were never made.
     SetStale,
+    /// The connection was lost while the new version became visible: it is there whole, or not at all.
+    Unsettled,
     /// A vocabulary is needed and not loaded.
     NoVocabulary,
     /// The sources are no longer what the mapping was written for.

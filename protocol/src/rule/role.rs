@@ -26,7 +26,7 @@ pub enum Action {
     RecordOptOut,
     /// See rows: a preview, or a landed version.
     SeeRows,
-    /// Make table versions of what has landed, or use others.
+    /// Make table versions of what has landed, use others, publish them.
     ManageTables,
     /// Halt all output.
     Halt,
@@ -65,7 +65,7 @@ impl Action {
             Self::Restrict => "revoke or shorten a share",
             Self::RecordOptOut => "record an opt-out",
             Self::SeeRows => "see rows",
-            Self::ManageTables => "consolidate what has landed",
+            Self::ManageTables => "consolidate what has landed or publish it",
             Self::Halt => "halt all output",
             Self::Resume => "lift the halt",
         }
@@ -105,7 +105,7 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         | Command::RunMapping { .. }
         | Command::RunMappingDespite { .. }
         | Command::LoadVocabulary { .. } => Action::PrepareShares,
-        Command::Consolidate | Command::UseTables { .. } => Action::ManageTables,
+        Command::Consolidate | Command::UseTables { .. } | Command::Publish { .. } => Action::ManageTables,
         Command::AnswerInvitation { .. }
         | Command::SetStanding { .. }
         | Command::RollBack { .. }
@@ -117,7 +117,10 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         | Command::ChangeSubscription { .. }
         | Command::Export { .. } => Action::ReleaseShares,
         Command::OptOut { .. } => Action::RecordOptOut,
-        Command::Preview { .. } | Command::ReadLanded { .. } | Command::ReadMapped { .. } => Action::SeeRows,
+        Command::Preview { .. }
+        | Command::ReadLanded { .. }
+        | Command::ReadMapped { .. }
+        | Command::ReadTables { .. } => Action::SeeRows,
         Command::Stop => Action::Halt,
         Command::Start => Action::Resume,
     }

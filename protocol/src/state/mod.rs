@@ -187,6 +187,8 @@ impl State {
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. } => {}
             Act::ConsolidationFailed { .. } => {}
+            Act::Published { consolidation } => self.tables.publish(*consolidation, None),
+            Act::PublishFailed { consolidation, fault } => self.tables.publish(*consolidation, Some(*fault)),
             Act::VocabularyLoaded(loaded) => self.vocabularies.add(entry.at, loaded.clone()),
             Act::CommonSchema(schema) => self.apply_schema(schema, peer),
             Act::VocabularyFailed { fault } => self.vocabularies.fail(*fault),
@@ -252,6 +254,8 @@ impl State {
             | Command::StateSchema { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
+            | Command::ReadTables { .. }
+            | Command::Publish { .. }
             | Command::Prune { .. } => {}
         }
     }

@@ -112,6 +112,8 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         | Act::MappingFailed { .. }
         | Act::Consolidated { .. }
         | Act::ConsolidationFailed { .. }
+        | Act::Published { .. }
+        | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }

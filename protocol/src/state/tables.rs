@@ -115,6 +115,16 @@ pub struct Tables {
     sets: Vec<TableSet>,
     current: Option<DocumentDigest>,
     last: Option<(u64, DocumentDigest)>,
+    published: Option<Publication>,
+}
+
+/// How the last publication ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publication {
+    /// The consolidation that was to be published.
+    pub consolidation: DocumentDigest,
+    /// Why it was not.
+    pub fault: Option<RunFault>,
 }
 
 /// One set of table versions.
@@ -147,6 +157,16 @@ impl Tables {
         };
         self.sets.retain(|set| !has(set));
         self.current = self.current.filter(|current| self.sets.iter().any(|set| set.digest == *current));
+    }
+
+    /// Notes how a publication ended.
+    pub const fn publish(&mut self, consolidation: DocumentDigest, fault: Option<RunFault>) {
+        self.published = Some(Publication { consolidation, fault });
+    }
+
+    /// How the last publication ended.
+    pub const fn published(&self) -> Option<Publication> {
+        self.published
     }
 
     /// Number and digest of the last consolidation, kept or not.

@@ -37,6 +37,7 @@ def add_golden(book):
         ("dataset", "parquet", world.dataset() | {"source": {"parquet": {"path": "/data/a.parquet"}}}),
         ("dataset", "ndjson", world.dataset() | {"source": {"ndjson": {"path": "/data/a.ndjson"}}}),
         ("dataset", "json", world.dataset() | {"source": {"json": {"path": "/data/a.json"}}}),
+        *((("dataset", kind, world.dataset() | {"source": source}) for kind, source in world.remote_sources())),
         ("dataset", "arrow-ipc", world.dataset() | {"source": {"arrow-ipc": {"path": "/data/a.arrow"}}}),
     ]
     plain += [("revocation", f"{index}", world.revocation(change)) for index, change in enumerate((
@@ -272,7 +273,12 @@ def add_terms(book):
 
 
 def add_sources(book):
-    """SRC-1."""
+    """SRC-1, SRC-2."""
+    for kind in ("select", "view"):
+        for index, (text, note) in enumerate((("", "nothing"), ("a\0b", "a zero byte"))):
+            refused(book, kind, f"bad-{index}", text, "SRC-2", note)
+        golden(book, kind, "good", "SELECT 1\n-- é", "SRC-2", "lines are kept as they are written")
+    refused(book, "select", "long", "é" * 32_768 + "x", "SRC-2", "bytes count, not characters")
     form = world.text_form()
 
     def named(names):

@@ -59,6 +59,7 @@ def add_tokens(book):
                  edge=not rules.name(raw), note="a name by the rules of version 1; none has a token")
     days = [
         ("iso", "2024-02-29"), ("iso", "2023-02-29"), ("iso", "1900-02-29"), ("iso", "2000-02-29T10:00:00Z"), ("iso", "2000-02-29x"),
+        ("iso", "2000-02-29T24:00"), ("iso", "2000-02-29T555123456"), ("iso", "2000-02-29T"), ("compact", "20000229555123456"),
         ("iso", "2000-2-29"), ("iso", "0000-01-01"), ("iso", "2000-04-31"), ("iso", ""), ("iso", "2000-01-0\u0661"), ("iso", "2000-13-01"),
         ("day-month-year-dots", "29.02.2024"), ("day-month-year-dots", "1.2.2024"), ("day-month-year-dots", "1.2.24"),
         ("day-month-year-dots", "1.2.2024."), ("day-month-year-dots", "00.01.2024"), ("month-day-year-slashes", "9/21/2012"),

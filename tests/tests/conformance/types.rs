@@ -27,6 +27,7 @@ use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
 use cohortium_protocol::record::order::Order;
 use cohortium_protocol::record::person::Person;
 use cohortium_protocol::record::receipt::Receipt;
+use cohortium_protocol::record::remote::{Select, ViewText};
 use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use cohortium_protocol::record::share::{Share, ShareFields};
@@ -112,6 +113,8 @@ fn record_decoder(name: &str) -> Decode {
         "vocabulary" => decoder!(Vocabulary),
         "common-schema" => decoder!(CommonSchema),
         "text-form" => decoder!(TextForm),
+        "select" => decoder!(Select),
+        "view" => decoder!(ViewText),
         "hello" => decoder!(Hello),
         "hello-ack" => decoder!(HelloAck),
         "refused" => decoder!(Refused),
@@ -181,6 +184,8 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
         "schedule" => field_fault!(input, ScheduleFields => Schedule),
         "consolidation" => field_fault!(input, ConsolidationFields => Consolidation),
         "text-form" => field_fault!(input, TextFormFields => TextForm),
+        "select" => field_fault!(input, String => Select),
+        "view" => field_fault!(input, String => ViewText),
         "listing" => field_fault!(input, Vec<ListingEntry> => Listing),
         unknown => panic!("no rule about fields of {unknown}"),
     };

@@ -13,4 +13,5 @@ mod sorted;
 pub mod part;
 pub mod gather;
 pub mod union;
+pub mod numbered;
 pub mod lineage;

@@ -107,8 +107,10 @@ pub struct MapReport {
     /// Codes that no code map had, by map and code, with the records they cost. For the member's own eyes: a code is a
     /// cell.
     pub unmapped: BTreeMap<(String, String), Rows>,
-    /// More unmapped codes than are listed.
+    /// More unmapped codes than are listed, or longer ones.
     pub unmapped_more: bool,
+    /// Records whose unmapped code is not listed.
+    pub unmapped_unlisted: Rows,
     /// What the gates measured.
     pub quality: Measured,
     /// What each source is now: kept with the set, and compared with by the next run.
@@ -121,14 +123,31 @@ pub struct MapReport {
     pub vocabulary: Option<(String, DocumentDigest)>,
 }
 
+impl SourceCount {
+    /// Whether every row is accounted for.
+    pub const fn balances(&self) -> bool {
+        self.accepted.0 + self.partial.0 + self.quarantined.0 + self.opted_out.0 == self.rows.0
+    }
+}
+
+impl TableCount {
+    /// Whether every fact that was due is accounted for.
+    pub const fn balances(&self) -> bool {
+        self.emitted.0 + self.quarantined.0 == self.due.0
+    }
+}
+
 impl MapReport {
     /// Whether nothing was lost: every source's and every table's sum is what it must be.
     pub fn balances(&self) -> bool {
-        let rows = |count: &SourceCount| {
-            count.accepted.0 + count.partial.0 + count.quarantined.0 + count.opted_out.0 == count.rows.0
-        };
-        let facts = |count: &TableCount| count.emitted.0 + count.quarantined.0 == count.due.0;
-        self.sources.values().all(rows) && self.tables.values().all(facts)
+        self.sources.values().all(SourceCount::balances) && self.tables.values().all(TableCount::balances)
+    }
+
+    /// The first source or table of which something was lost.
+    pub(crate) fn unbalanced(&self) -> Option<&str> {
+        let source = self.sources.iter().find(|(_, count)| !count.balances()).map(|(name, _)| name);
+        let table = || self.tables.iter().find(|(_, count)| !count.balances()).map(|(name, _)| name);
+        source.or_else(table).map(String::as_str)
     }
 }
 
@@ -155,6 +174,7 @@ impl MapReport {
             "defaults": self.defaults,
             "unmapped": unmapped.collect::<Vec<_>>(),
             "unmapped_more": self.unmapped_more,
+            "unmapped_unlisted": self.unmapped_unlisted.0,
             "drift": {"accepted": self.accepted, "changes": changes.collect::<Vec<_>>()},
             "vocabulary": vocabulary.map(|(release, digest)| json!({"release": release, "digest": digest})),
         })
@@ -170,6 +190,8 @@ impl Fate {
     pub(crate) const EMITTED: Self = Self(1);
     pub(crate) const QUARANTINED: Self = Self(2);
     pub(crate) const OPTED_OUT: Self = Self(4);
+    /// It came before the rules. A row that never did is lost, and no rule's being silent about it makes it accepted.
+    pub(crate) const SEEN: Self = Self(8);
 
     pub(crate) fn mark(&mut self, other: Self) {
         self.0 |= other.0;
@@ -196,20 +218,57 @@ impl Fates {
         }
     }
 
-    pub(crate) fn count(&self) -> SourceCount {
-        let mut count = SourceCount { rows: Rows(self.0.len() as u64), ..SourceCount::default() };
+    /// Bytes that they take, and for a moment twice as many again while they grow.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        3 * self.0.len() as u64
+    }
+
+    /// What became of the rows, of which the reader counted so many. A row that the reader counted and nobody looked at, or
+    /// that has a number and was not read, is in no sum, so that the account does not balance.
+    pub(crate) fn count(&self, rows_read: u64) -> SourceCount {
+        const ALL_EMITTED: Fate = Fate(Fate::SEEN.0 | Fate::EMITTED.0);
+        const ALL_QUARANTINED: Fate = Fate(Fate::SEEN.0 | Fate::QUARANTINED.0);
+        const SOME: Fate = Fate(Fate::SEEN.0 | Fate::EMITTED.0 | Fate::QUARANTINED.0);
+        let mut count = SourceCount { rows: Rows(rows_read.max(self.0.len() as u64)), ..SourceCount::default() };
         for fate in &self.0 {
             match *fate {
                 Fate::OPTED_OUT => count.opted_out.0 += 1,
-                Fate::QUARANTINED => count.quarantined.0 += 1,
-                Fate::EMITTED => count.accepted.0 += 1,
-                Fate::NONE => {
+                Fate::QUARANTINED | ALL_QUARANTINED => count.quarantined.0 += 1,
+                ALL_EMITTED => count.accepted.0 += 1,
+                Fate::SEEN => {
                     count.accepted.0 += 1;
                     count.idle.0 += 1;
                 }
-                _ => count.partial.0 += 1,
+                SOME => count.partial.0 += 1,
+                // Never looked at, or looked at although it should not have been.
+                _ => {}
             }
         }
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // MAP-4
+    #[test]
+    fn a_row_that_nobody_looked_at_is_in_no_sum() {
+        let account = |fates: &[(u64, Fate)], reached: u64, read: u64| {
+            let mut all = Fates::default();
+            all.reach(reached);
+            for (row, fate) in fates {
+                all.mark(*row, *fate);
+            }
+            all.count(read).balances()
+        };
+        let (seen, emitted, aside, out) = (Fate::SEEN, Fate::EMITTED, Fate::QUARANTINED, Fate::OPTED_OUT);
+        let whole = [(0, seen), (1, seen), (1, emitted), (2, aside), (3, out), (4, seen), (4, emitted), (4, aside)];
+        assert!(account(&whole, 5, 5));
+        assert!(!account(&whole[1..], 5, 5), "the first row passed by every rule");
+        assert!(!account(&whole, 5, 6), "the reader counted one more");
+        assert!(!account(&whole, 6, 5), "a number was left out");
+        assert!(!account(&[whole.as_slice(), &[(3, emitted)]].concat(), 5, 5), "who opted out is in a table");
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options, kernels::zip::zip};
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Date32Type};
 use cohortium_schema::schema::Field;
 use cohortium_schema::unit::Conversion;
@@ -17,6 +17,7 @@ use crate::calendar::CalendarDay;
 use crate::cells::{self, gather};
 use crate::mapping::account::Reason;
 use crate::mapping::codes::{Asked, Finder};
+pub(crate) use crate::mapping::exact::cast_to;
 use crate::mapping::file::Several;
 use crate::mapping::table::Losses;
 use crate::mapping::unit::Converter;
@@ -122,7 +123,8 @@ impl Maker {
             }
         };
         self.check(&array, &mut failed);
-        failed.sort_unstable_by_key(|(row, _)| *row);
+        // Of two reasons the one that was found first.
+        failed.sort_by_key(|(row, _)| *row);
         failed.dedup_by_key(|(row, _)| *row);
         Made { array, failed }
     }
@@ -191,27 +193,6 @@ fn halves(
 
 fn cast(raw: &ArrayRef, field: &Field, failed: &mut Vec<(usize, Reason)>) -> ArrayRef {
     cast_to(raw, &field.kind.arrow(), failed)
-}
-
-/// Casts; a value without a counterpart in the new type is a failed row. A number is never cut to a whole one.
-pub(crate) fn cast_to(raw: &ArrayRef, kind: &DataType, failed: &mut Vec<(usize, Reason)>) -> ArrayRef {
-    if raw.data_type() == kind {
-        return Arc::clone(raw);
-    }
-    let options = CastOptions { safe: true, ..CastOptions::default() };
-    let Ok(made) = cast_with_options(raw, kind, &options) else {
-        failed.extend((0..raw.len()).filter(|row| raw.is_valid(*row)).map(|row| (row, Reason::Cast)));
-        return new_null_array(kind, raw.len());
-    };
-    if made.null_count() > raw.null_count() {
-        let lost = (0..raw.len()).filter(|row| raw.is_valid(*row) && made.is_null(*row));
-        failed.extend(lost.map(|row| (row, Reason::Cast)));
-    }
-    if let (Some(floats), DataType::Int64) = (raw.as_primitive_opt::<arrow::datatypes::Float64Type>(), kind) {
-        let cut = floats.iter().enumerate().filter(|(_, value)| value.is_some_and(|value| value.fract() != 0.0));
-        failed.extend(cut.map(|(row, _)| (row, Reason::Cast)));
-    }
-    made
 }
 
 pub(crate) fn texts(raw: &ArrayRef) -> arrow::array::StringArray {
@@ -316,8 +297,8 @@ fn convert(
             }
             known.get(unit).and_then(Option::as_ref)
         });
-        if let Some(conversion) = conversion {
-            built.append_value(conversion.value(value));
+        if let Some(converted) = conversion.and_then(|conversion| conversion.value(value)) {
+            built.append_value(converted);
         } else {
             failed.push((row, Reason::Unit));
             built.append_null();

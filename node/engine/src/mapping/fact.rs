@@ -87,6 +87,7 @@ pub(crate) fn apply(run: &mut Run<'_, '_>, rule: &mut Rule, seen: &Seen<'_>) -> 
     let waiting = emit(run, made)?;
     if let Some(waiting) = waiting {
         run.pending_rows += waiting.numbers.len() as u64;
+        run.pending_bytes += waiting.facts.get_array_memory_size() as u64 + 16 * waiting.numbers.len() as u64;
         run.pending.push(waiting);
     }
     Ok(())

@@ -45,6 +45,16 @@ pub enum MapFault {
         /// The limit.
         max: u64,
     },
+    /// What the run would hold of what it has seen is over the limit.
+    TooManyBytes {
+        /// The limit.
+        max: u64,
+    },
+    /// The account of a source or table does not come out: a row or fact was lost. A fault of this program.
+    Unaccounted {
+        /// The source or table.
+        name: String,
+    },
     /// A table for which facts were due would be empty: the mapping is wrong, not the rows.
     EmptyTable {
         /// The table.
@@ -81,6 +91,10 @@ impl fmt::Display for MapFault {
             Self::NotGiven { name } => write!(f, "nothing is given for {name}"),
             Self::Changed { source } => write!(f, "source {source} was written to while it was read"),
             Self::TooMany { max } => write!(f, "more than {max} rows, patients or facts"),
+            Self::TooManyBytes { max } => {
+                write!(f, "patients, keys and facts that wait take more than {max} bytes of memory")
+            }
+            Self::Unaccounted { name } => write!(f, "the account of {name} does not come out"),
             Self::EmptyTable { table } => {
                 write!(
                     f,
@@ -132,7 +146,8 @@ impl From<&MapFault> for RunFault {
             MapFault::Emptied { .. } => Self::Emptied,
             MapFault::NoVocabulary { .. } => Self::NoVocabulary,
             MapFault::Drifted { .. } => Self::Drifted,
-            MapFault::TooMany { .. } | MapFault::Sink { .. } => Self::Limit,
+            MapFault::TooMany { .. } | MapFault::TooManyBytes { .. } | MapFault::Sink { .. } => Self::Limit,
+            MapFault::Unaccounted { .. } => Self::WorkerLost,
         }
     }
 }

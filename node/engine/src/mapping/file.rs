@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::limits::MAPPING_BYTES_MAX;
 use cohortium_schema::schema::{CommonSchema, Table};
 use cohortium_schema::vocabulary::CodeMap;
 use serde::Deserialize;
 
 use crate::mapping::file_fault::MappingFault;
 
-/// Bytes of a mapping file at most. 256 KiB.
-pub(crate) const MAPPING_BYTES_MAX: usize = 256 * 1024;
 /// Facts that one row may be due in one rule: entries of `each`. 1,024.
 pub(crate) const EACH_MAX: usize = 1024;
 

@@ -18,6 +18,10 @@ pub(crate) struct Registry {
     people: HashMap<Box<str>, Known>,
 }
 
+/// Bytes that one patient takes while the register grows: 33 in an entry, some of which are empty, for a moment the old
+/// register beside the new one, and the pseudonym itself.
+pub(crate) const PATIENT_BYTES: u64 = 192;
+
 /// A person, and whether a token says so.
 struct Known {
     person: i64,
@@ -36,6 +40,11 @@ pub(crate) struct Enrolment<'a> {
 pub(crate) struct TooManyPatients;
 
 impl Registry {
+    /// Bytes that it takes.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.people.len() as u64 * PATIENT_BYTES
+    }
+
     pub(crate) fn person(&self, id: &str) -> Option<i64> {
         self.people.get(id).map(|known| known.person)
     }
@@ -49,7 +58,8 @@ impl Enrolment<'_> {
         };
         let tokens = batch.column_by_name(TOKEN_COLUMN).and_then(|tokens| tokens.as_fixed_size_binary_opt());
         for (row, id) in ids.iter().enumerate() {
-            let Some(id) = id else { continue };
+            // A blank is no identifier: rows without one are not one patient.
+            let Some(id) = id.filter(|id| !id.is_empty()) else { continue };
             let token = tokens.filter(|tokens| tokens.is_valid(row)).map(|tokens| tokens.value(row));
             let by_token = token.is_some() && self.linkage_key.is_some();
             if self.registry.people.get(id).is_some_and(|known| known.by_token || !by_token) {

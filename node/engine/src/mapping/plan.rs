@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::record::dataset::Dataset;
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
 use cohortium_protocol::record::suspicion::suspicion;
 use cohortium_schema::schema::{CommonSchema, Field, Kind};
@@ -21,6 +22,7 @@ use crate::batch::SourceColumn;
 use crate::columnar::column_type;
 use crate::mapping::cell::{CONCEPT_COLUMN, Expression, Maker, Making};
 use crate::mapping::codes::{Codes, Finder};
+use crate::mapping::expression::{called, is_steady, naming, unwrapping};
 use crate::mapping::file::{CodeSetting, Fact, Mapping, Setting, Several, SourceRules, Word};
 use crate::mapping::unit::Converter;
 use crate::policy::ROW_COLUMN;
@@ -65,6 +67,24 @@ pub enum PlanFault {
         /// The column.
         column: ColumnName,
     },
+    /// A column that names a patient or a row, made by something else than the functions that make keyed ids.
+    NotKeyed {
+        /// The rule.
+        rule: usize,
+        /// The column.
+        column: String,
+        /// The functions of which one must make it.
+        functions: &'static [&'static str],
+    },
+    /// An expression that asks for chance or the clock.
+    Unsteady {
+        /// The rule.
+        rule: usize,
+        /// The column, or `where`.
+        column: String,
+        /// The expression as the mapping has it.
+        text: String,
+    },
 }
 
 impl fmt::Display for PlanFault {
@@ -83,14 +103,28 @@ impl fmt::Display for PlanFault {
             Self::Unit { rule, column } => write!(f, "rule {rule}, {column}: the unit that leaves is no UCUM unit"),
             Self::Word { rule, word } => write!(f, "rule {rule}: an entry of each has no word {word}"),
             Self::NoColumn { source, column } => write!(f, "source {source}: there is no column {column}"),
+            Self::NotKeyed { rule, column, functions } => write!(
+                f,
+                "rule {rule}, {column}: it names a patient or a row, and must be a call of {}(...) and nothing around it",
+                functions.join("(...) or ")
+            ),
+            Self::Unsteady { rule, column, text } => {
+                write!(
+                    f,
+                    "rule {rule}, {column}: the expression {text} asks for chance or the clock, and not for the row"
+                )
+            }
         }
     }
 }
 
 impl std::error::Error for PlanFault {}
 
-/// The columns of a source as its policy treats them: what identifies a patient becomes a pseudonym, free text and what
-/// no expression could read is dropped.
+/// The columns of a source as its policy treats them: what identifies a patient becomes a pseudonym; names that tokens
+/// are made of, free text and what no expression could read are dropped.
+///
+/// What its dataset declares stands over what the mapping says: the patient and the key identify, and of the key only a
+/// column that the mapping lists as plain does not. The day of birth that tokens are made of is a column like any other.
 ///
 /// # Errors
 /// [`PlanFault::NoColumn`].
@@ -98,6 +132,7 @@ pub(crate) fn columns_of(
     name: &str,
     rules: &SourceRules,
     patient: Option<&ColumnName>,
+    dataset: &Dataset,
     found: &[SourceColumn],
 ) -> Result<Vec<Column>, PlanFault> {
     // Where nothing names a patient, each row is one: its own id stands for it.
@@ -107,9 +142,14 @@ pub(crate) fn columns_of(
     if let Some(column) = listed.into_iter().find(|column| !is_there(column)) {
         return Err(PlanFault::NoColumn { source: name.to_owned(), column: column.clone() });
     }
+    let names = dataset.linkage.iter().flat_map(|linkage| [&linkage.given, &linkage.family]);
+    let names: BTreeSet<&ColumnName> = names.collect();
     let column = |found: &SourceColumn| {
         let kind = column_type(&found.kind);
-        let role = if rules.identifiers.contains(&found.name) || patient == Some(&found.name) {
+        let is_patient = patient == Some(&found.name) || dataset.patient.as_ref() == Some(&found.name);
+        let is_key = dataset.key.contains(&found.name) && !rules.plain.contains(&found.name);
+        let is_name = names.contains(&found.name) && !is_patient;
+        let role = if rules.identifiers.contains(&found.name) || is_patient || is_key || is_name {
             ColumnRole::DirectIdentifier
         } else {
             match suspicion(found.name.as_str()).role {
@@ -120,6 +160,7 @@ pub(crate) fn columns_of(
             }
         };
         let treatment = match (role, kind) {
+            _ if is_name => Treatment::Drop,
             (_, None) | (ColumnRole::FreeText, _) => Treatment::Drop,
             (ColumnRole::DirectIdentifier, _) => Treatment::Pseudonym,
             _ => Treatment::Keep,
@@ -241,7 +282,12 @@ impl<'a> Compiler<'a> {
         let makers = fields.iter().map(|field| {
             let making = match fact.set.get(&field.name) {
                 None => Making::Constant(arrow::array::new_null_array(&field.kind.arrow(), 1)),
-                Some(setting) => self.making(setting, &At { rule, field, seen }, &text)?,
+                Some(setting) => {
+                    let at = At { rule, field, seen };
+                    let making = self.making(setting, &at, &text)?;
+                    self.check_naming(fact, &at, &text)?;
+                    making
+                }
             };
             Ok(Maker { field: field.clone(), making, defaults_used: 0 })
         });
@@ -255,6 +301,24 @@ impl<'a> Compiler<'a> {
             None => self.listed.get(code.list()).cloned().unwrap_or_else(|| Codes::Listed(Arc::default())),
         };
         Finder::new(codes)
+    }
+
+    /// A column that names a patient or a row is a keyed id, whatever the mapping says.
+    fn check_naming(
+        &self,
+        fact: &Fact,
+        at: &At<'_>,
+        text: &impl Fn(&str) -> Result<String, PlanFault>,
+    ) -> Result<(), PlanFault> {
+        let Some(functions) = naming(&fact.table, at.field) else { return Ok(()) };
+        let made = match fact.set.get(&at.field.name) {
+            Some(Setting::Sql(raw)) => self.context.state().create_logical_expr(&text(raw)?, at.seen).ok(),
+            _ => None,
+        };
+        match made.as_ref().and_then(called) {
+            Some(function) if functions.contains(&function) => Ok(()),
+            _ => Err(PlanFault::NotKeyed { rule: at.rule, column: at.field.name.clone(), functions }),
+        }
     }
 
     fn making(
@@ -301,7 +365,11 @@ impl<'a> Compiler<'a> {
         let fault = || PlanFault::Expression { rule, column: column.to_owned(), text: text.to_owned() };
         let state = self.context.state();
         let logical = state.create_logical_expr(text, seen).map_err(|_| fault())?;
-        let physical = state.create_physical_expr(logical, seen).map_err(|_| fault())?;
+        if !is_steady(&logical) {
+            return Err(PlanFault::Unsteady { rule, column: column.to_owned(), text: text.to_owned() });
+        }
+        let physical = state.create_physical_expr(logical, seen);
+        let physical = physical.and_then(|made| unwrapping(made, seen.as_arrow())).map_err(|_| fault())?;
         if column == "where" && physical.data_type(seen.as_arrow()).ok() != Some(DataType::Boolean) {
             return Err(fault());
         }

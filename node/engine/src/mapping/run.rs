@@ -9,7 +9,7 @@ use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use cohortium_protocol::ident::ColumnName;
 use cohortium_protocol::key::wrap::Secret32;
-use cohortium_protocol::record::dataset::Dataset;
+use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::schema::{Column, Treatment};
 use cohortium_protocol::record::share::{Linkage, TableTerms};
 use cohortium_schema::drift::SourceShape;
@@ -27,7 +27,7 @@ use crate::mapping::fact::{self, Pending};
 use crate::mapping::fault::{Inner, MapFault};
 use crate::mapping::file::Mapping;
 use crate::mapping::function::functions;
-use crate::mapping::patients::{Enrolment, Registry};
+use crate::mapping::patients::{Enrolment, PATIENT_BYTES, Registry};
 use crate::mapping::plan::{Compiler, Rule, columns_of, reading_order};
 use crate::mapping::shape::{self, Shaper};
 use crate::mapping::table::{Entry, Losses, Output, Quarantine};
@@ -149,7 +149,7 @@ fn open(job: &MapJob<'_>, name: &str) -> Result<Opened, MapFault> {
     let (source, reader) = read(job, name)?;
     let lists_patients = name == job.mapping.patients.source;
     let patient = if lists_patients { Some(&job.mapping.patients.id) } else { source.dataset.patient.as_ref() };
-    let columns = columns_of(name, rules, patient, reader.columns())?;
+    let columns = columns_of(name, rules, patient, source.dataset, reader.columns())?;
     let has_token = lists_patients && job.linkage_key.is_some() && source.dataset.linkage.is_some();
     Ok(Opened { reader, columns, linkage: if has_token { Linkage::Token } else { Linkage::None } })
 }
@@ -185,16 +185,13 @@ fn enrol(job: &MapJob<'_>) -> Result<Registry, MapFault> {
     let terms = TableTerms::of(only(&opened.columns, id), opened.linkage);
     let policy = policy(job, name, &terms, opened.reader.columns())?;
     opened.reader.project(policy.needed());
-    let mut enrolment = Enrolment {
-        row_key: job.row_key,
-        linkage_key: job.linkage_key,
-        registry: Registry::default(),
-        patients_max: job.limits.rows_max,
-    };
+    let patients_max = job.limits.rows_max.min(job.limits.mapped_bytes_max / PATIENT_BYTES);
+    let mut enrolment =
+        Enrolment { row_key: job.row_key, linkage_key: job.linkage_key, registry: Registry::default(), patients_max };
     for_each_batch(opened.reader, job.limits.rows_streamed_max, |batch| {
         let prepared = policy.prepare(&batch)?;
         let rows = policy.outgoing(&prepared, &prepared.staying())?;
-        let too_many = |_| Inner::Whole(MapFault::TooMany { max: job.limits.rows_max });
+        let too_many = |_| Inner::Whole(MapFault::TooMany { max: patients_max });
         enrolment.take_in(&rows, id.as_str()).map_err(too_many)
     })
     .map_err(|fault: Inner| fault.at(name))?;
@@ -217,9 +214,13 @@ pub(crate) struct Run<'a, 's> {
     pub(crate) outputs: Vec<Output<'s>>,
     pub(crate) quarantine: Quarantine<'s>,
     pub(crate) fates: BTreeMap<String, Fates>,
+    /// Rows of each source as its reader counted them.
+    read: BTreeMap<String, u64>,
+    registry_bytes: u64,
     pub(crate) losses: Losses,
     pub(crate) pending: Vec<Pending>,
     pub(crate) pending_rows: u64,
+    pub(crate) pending_bytes: u64,
     pub(crate) gates: Gates,
     defaults: BTreeMap<String, cohortium_protocol::quantity::Rows>,
     shapes: BTreeMap<String, SourceShape>,
@@ -241,9 +242,12 @@ impl<'a, 's> Run<'a, 's> {
             outputs,
             quarantine: Quarantine::new(sinks.quarantine, &job.limits)?,
             fates: BTreeMap::new(),
+            read: BTreeMap::new(),
+            registry_bytes: 0,
             losses: Losses::default(),
             pending: Vec::new(),
             pending_rows: 0,
+            pending_bytes: 0,
             gates: Gates::new(job.schema, &job.checks),
             defaults: BTreeMap::new(),
             shapes: BTreeMap::new(),
@@ -267,10 +271,12 @@ impl<'a, 's> Run<'a, 's> {
         let mut rules = compiler.rules(name)?;
         let mut shaper = Shaper::new(opened.reader.columns(), &rules);
         self.fates.insert(name.to_owned(), Fates::default());
+        self.registry_bytes = registry.held_bytes();
         let read = for_each_batch(opened.reader, self.job.limits.rows_streamed_max, |batch| {
             self.batch(&policy, &batch, &mut rules, &mut Seeing { name, shaper: &mut shaper })
         });
-        read.map_err(|fault| fault.at(name))?;
+        let read = read.map_err(|fault| fault.at(name))?;
+        self.read.insert(name.to_owned(), read);
         let shape = shaper.finish(self.job.row_key);
         self.changes.extend(self.job.before.changes(name, &shape));
         self.shapes.insert(name.to_owned(), shape);
@@ -287,19 +293,25 @@ impl<'a, 's> Run<'a, 's> {
         let name = seeing.name;
         let prepared = policy.prepare(batch)?;
         let staying = prepared.staying();
-        let rows = as_seen(&policy.outgoing(&prepared, &staying)?);
+        let rows = self.as_seen(name, policy, &policy.outgoing(&prepared, &staying)?);
         seeing.shaper.see(&rows);
         let fates = self.fates.entry(name.to_owned()).or_default();
         fates.reach(batch.first_row + (batch.places.len() + batch.set_aside.len()) as u64);
         let all = batch.row_numbers();
-        let refused: BTreeMap<u64, &ColumnName> = prepared.refused.iter().map(|row| (row.place, &row.column)).collect();
-        for ((number, stays), place) in all.iter().zip(&prepared.stays).zip(&prepared.places) {
-            if !stays && !refused.contains_key(place) {
-                fates.mark(number - 1, Fate::OPTED_OUT);
+        // By the row, not by its place: a source's record may become several rows, which share one.
+        let refused = prepared.refused.iter().map(|row| (row.row - batch.first_row, &row.column));
+        let refused: BTreeMap<u64, &ColumnName> = refused.collect();
+        let rows_of_batch = all.iter().zip(&prepared.stays).zip(0..);
+        let gone = rows_of_batch.filter(|((_, stays), row)| !**stays && !refused.contains_key(row));
+        let gone: Vec<u64> = gone.map(|((number, _), _)| number - 1).collect();
+        // By its own count of who opted out: a row that is gone for another reason, or none, is lost, and told so.
+        if gone.len() as u64 == prepared.opted_out {
+            for number in gone {
+                fates.mark(number, Fate::OPTED_OUT);
             }
         }
-        for (number, place) in all.iter().zip(&prepared.places) {
-            if let Some(column) = refused.get(place) {
+        for ((number, place), row) in all.iter().zip(&prepared.places).zip(0..) {
+            if let Some(column) = refused.get(&row) {
                 let entry =
                     Entry { source: name, place: *place, table: "", column: column.as_str(), reason: Reason::Row };
                 self.set_aside(&entry, number - 1)?;
@@ -308,12 +320,32 @@ impl<'a, 's> Run<'a, 's> {
         self.unread(name, batch)?;
         let numbers: Vec<u64> = staying.iter().map(|row| all[*row as usize] - 1).collect();
         let places: Vec<u64> = staying.iter().map(|row| prepared.places[*row as usize]).collect();
+        if let Some(fates) = self.fates.get_mut(name) {
+            for number in &numbers {
+                fates.mark(*number, Fate::SEEN);
+            }
+        }
         let seen = fact::Seen { source: name, rows: &rows, numbers: &numbers, places: &places };
         for rule in rules {
             fact::apply(self, rule, &seen).map_err(Inner::Whole)?;
             for (column, used) in rule.defaults_used() {
                 self.defaults.entry(format!("{}.{column}", rule.table)).or_default().0 += used;
             }
+            // One batch may be due as many facts as there are entries of `each`.
+            self.check_room()?;
+        }
+        Ok(())
+    }
+
+    /// Neither more facts nor more memory than the limits.
+    fn check_room(&self) -> Result<(), Inner> {
+        let held = self.outputs.iter().map(Output::held_bytes).sum::<u64>()
+            + self.fates.values().map(Fates::held_bytes).sum::<u64>()
+            + self.pending_bytes
+            + self.registry_bytes;
+        let max = self.job.limits.mapped_bytes_max;
+        if held > max {
+            return Err(Inner::Whole(MapFault::TooManyBytes { max }));
         }
         let facts: u64 = self.outputs.iter().map(Output::facts).sum::<u64>() + self.pending_rows;
         let max = self.job.limits.rows_streamed_max.min(self.job.limits.rows_max.saturating_mul(4));
@@ -343,7 +375,8 @@ impl<'a, 's> Run<'a, 's> {
             return Err(MapFault::Drifted { changes: refused });
         }
         fact::settle(&mut self)?;
-        let sources = self.fates.iter().map(|(name, fates)| (name.clone(), fates.count())).collect();
+        let read = |name: &String| self.read.get(name).copied().unwrap_or_default();
+        let sources = self.fates.iter().map(|(name, fates)| (name.clone(), fates.count(read(name)))).collect();
         let mut tables = BTreeMap::new();
         for output in self.outputs {
             let name = output.name.clone();
@@ -361,14 +394,28 @@ impl<'a, 's> Run<'a, 's> {
             defaults: self.defaults,
             unmapped: self.losses.unmapped,
             unmapped_more: self.losses.unmapped_more,
+            unmapped_unlisted: self.losses.unmapped_unlisted,
             quality: self.gates.finish(self.job.vocabulary.as_deref().map(|loaded| loaded as &dyn Concepts)),
             shapes: self.shapes,
             changes: self.changes,
             accepted: self.job.before.accepted,
             vocabulary: self.job.vocabulary.as_ref().map(|loaded| (loaded.release().to_owned(), loaded.digest())),
         };
-        assert!(report.balances(), "every row and every fact is accounted for");
-        Ok(report)
+        match report.unbalanced() {
+            Some(name) => Err(MapFault::Unaccounted { name: name.to_owned() }),
+            None => Ok(report),
+        }
+    }
+
+    /// A batch as rules see it: the row's id is text; an empty cell of a text table, and a blank identifier of any, is no
+    /// value.
+    fn as_seen(&self, name: &str, policy: &Policy<'_>, batch: &RecordBatch) -> RecordBatch {
+        let is_text_table = self.job.sources.get(name).is_some_and(|s| matches!(s.dataset.source, Source::Csv { .. }));
+        let is_pseudonym = |column: &str| {
+            let mut pseudonyms = policy.leaving.iter().filter(|leaving| leaving.is_pseudonym());
+            pseudonyms.any(|leaving| policy.names[leaving.source].as_str() == column)
+        };
+        as_seen(batch, |column| is_text_table || is_pseudonym(column))
     }
 }
 
@@ -393,21 +440,24 @@ fn check_empty(job: &MapJob<'_>, table: &str, count: &TableCount) -> Result<(), 
     Ok(())
 }
 
-/// A batch as rules see it: in text sources an empty cell is no value, and the row's id is text.
-fn as_seen(batch: &RecordBatch) -> RecordBatch {
-    let clean = |array: &ArrayRef| -> ArrayRef {
+/// A batch as rules see it.
+fn as_seen(batch: &RecordBatch, is_blank_none: impl Fn(&str) -> bool) -> RecordBatch {
+    let clean = |(array, field): (&ArrayRef, &Arc<Field>)| -> ArrayRef {
         if array.data_type() == &DataType::FixedSizeBinary(16) {
             return text(array).map_or_else(|NotHandled| Arc::clone(array), |ids| Arc::new(ids));
         }
-        let Some(texts) = array.as_string_opt::<i32>() else { return Arc::clone(array) };
+        let Some(texts) = array.as_string_opt::<i32>().filter(|_| is_blank_none(field.name())) else {
+            return Arc::clone(array);
+        };
         if texts.offsets().lengths().all(|length| length > 0) {
             return Arc::clone(array);
         }
         let empty: arrow::array::BooleanArray = texts.iter().map(|text| Some(text == Some(""))).collect();
         nullif(array, &empty).unwrap_or_else(|_| Arc::clone(array))
     };
-    let columns = batch.columns().iter().map(clean).collect();
-    RecordBatch::try_new(seen_schema(&batch.schema()), columns).expect("the same columns, ids as text")
+    let schema = batch.schema();
+    let columns = batch.columns().iter().zip(schema.fields()).map(clean).collect();
+    RecordBatch::try_new(seen_schema(&schema), columns).expect("the same columns, ids as text")
 }
 
 fn seen_schema(outgoing: &Schema) -> SchemaRef {
@@ -416,4 +466,106 @@ fn seen_schema(outgoing: &Schema) -> SchemaRef {
         _ => Arc::clone(field),
     };
     Arc::new(Schema::new(outgoing.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cohortium_protocol::ident::DatasetId;
+    use cohortium_protocol::record::row_filter::{Passes, RowTest};
+    use cohortium_protocol::record::text_form::TextForm;
+
+    use super::*;
+
+    const SCHEMA: &str = r#"
+name = "few"
+version = "1"
+[[table]]
+name = "person"
+field = [
+  { name = "person_id", kind = "integer", required = true, primary_key = true, role = "quasi-identifier" },
+  { name = "sex", kind = "text", role = "quasi-identifier" },
+]
+"#;
+    const MAPPING: &str = r#"
+mapping = "north"
+version = 1
+schema = "few-1"
+patients = { source = "patients", id = "pid" }
+source.patients = { dataset = "patients" }
+[[fact]]
+table = "person"
+from = "patients"
+set = { person_id = "surrogate('person', pid)", sex = "sex" }
+"#;
+
+    /// What goes wrong on the way from the source to the rules.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Loss {
+        Nothing,
+        /// The policy takes a row out and does not say so.
+        Policy,
+        /// The reader has counted a row that is in no batch.
+        Row,
+        /// A row's number is in no batch, and was not counted.
+        Number,
+    }
+
+    fn mapped(loss: Loss) -> Result<MapReport, MapFault> {
+        let schema = CommonSchema::parse(SCHEMA).unwrap();
+        let mapping = Mapping::parse(MAPPING, &schema).unwrap();
+        let dataset = Dataset {
+            dataset: DatasetId([1; 16]),
+            name: "patients".parse().unwrap(),
+            source: Source::Csv { path: "unused".parse().unwrap(), form: TextForm::default() },
+            key: Vec::new(),
+            patient: None,
+            linkage: None,
+        };
+        let (none, handle) = (BTreeSet::new(), Arc::new(b"pid,sex\n1,F\n2,\n3,M\n".to_vec()));
+        let source = MapSource { dataset: &dataset, handle, opt_outs: &none };
+        let job = MapJob {
+            mapping: &mapping,
+            schema: &schema,
+            sources: [("patients".to_owned(), source)].into(),
+            row_key: &Secret32::new([5; 32]),
+            linkage_key: None,
+            checks: Checks::declared(&schema),
+            limits: Limits::default(),
+        };
+        let (mut table, mut aside) = (Vec::new(), Vec::new());
+        let tables = [("person".to_owned(), &mut table as &mut (dyn Write + Send))].into();
+        let mut run = Run::new(&job, MapSinks { tables, quarantine: &mut aside })?;
+        let mut opened = open(&job, "patients")?;
+        let mut terms = TableTerms::of(opened.columns.clone(), Linkage::None);
+        if loss == Loss::Policy {
+            terms.filter = vec![RowTest { column: "sex".parse().unwrap(), passes: Passes::Present }];
+        }
+        let policy = policy(&job, "patients", &terms, opened.reader.columns())?;
+        let functions = functions(job.row_key, &Arc::default());
+        let mut rules = Compiler::new(&seen_schema(policy.schema()), functions, &mapping, &schema).rules("patients")?;
+        let mut read = 0;
+        while let Some(mut batch) = opened.reader.next_batch().unwrap() {
+            read += batch.places.len() as u64;
+            if loss == Loss::Row {
+                batch.places.pop();
+                batch.columns.iter_mut().flatten().for_each(|column| *column = column.slice(0, column.len() - 1));
+            }
+            batch.first_row += u64::from(loss == Loss::Number);
+            run.batch("patients", &policy, &batch, &mut rules).map_err(|fault| fault.at("patients"))?;
+        }
+        run.read.insert("patients".to_owned(), read);
+        run.finish()
+    }
+
+    // MAP-4, MAP-5
+    #[test]
+    fn a_run_in_which_a_row_is_lost_on_the_way_to_the_rules_makes_nothing() {
+        assert_eq!(mapped(Loss::Nothing).map(|report| report.sources["patients"].accepted.0), Ok(3));
+        for loss in [Loss::Policy, Loss::Row, Loss::Number] {
+            let lost = MapFault::Unaccounted { name: "patients".to_owned() };
+            assert_eq!(mapped(loss).map(|_| ()), Err(lost), "{loss:?}");
+        }
+    }
 }

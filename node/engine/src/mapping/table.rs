@@ -6,24 +6,40 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
+use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
 use cohortium_schema::schema::{Reference, Table};
-use datafusion::common::hash_utils::{RandomState, create_hashes};
 
+use crate::cells::Cells;
 use crate::consolidate::shape::{ORIGIN_COLUMN, SOURCE_COLUMN};
 use crate::limits::Limits;
 use crate::mapping::account::{Reason, TableCount};
+use crate::packed::Labelled;
 use crate::sink::{RowsWriter, SinkFault};
+
+/// Characters of a code that is listed. 64.
+const CODE_CHARS_MAX: usize = 64;
+/// Bytes that one primary key takes while the table of them grows: 24 in an entry, some of which are empty, and for a
+/// moment the old table beside the new one.
+const KEY_BYTES: u64 = 96;
 
 /// What a run loses and sets in the place of what is missing.
 #[derive(Default)]
 pub(crate) struct Losses {
     pub(crate) unmapped: BTreeMap<(String, String), Rows>,
     pub(crate) unmapped_more: bool,
+    /// Records whose code is not listed.
+    pub(crate) unmapped_unlisted: Rows,
 }
 
 impl Losses {
+    /// Lists a code that no map has, or counts it: what is longer than codes are may be anything, free text too.
     pub(crate) fn unmapped(&mut self, map: &str, code: &str, codes_max: usize) {
+        if code.chars().nth(CODE_CHARS_MAX).is_some() {
+            self.unmapped_more = true;
+            self.unmapped_unlisted.0 += 1;
+            return;
+        }
         let key = (map.to_owned(), code.to_owned());
         if let Some(count) = self.unmapped.get_mut(&key) {
             count.0 += 1;
@@ -31,6 +47,7 @@ impl Losses {
             self.unmapped.insert(key, Rows(1));
         } else {
             self.unmapped_more = true;
+            self.unmapped_unlisted.0 += 1;
         }
     }
 }
@@ -45,7 +62,7 @@ pub(crate) struct Output<'s> {
     pub(crate) references: Vec<(usize, String, Option<String>)>,
     writer: RowsWriter<&'s mut (dyn Write + Send)>,
     /// Primary keys that were emitted, with a hash of what the row says.
-    keys: HashMap<i64, u64>,
+    keys: HashMap<i64, [u8; 16]>,
     pub(crate) count: TableCount,
 }
 
@@ -82,8 +99,14 @@ impl<'s> Output<'s> {
         self.keys.contains_key(&key)
     }
 
-    pub(crate) fn facts(&self) -> u64 {
-        self.keys.len() as u64
+    /// Rows that were written. Not the keys that are known: some tables have none.
+    pub(crate) const fn facts(&self) -> u64 {
+        self.count.emitted.0
+    }
+
+    /// Bytes that its known keys take.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.keys.len() as u64 * KEY_BYTES
     }
 
     /// What the keys of these rows say, taking new ones in.
@@ -92,7 +115,7 @@ impl<'s> Output<'s> {
         let keys = batch.column(place).as_primitive::<Int64Type>();
         let said = batch.num_columns() - 2;
         let hashes = row_hashes(&batch.columns()[..said], batch.num_rows());
-        let sight = |(row, hash): (usize, u64)| {
+        let sight = |(row, hash): (usize, [u8; 16])| {
             let key = keys.value(row);
             match self.keys.get(&key) {
                 None => {
@@ -117,15 +140,13 @@ impl<'s> Output<'s> {
     }
 }
 
-/// A hash of what each row says. Within one run, to tell a repetition from a conflict.
-fn row_hashes(columns: &[ArrayRef], rows: usize) -> Vec<u64> {
-    let state = RandomState::with_seed(7);
-    let mut hashes = vec![0; rows];
-    match create_hashes(columns, &state, &mut hashes) {
-        Ok(_) => hashes,
-        // No column of a common schema is of a type that cannot be hashed.
-        Err(_) => (0..rows as u64).collect(),
-    }
+/// A hash of what each row says, what it leaves unsaid included. Within one run, to tell a repetition from a conflict.
+fn row_hashes(columns: &[ArrayRef], rows: usize) -> Vec<[u8; 16]> {
+    let key = Secret32::new([0; 32]);
+    let mut hash = Labelled::new(&key, b"fact");
+    let cells = columns.iter().map(|column| Cells::new(column).expect("a common schema's types are handled"));
+    let cells: Vec<Cells> = cells.collect();
+    (0..rows).map(|row| hash.hash(|message| cells.iter().for_each(|cells| cells.encode(row, message)))).collect()
 }
 
 /// One entry of the quarantine table, for a row of a batch.
@@ -207,4 +228,55 @@ pub(crate) fn owned_columns(source: &str, origins: &[&str]) -> [ArrayRef; 2] {
         ids.append_value(origin);
     }
     [Arc::new(names.finish()), Arc::new(ids.finish())]
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use cohortium_schema::schema::CommonSchema;
+
+    use super::*;
+
+    const DEATH: &str = r#"
+name = "few"
+version = "1"
+[[table]]
+name = "death"
+field = [{ name = "cause", kind = "text", role = "quasi-identifier" }]
+"#;
+
+    #[test]
+    fn a_row_says_something_else_where_another_column_is_empty() {
+        let columns = [vec![Some(5), None, Some(5)], vec![None, Some(5), None]];
+        let columns = columns.map(|column| Arc::new(Int64Array::from(column)) as ArrayRef);
+        let hashes = row_hashes(&columns, 3);
+        assert_ne!(hashes[0], hashes[1]);
+        assert_eq!(hashes[0], hashes[2]);
+    }
+
+    #[test]
+    fn the_rows_of_a_table_without_a_key_are_counted_too() {
+        let schema = CommonSchema::parse(DEATH).unwrap();
+        let mut sink = Vec::new();
+        let mut output = Output::new(schema.table("death").unwrap(), &mut sink, &Limits::default()).unwrap();
+        let texts =
+            |words: [&str; 2]| Arc::new(words.into_iter().map(Some).collect::<arrow::array::StringArray>()) as ArrayRef;
+        let [source, origin] = owned_columns("north", &["1", "2"]);
+        let columns = vec![texts(["a", "b"]), source, origin];
+        output.write(&RecordBatch::try_new(Arc::clone(&output.schema), columns).unwrap()).unwrap();
+        assert_eq!(output.facts(), 2);
+    }
+
+    #[test]
+    fn a_code_is_listed_only_where_it_is_as_short_as_codes_are() {
+        let mut losses = Losses::default();
+        let (longest, longer) = ("\u{e4}".repeat(CODE_CHARS_MAX), "a".repeat(CODE_CHARS_MAX + 1));
+        for code in ["x", "x", &longest, &longer, "y"] {
+            losses.unmapped("sex", code, 2);
+        }
+        let listed: Vec<(&str, u64)> =
+            losses.unmapped.iter().map(|((_, code), rows)| (code.as_str(), rows.0)).collect();
+        assert_eq!(listed, [("x", 2), (longest.as_str(), 1)]);
+        assert_eq!((losses.unmapped_more, losses.unmapped_unlisted), (true, Rows(2)));
+    }
 }

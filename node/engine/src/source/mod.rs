@@ -11,11 +11,13 @@ mod thrift;
 mod pieces;
 mod parquet;
 mod ipc;
+pub mod drawn;
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use cohortium_protocol::record::dataset::Source;
+use cohortium_protocol::record::remote::ObjectForm;
 use cohortium_protocol::record::text_form::TextForm;
 
 use crate::batch::{SourceBatch, SourceColumn, SourceFault};
@@ -23,6 +25,7 @@ use crate::handle::Handle;
 use crate::limits::Limits;
 use crate::row_fault::Tolerance;
 use crate::source::csv::CsvReader;
+use crate::source::drawn::DrawnReader;
 use crate::source::ipc::IpcReader;
 use crate::source::json::{JsonReader, Layout};
 use crate::source::parquet::ParquetReader;
@@ -43,6 +46,8 @@ pub enum Format {
     Json,
     /// An Arrow IPC file or stream; which of them it is, its first bytes say.
     ArrowIpc,
+    /// What was drawn from a database, or from FHIR resources through a view.
+    Drawn,
 }
 
 impl Format {
@@ -56,6 +61,14 @@ impl Format {
             Source::Json { .. } => Some(Self::Json),
             Source::ArrowIpc { .. } => Some(Self::ArrowIpc),
             Source::Files { .. } => None,
+            Source::Fhir { .. } | Source::Postgres(_) | Source::Maria(_) => Some(Self::Drawn),
+            Source::S3(object) => Some(match &object.form {
+                ObjectForm::Csv(form) => Self::Csv(form.clone()),
+                ObjectForm::Parquet => Self::Parquet,
+                ObjectForm::Ndjson => Self::Ndjson,
+                ObjectForm::Json => Self::Json,
+                ObjectForm::ArrowIpc => Self::ArrowIpc,
+            }),
         }
     }
 }
@@ -69,6 +82,7 @@ enum Kind {
     Json(Box<JsonReader>),
     Parquet(Box<ParquetReader>),
     ArrowIpc(Box<IpcReader>),
+    Drawn(Box<DrawnReader>),
 }
 
 impl SourceReader {
@@ -98,6 +112,7 @@ impl SourceReader {
             Format::Json => json(Layout::Array)?,
             Format::Parquet => Kind::Parquet(Box::new(ParquetReader::open(handle, limits, tolerance)?)),
             Format::ArrowIpc => Kind::ArrowIpc(Box::new(IpcReader::open(handle, limits, tolerance)?)),
+            Format::Drawn => Kind::Drawn(Box::new(DrawnReader::open(handle, limits, tolerance)?)),
         }))
     }
 
@@ -108,6 +123,7 @@ impl SourceReader {
             Kind::Json(reader) => reader.columns(),
             Kind::Parquet(reader) => reader.columns(),
             Kind::ArrowIpc(reader) => reader.columns(),
+            Kind::Drawn(reader) => reader.columns(),
         }
     }
 
@@ -118,6 +134,7 @@ impl SourceReader {
             Kind::Json(reader) => reader.project(needed),
             Kind::Parquet(reader) => reader.project(needed),
             Kind::ArrowIpc(reader) => reader.project(needed),
+            Kind::Drawn(reader) => reader.project(needed),
         }
     }
 
@@ -132,11 +149,13 @@ impl SourceReader {
             Kind::Json(reader) => reader.next_batch(),
             Kind::Parquet(reader) => reader.next_batch(),
             Kind::ArrowIpc(reader) => reader.next_batch(),
+            Kind::Drawn(reader) => reader.next_batch(),
         }
     }
 }
 
-/// Hands every batch to `work`, while another thread reads the next ones. Returns the number of rows.
+/// Hands every batch to `work`, while another thread reads the next ones. Returns the number of rows, those set aside
+/// included.
 pub(crate) fn for_each_batch<E: From<SourceFault>>(
     mut reader: SourceReader,
     rows_max: u64,
@@ -155,7 +174,7 @@ pub(crate) fn for_each_batch<E: From<SourceFault>>(
         let mut rows = 0;
         for batch in receiver {
             let batch = batch?;
-            rows += batch.places.len() as u64;
+            rows += (batch.places.len() + batch.set_aside.len()) as u64;
             if rows > rows_max {
                 return Err(SourceFault::TooManyRows { max: rows_max }.into());
             }

@@ -19,6 +19,9 @@ use crate::row_fault::{Tally, Tolerance};
 use crate::source::pieces::Pieces;
 use crate::source::thrift::{Field, Walked, walk};
 
+/// The key of a field's metadata that says that its text stands for objects or lists.
+pub(crate) const NESTED: &str = "cohortium:nested";
+
 /// What a file ends with: the footer's length and four letters.
 const TAIL_BYTES: usize = 8;
 /// Bytes of a page's heading that are looked at first.
@@ -55,8 +58,12 @@ impl ParquetReader {
             return Err(SourceFault::TooManyColumns { max: limits.columns_max });
         }
         let names = named_once(fields.iter().map(|field| field.name().clone()))?;
-        let kinds = fields.iter().map(|field| field.data_type().clone());
-        let columns: Vec<_> = names.into_iter().zip(kinds).map(|(name, kind)| SourceColumn::new(name, kind)).collect();
+        let columns = names.into_iter().zip(fields).map(|(name, field)| SourceColumn {
+            name,
+            kind: field.data_type().clone(),
+            nested: field.metadata().contains_key(NESTED),
+        });
+        let columns: Vec<_> = columns.collect();
         let stated = u64::try_from(builder.metadata().file_metadata().num_rows());
         Ok(Self {
             stated: stated.map_err(|_| SourceFault::Damaged { rows: 0 })?,

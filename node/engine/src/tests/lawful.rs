@@ -14,6 +14,7 @@ use crate::batch::{SourceBatch, SourceColumn};
 use crate::policy::{Policy, PolicyFault, pseudonym};
 use crate::preview::preview;
 use crate::source::{Format, SourceReader};
+use crate::treatment::Refusal;
 
 const CANARY: &str = "Zq7CanaryXw9";
 
@@ -240,4 +241,26 @@ fn a_batch_holds_only_columns_that_were_asked_for() {
     reader.project(&[true, false]);
     let batch = reader.next_batch().unwrap().unwrap();
     assert_eq!([batch.columns[0].is_some(), batch.columns[1].is_some()], [true, false]);
+}
+
+// SHARE-17
+#[test]
+fn a_number_names_a_row_and_a_patient_alike_whatever_number_type_its_column_has() {
+    let terms = || Terms::parquet("~pid x", "pid").kind("x", ColumnType::Integer);
+    let file = |pid: ArrayRef| parquet_file(vec![("pid", pid), ("x", Arc::new(Int64Array::from(vec![1, 2])))]);
+    let ints = file(Arc::new(Int64Array::from(vec![1001, 1002])));
+    let floats = file(Arc::new(arrow::array::Float64Array::from(vec![1001.0, 1002.0])));
+    let left = |source: &[u8]| table(&chain(&[&terms().take(source, None).unwrap()]));
+    assert_eq!(left(&ints), left(&floats), "row ids and pseudonyms");
+    for source in [&ints, &floats] {
+        let taken = terms().opt_out("pid", &["1001"]).take(source.clone(), None).unwrap();
+        assert_eq!(taken.counts(), [1, 0, 1, 0]);
+    }
+    let between = file(Arc::new(arrow::array::Float64Array::from(vec![1001.0, 1002.5])));
+    for terms in [terms(), Terms::parquet("~pid x", "").kind("x", ColumnType::Integer).opt_out("pid", &["7"])] {
+        let Some(TakeFault::Policy(PolicyFault::Refused(row))) = terms.take(between.clone(), None).err() else {
+            panic!("it names nobody");
+        };
+        assert_eq!((row.place, row.column.as_str(), row.refusal), (2, "pid", Refusal::NotWhole));
+    }
 }

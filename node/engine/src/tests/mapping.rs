@@ -96,6 +96,7 @@ pub(super) struct Member {
     opt_outs: BTreeSet<[u8; 16]>,
     row_key: Secret32,
     linkage_key: Option<Secret32>,
+    limits: Limits,
 }
 
 impl Member {
@@ -132,6 +133,7 @@ impl Member {
             may_be_empty: BTreeSet::new(),
             row_key: Secret32::new([row_key; 32]),
             linkage_key: Some(Secret32::new([6; 32])),
+            limits: Limits::default(),
         }
     }
 
@@ -154,7 +156,7 @@ impl Member {
             had_rows: self.had_rows.clone(),
             may_be_empty: self.may_be_empty.clone(),
             checks: Checks::declared(&self.schema),
-            limits: Limits::default(),
+            limits: self.limits,
         };
         let mut tables: BTreeMap<String, Vec<u8>> =
             mapping.fact.iter().map(|fact| (fact.table.clone(), Vec::new())).collect();
@@ -311,6 +313,181 @@ fn a_file_that_is_no_mapping_is_told_by_line_or_rule() {
     assert!(told("from = \"labs\"", "from = \"labor\"").contains("[source.labor]"));
     assert!(told("map = \"sex\"", "map = \"gender\"").contains("[codes.gender]"));
     assert!(told("schema = \"stays-1\"", "schema = \"stays-2\"").contains("stays-2"));
+}
+
+// MAP-20
+#[test]
+fn what_names_a_patient_or_a_row_is_a_keyed_id_or_the_mapping_is_refused() {
+    let told = |from: &str, to: &str| {
+        assert!(MAPPING.contains(from), "{from}");
+        match Member::new(5).map(&MAPPING.replace(from, to)) {
+            Err(MapFault::Plan(fault)) => fault.to_string(),
+            Err(fault) => panic!("{fault}"),
+            Ok(_) => String::new(),
+        }
+    };
+    let person = "set.person_id = \"person(pid)\"\nset.sex";
+    for raw in ["'1234'", "person(pid) + 0", "coalesce(person(pid), 7)", "length(sex)"] {
+        assert!(told(person, &format!("set.person_id = \"{raw}\"\nset.sex")).contains("rule 1, person_id"), "{raw}");
+    }
+    assert!(told(person, "set.person_id = 7\nset.sex").contains("rule 1, person_id"));
+    assert!(told(person, "set.person_id = { default = 7 }\nset.sex").contains("rule 1, person_id"));
+    let visit = "set.person_id = \"person(pid)\"\nset.began";
+    assert!(told(visit, "set.person_id = \"length(pid)\"\nset.began").contains("rule 2, person_id"));
+    let id = "set.visit_id = \"surrogate('visit', vid)\"\nset.person_id";
+    assert!(told(id, "set.visit_id = \"person(pid)\"\nset.person_id").contains("rule 2, visit_id"));
+    assert!(
+        told("set.before = \"surrogate('visit', prior)\"", "set.before = \"length(prior)\"").contains("rule 2, before")
+    );
+    assert!(told("set.lab_id = \"surrogate('lab', vid, '{what}')\"", "set.lab_id = 1").contains("rule 3, lab_id"));
+    assert_eq!(told("person(pid)", "surrogate('person', pid)"), "");
+}
+
+// MAP-21
+#[test]
+fn an_expression_asks_neither_chance_nor_the_clock() {
+    let told = |sql: &str| {
+        let (from, to) = ("\"10 / cast(hours as bigint)\"", format!("\"{sql}\""));
+        Member::new(5).map(&MAPPING.replace(from, &to)).err().map(|fault| fault.to_string()).unwrap_or_default()
+    };
+    for moving in [
+        "cast(random() * 9 as bigint)",
+        "length(uuid())",
+        "date_part('year', now())",
+        "date_part('year', current_date())",
+    ] {
+        let fault = told(moving);
+        assert!(fault.contains("rule 3, whole") && fault.contains("chance or the clock"), "{moving}: {fault}");
+    }
+    let filter =
+        Member::new(5).map(&MAPPING.replace("where = \"{what} is not null\"", "where = \"random() < 0.5\"")).err();
+    assert!(filter.is_some_and(|fault| fault.to_string().contains("rule 3, where")));
+    assert_eq!(told("1 + 1"), "");
+}
+
+#[test]
+fn a_dataset_s_own_word_of_who_its_rows_are_about_stands_over_a_mapping_that_says_nothing() {
+    let mut member = Member::new(5);
+    let declared =
+        "who,vorne,hinten,geburt,sex,stay\nCANARY1,Ada,Byron,12/10/1815,F,s1\nCANARY2,Max,Born,12/11/1882,M,s2\n";
+    member.sources.insert("patients".into(), declared.to_owned());
+    let dataset = member.datasets.get_mut("patients").unwrap();
+    dataset.patient = Some(name("who"));
+    dataset.key = vec![name("stay")];
+    dataset.linkage = Some(LinkageColumns {
+        given: name("vorne"),
+        family: name("hinten"),
+        birth: name("geburt"),
+        birth_format: DateFormat::MonthDayYearSlashes,
+    });
+    let mapping = |born: &str, plain: &str| {
+        let people = MAPPING.replace("id = \"pid\"", "id = \"stay\"").replace(
+            "[source.patients]\ndataset = \"patients\"",
+            &format!("[source.patients]\ndataset = \"patients\"\nplain = [{plain}]"),
+        );
+        people.replace("\"person(pid)\"\nset.sex", "\"person(stay)\"\nset.sex").replace("\"day(dob, 'm/d/y')\"", born)
+    };
+    // The columns' names say nothing; what the dataset declares does.
+    for dropped in ["vorne", "hinten"] {
+        let fault = member.map(&mapping(&format!("\"day({dropped}, 'iso')\""), "")).err();
+        assert!(fault.as_ref().is_some_and(|fault| fault.to_string().contains("rule 1, born")), "{dropped} {fault:?}");
+    }
+    let ward = |column: &str, plain: &str| {
+        let from = "table = \"visit\"\nfrom = \"visits\"";
+        assert!(MAPPING.contains(from));
+        let visits = "table = \"visit\"\nfrom = \"patients\"";
+        let mapping = mapping("\"day(geburt, 'm/d/y')\"", plain).replace(from, visits);
+        let mapping = mapping.replace(
+            "\"surrogate('visit', vid)\"\nset.person_id = \"person(pid)\"\nset.began = \"day(began, 'iso')\"",
+            "\"surrogate('visit', stay)\"\nset.person_id = \"person(stay)\"\nset.began = \"day(geburt, 'm/d/y')\"",
+        );
+        let mapping = mapping
+            .replace("{ sql = \"ward\", default = \"none\" }", &format!("\"substr({column}, 1, 2)\""))
+            .replace("set.before = \"surrogate('visit', prior)\"\n", "");
+        let mapping = &mapping[..mapping.rfind("[[fact]]").unwrap()];
+        member.map(mapping).unwrap().rows("visit")
+    };
+    assert!(ward("sex", "").iter().any(|row| row.contains(",F")));
+    for (column, plain) in [("who", ""), ("stay", ""), ("who", "\"who\"")] {
+        let rows = ward(column, plain);
+        assert!(
+            rows.len() == 2 && rows.iter().all(|row| !row.contains("CA") && !row.contains(",s1")),
+            "{column}: {rows:?}"
+        );
+    }
+}
+
+// MAP-5
+#[test]
+fn a_fact_that_leaves_another_column_empty_is_a_conflict_and_not_a_repetition() {
+    let mut member = Member::new(5);
+    member.sources.insert("visits".into(), "vid,pid,began,ward,prior,a,b\nv1,p1,2024-01-02,A,,5,\n".to_owned());
+    member.sources.insert("labs".into(), "vid,sodium,glucose,hours\nv1,1,,5\nv1,1,5,\n".to_owned());
+    let mapping =
+        MAPPING.replace("each = [{ what = \"sodium\" }, { what = \"glucose\" }]", "each = [{ what = \"sodium\" }]");
+    let mapping = mapping.replace("\"10 / cast(hours as bigint)\"", "\"hours\"");
+    let mapping = mapping.replace("set.value = \"{what}\"", "set.value = 1.0\nset.other = \"glucose\"");
+    member.schema = CommonSchema::parse(&SCHEMA.replace(
+        "  { name = \"whole\", kind = \"integer\", role = \"measure\" },\n",
+        "  { name = \"whole\", kind = \"integer\", role = \"measure\" },\n  { name = \"other\", kind = \"integer\", role = \"measure\" },\n",
+    ))
+    .unwrap();
+    let mapped = member.map(&mapping).unwrap();
+    assert_eq!(counts(&mapped.report.tables["lab"]), [2, 1, 1, 0]);
+    assert_eq!(mapped.report.quarantine[&("lab".into(), String::new(), Reason::Conflict)].0, 1);
+}
+
+#[test]
+fn whole_numbers_do_not_wrap() {
+    let mut member = Member::new(5);
+    let labs = format!("vid,sodium,glucose,hours\nv1,1,,{}\nv4,1,,{}\nv3,1,,1\n", 1_i64 << 62, i64::MIN);
+    member.sources.insert("labs".into(), labs);
+    let sums =
+        [("cast(hours as bigint) * 4", 2), ("cast(hours as bigint) + {max}", 2), ("-(cast(hours as bigint))", 1)];
+    for (sql, failing) in sums {
+        let sql = sql.replace("{max}", &i64::MAX.to_string());
+        let mapped = member.map(&MAPPING.replace("10 / cast(hours as bigint)", &sql));
+        let mapped = mapped.unwrap_or_else(|fault| panic!("{sql}: {fault}"));
+        let reason = mapped.report.quarantine.get(&("lab".into(), "whole".into(), Reason::Expression));
+        assert_eq!(reason.map(|rows| rows.0), Some(failing), "{sql}");
+    }
+}
+
+#[test]
+fn a_value_that_a_unit_makes_infinite_is_in_quarantine() {
+    let mut member = Member::new(5);
+    member.sources.insert("labs".into(), "vid,sodium,glucose,hours\nv1,1e308,,1\nv4,inf,,1\nv3,2,,1\n".to_owned());
+    let value = "set.value = { value = \"{what}\", unit = \"'km'\", to = \"mm\" }";
+    let mapped = member.map(&MAPPING.replace("set.value = \"{what}\"", value)).unwrap();
+    let entries = |reason| mapped.report.quarantine.get(&("lab".into(), "value".into(), reason)).map(|rows| rows.0);
+    assert_eq!((entries(Reason::Unit), entries(Reason::Cast)), (Some(1), Some(1)));
+}
+
+#[test]
+fn an_empty_cell_is_no_value_in_a_text_table_and_one_where_values_have_types() {
+    let mut member = Member::new(5);
+    let rows = [
+        "{\"vid\":\"v1\",\"pid\":\"p1\",\"began\":\"2024-01-02\",\"ward\":\"\",\"prior\":null}",
+        "{\"vid\":\"v2\",\"pid\":\"\",\"began\":\"2024-01-02\",\"ward\":null,\"prior\":\"\"}",
+    ];
+    member.sources.insert("visits".into(), rows.join("\n"));
+    member.datasets.get_mut("visits").unwrap().source = Source::Ndjson { path: "unused".parse().unwrap() };
+    let mapped = member.map(MAPPING).unwrap();
+    let visits = mapped.rows("visit");
+    assert_eq!(visits.len(), 1, "the row of nobody is in quarantine: {visits:?}");
+    assert!(!visits[0].contains("none"), "an empty text is not the recorded default: {visits:?}");
+    assert_eq!(mapped.report.defaults.get("visit.ward").map(|rows| rows.0), Some(1), "the null of the other row");
+}
+
+#[test]
+fn what_a_run_holds_is_bounded_by_its_memory_and_the_fault_says_so() {
+    let member = Member::new(5);
+    assert_eq!(member.limits, Limits::default());
+    for (bytes, expected) in [(200, MapFault::TooMany { max: 1 }), (700, MapFault::TooManyBytes { max: 700 })] {
+        let limits = Limits { mapped_bytes_max: bytes, ..Limits::default() };
+        let member = Member { limits, ..Member::new(5) };
+        assert_eq!(member.map(MAPPING).err(), Some(expected));
+    }
 }
 
 /// Two thousand corruptions: whatever is done to a source, a run ends with a fault that names it or accounts for all.

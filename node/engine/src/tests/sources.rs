@@ -58,7 +58,7 @@ fn csv(bytes: &[u8]) -> Result<Sorted, SourceFault> {
     sort(bytes, Format::Csv(TextForm::default()), &Limits { batch_rows: 7, ..Limits::default() })
 }
 
-fn reasons(sorted: &Sorted) -> Vec<(u64, u64, &'static str)> {
+fn reasons(sorted: &Sorted) -> Vec<(u64, u64, &str)> {
     sorted.aside.iter().map(|row| (row.place, row.lines, row.reason.code())).collect()
 }
 

@@ -20,7 +20,7 @@ fn run(view: &View, input: &[u8], layout: Layout, options: &Options) -> Run {
     let (mut batches, mut faults) = (Vec::new(), Vec::new());
     let mut take = |part| {
         match part {
-            Part::Rows(batch) => batches.push(batch),
+            Part::Rows { batch, .. } => batches.push(batch),
             Part::Fault(fault) => faults.push(fault),
         }
         ControlFlow::Continue(())

@@ -1,6 +1,6 @@
 //! Units: from what a source writes to what the common schema wants, by UCUM, and never by a guess.
 //!
-//! A conversion is found once and applied to whole columns. The mole is a unit of its own kind here: to UCUM it is a
+//! A conversion is found once and applied to many values. The mole is a unit of its own kind here: to UCUM it is a
 //! number, so that `mmol/L` and `10*9/L`, or `%` and `mmol/mol`, would convert; to a laboratory they are not the same.
 //! Between mass and amount of substance a molar mass is needed, which a mapping gives.
 
@@ -8,7 +8,6 @@ mod alias;
 
 use std::fmt;
 
-use arrow::array::{Array, Float64Array};
 use octofhir_ucum::{AdvancedConversionContext, ErrorKind, UnitExpr};
 
 /// Characters of a unit as a source writes it.
@@ -104,15 +103,6 @@ pub struct Conversion {
     offset: f64,
 }
 
-/// A column that was converted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Converted {
-    /// The values, those that could not be held left out.
-    pub values: Float64Array,
-    /// Rows, from 0, whose value is finite and no float holds what it becomes. They belong into quarantine.
-    pub overflowed: Vec<usize>,
-}
-
 impl Conversion {
     /// Finds the conversion from one unit to another; with a molar mass also between mass and amount of substance. A
     /// molar mass that is not needed is not used.
@@ -150,22 +140,9 @@ impl Conversion {
         }
     }
 
-    /// Converts one value.
-    pub fn value(&self, value: f64) -> f64 {
-        value * self.factor + self.offset
-    }
-
-    /// Converts a column; what is missing stays missing.
-    pub fn apply(&self, values: &Float64Array) -> Converted {
-        let converted: Float64Array = values.unary(|value| self.value(value));
-        let is_lost =
-            |row: &usize| values.is_valid(*row) && values.value(*row).is_finite() && !converted.value(*row).is_finite();
-        let overflowed: Vec<usize> = (0..values.len()).filter(is_lost).collect();
-        if overflowed.is_empty() {
-            return Converted { values: converted, overflowed };
-        }
-        let held = |(row, value)| if overflowed.binary_search(&row).is_ok() { None } else { value };
-        Converted { values: converted.iter().enumerate().map(held).collect(), overflowed }
+    /// Converts one value; `None` where it is no number, or no float holds what it becomes.
+    pub fn value(&self, value: f64) -> Option<f64> {
+        Some(value * self.factor + self.offset).filter(|became| became.is_finite())
     }
 }
 
@@ -228,7 +205,7 @@ mod tests {
     }
 
     fn close(from: &str, to: &str, molar_mass: Option<f64>, value: f64, expected: f64) {
-        let became = between(from, to, molar_mass).unwrap().value(value);
+        let became = between(from, to, molar_mass).unwrap().value(value).unwrap();
         assert!((became - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{value} {from} is {became} {to}");
     }
 
@@ -294,15 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn a_column_keeps_what_is_missing_and_names_what_no_float_holds() {
+    fn what_no_float_holds_is_no_value() {
         let conversion = between("km", "mm", None).unwrap();
-        let values = Float64Array::from(vec![Some(1.0), None, Some(f64::MAX), Some(f64::INFINITY), Some(f64::NAN)]);
-        let Converted { values, overflowed } = conversion.apply(&values);
-        assert_eq!(overflowed, [2]);
-        assert_eq!((values.value(0), values.is_null(1), values.is_null(2)), (1e6, true, true));
-        assert!(values.value(3).is_infinite() && values.value(4).is_nan() && values.is_valid(4));
-        let plain = Float64Array::from(vec![Some(2.0), None]);
-        assert_eq!(conversion.apply(&plain).values, Float64Array::from(vec![Some(2e6), None]));
+        assert_eq!(
+            [1.0, f64::MAX, f64::INFINITY, f64::NAN].map(|value| conversion.value(value)),
+            [Some(1e6), None, None, None]
+        );
     }
 
     #[test]

@@ -126,6 +126,8 @@ fn view(party: &str) -> View {
         tables: None,
         tables_fault: None,
         consolidating: false,
+        published: None,
+        publishing: false,
         linkage_epoch: Some(4),
     }
 }

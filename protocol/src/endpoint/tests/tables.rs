@@ -3,7 +3,8 @@
 use super::*;
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::mapping::{Mapping, MappingFields, Origin};
-use crate::record::order::{OptOutChoice, OptOutEntry};
+use crate::record::order::{AbsentTable, OptOutChoice, OptOutEntry, PublishPlace, WrittenIds};
+use crate::record::remote::{Address, DatabasePlace, Privacy};
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::table_version::PartDigest;
 
@@ -267,10 +268,15 @@ impl Table {
 
     /// Takes a snapshot of it that says it is of this set, and lands it.
     fn land(&self, pair: &mut Pair, set: u8) {
+        self.land_with(pair, set, BlobRole::Rows);
+    }
+
+    /// As [`Table::land`], of files in this role.
+    fn land_with(&self, pair: &mut Pair, set: u8, role: BlobRole) {
         pair.order(1, Command::TakeSnapshot { share: self.share }).unwrap();
         let run = |effect: &Effect| if let Effect::Run { ticket, .. } = effect { Some(*ticket) } else { None };
         let ticket = pair.pick(1, run).unwrap();
-        let (content, listing) = listing();
+        let (content, listing) = listing_of(role);
         let origin = Origin {
             mapping: DocumentDigest([1; 32]),
             schema: DocumentDigest([2; 32]),
@@ -288,7 +294,7 @@ impl Table {
             vocabulary: None,
         };
         pair.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
-        super::landing::begin_landing(pair, Some(self::listing().0));
+        super::landing::begin_landing(pair, Some(listing_of(role).0));
         super::landing::end_landing(pair);
     }
 
@@ -332,7 +338,7 @@ fn planned(plan: &ConsolidationPlan) -> Vec<ShareId> {
     plan.tables.iter().map(|table| table.share).collect()
 }
 
-// CONS-11
+// CONS-21
 #[test]
 fn tables_of_two_mapping_runs_are_not_taken_in_and_the_later_of_two_shares_counts() {
     let mut pair = Pair::new();
@@ -358,7 +364,28 @@ fn tables_of_two_mapping_runs_are_not_taken_in_and_the_later_of_two_shares_count
     assert_eq!(pair.nodes[0].consolidation_fault(pair.consortium), None, "an old fault is not told again");
 }
 
-// CONS-12 SNAP-7
+// CONS-20
+#[test]
+fn files_that_nobody_looked_into_are_in_no_table_whatever_their_manifest_says() {
+    let mut pair = Pair::new();
+    PERSON.offer(&mut pair, LandedRows::Exclude, NOW);
+    let files = altered(share(pair.consortium, 2, LandedRows::Exclude), |terms| {
+        (terms.share, terms.name, terms.dataset) = (PERSON.share, "t31".parse().unwrap(), DatasetId(PERSON.share.0));
+        terms.content = Content::UncheckedFiles;
+    });
+    pair.order(1, Command::DefineShare(files.clone())).unwrap();
+    let terms = Signed::unsigned(&files).digest();
+    pair.order(1, Command::ApproveShare { share: PERSON.share, terms, unchecked: Unchecked::Acknowledged }).unwrap();
+    let (consumer, answer_by) = ("op".parse().unwrap(), NOW.plus(Seconds(3600)));
+    let (share, subscription) = (PERSON.share, PERSON.subscription);
+    pair.order(1, Command::Invite { share, consumer, subscription, answer_by }).unwrap();
+    let invitation = pair.state(0).subscriptions[&subscription].invitation_digest;
+    pair.order(0, Command::AnswerInvitation { subscription, invitation, answer: Said::Accept }).unwrap();
+    PERSON.land_with(&mut pair, 1, BlobRole::File);
+    assert!(planned(&begin(&mut pair).1).is_empty());
+}
+
+// CONS-22 SNAP-7
 #[test]
 fn rows_that_are_erased_are_in_no_set_of_table_versions_before_the_receipt_says_so() {
     let mut pair = Pair::new();
@@ -397,4 +424,70 @@ fn a_set_leaves_only_under_terms_that_say_whether_it_links_patients() {
     pair.order(1, Command::TakeSnapshot { share: SHARE }).unwrap();
     let begun = |effect: &Effect| matches!(effect, Effect::Run { .. }).then_some(());
     assert!(pair.pick(1, begun).is_none(), "linked ids do not leave under an approval of unlinked ones");
+}
+
+/// A set of table versions at the operator, with these parts of one table.
+fn consolidated(pair: &mut Pair, parts: BTreeMap<Name, ConsolidatedPart>) -> DocumentDigest {
+    pair.order(0, Command::Consolidate).unwrap();
+    let begun = |effect: &Effect| if let Effect::Consolidate { ticket, .. } = effect { Some(*ticket) } else { None };
+    let ticket = pair.pick(0, begun).unwrap();
+    let tables = BTreeMap::from([("person".parse().unwrap(), parts)]);
+    let set =
+        ConsolidatedSet { schema: DocumentDigest([2; 32]), tables, left_out: BTreeMap::new(), listing: listing().1 };
+    pair.feed(0, Input::Consolidated { ticket, end: Ok(Box::new(set)) });
+    pair.state(0).tables.current().unwrap().digest
+}
+
+fn publish(consolidation: DocumentDigest) -> Command {
+    let text = |text: &str| text.parse().unwrap();
+    let place = DatabasePlace {
+        address: Address::Socket { path: text("/run/db") },
+        privacy: Privacy::WithinMachine,
+        database: text("cdm"),
+        user: text("writer"),
+        password: None,
+        statement_seconds: 300,
+    };
+    let into = Box::new(PublishPlace { place, schema: None, absent: AbsentTable::Refuse, ids: WrittenIds::Whole });
+    Command::Publish { consolidation, into }
+}
+
+// CONS-10, CONS-12
+#[test]
+fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_not_be_used() {
+    let mut pair = Pair::new();
+    pair.share(LandedRows::Exclude);
+    assert!(matches!(pair.order(0, publish(DocumentDigest([9; 32]))), Err(OrderFault::NotFound { .. })));
+    let first = consolidated(&mut pair, BTreeMap::new());
+    pair.order(0, Command::Stop).unwrap();
+    assert_eq!(pair.order(0, publish(first)), Err(OrderFault::Stopped));
+    pair.order(0, Command::Start).unwrap();
+    pair.order(0, publish(first)).unwrap();
+    let begun = |effect: &Effect| {
+        if let Effect::Publish { ticket, plan } = effect { Some((*ticket, plan.set.digest)) } else { None }
+    };
+    let (ticket, digest) = pair.pick(0, begun).unwrap();
+    assert_eq!(digest, first);
+    assert!(matches!(pair.order(0, publish(first)), Err(OrderFault::OutOfOrder { .. })), "one at a time");
+    pair.feed(0, Input::Published { ticket, end: Err(RunFault::Unsettled) });
+    let last = |pair: &Pair| pair.state(0).tables.published().map(|last| (last.consolidation, last.fault));
+    assert_eq!(last(&pair), Some((first, Some(RunFault::Unsettled))));
+    pair.order(0, publish(first)).unwrap();
+    let (ticket, _) = pair.pick(0, begun).unwrap();
+    pair.feed(0, Input::Published { ticket, end: Ok(()) });
+    assert_eq!(last(&pair), Some((first, None)));
+    // Its rows are of no share that may be used, as after a revocation.
+    let part = ConsolidatedPart {
+        share: SHARE,
+        snapshot: SnapshotId([4; 32]),
+        mapping: None,
+        vocabulary: None,
+        digest: PartDigest([5; 32]),
+        blobs: Vec::new(),
+    };
+    let second = consolidated(&mut pair, BTreeMap::from([("north".parse().unwrap(), part)]));
+    for command in [publish(second), Command::ReadTables { consolidation: second }] {
+        assert!(matches!(pair.order(0, command), Err(OrderFault::OutOfOrder { .. })));
+    }
+    assert!(matches!(pair.order(0, publish(first)), Err(OrderFault::NotFound { .. })), "it is in use no longer");
 }

@@ -108,10 +108,14 @@ pub(super) fn rows_blob() -> BlobRef {
 }
 
 pub(super) fn listing() -> (Listing, BlobRef) {
+    listing_of(BlobRole::Rows)
+}
+
+/// A listing of one blob in this role.
+pub(super) fn listing_of(role: BlobRole) -> (Listing, BlobRef) {
     let path = "rows.parquet".parse().unwrap();
-    let rows = crate::quantity::Rows(1);
-    let content =
-        Listing::try_from(vec![ListingEntry { path, role: BlobRole::Rows, blob: rows_blob(), rows }]).unwrap();
+    let rows = crate::quantity::Rows(u64::from(role == BlobRole::Rows));
+    let content = Listing::try_from(vec![ListingEntry { path, role, blob: rows_blob(), rows }]).unwrap();
     let bytes = codec::encode(&content);
     let blob = BlobRef { digest: blob_digest(&bytes), bytes: Bytes(bytes.len() as u64) };
     (content, blob)
