@@ -3,9 +3,10 @@
 use std::fmt;
 
 use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::limits::MAPPING_BYTES_MAX;
 use cohortium_schema::vocabulary::CodeMapFault;
 
-use crate::mapping::file::{EACH_MAX, MAPPING_BYTES_MAX};
+use crate::mapping::file::EACH_MAX;
 
 /// Why a file is no mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -531,6 +531,10 @@ set = { person_id = "surrogate('person', pid)", sex = "sex" }
             sources: [("patients".to_owned(), source)].into(),
             row_key: &Secret32::new([5; 32]),
             linkage_key: None,
+            vocabulary: None,
+            before: Before::default(),
+            had_rows: BTreeSet::new(),
+            may_be_empty: BTreeSet::new(),
             checks: Checks::declared(&schema),
             limits: Limits::default(),
         };
@@ -545,6 +549,7 @@ set = { person_id = "surrogate('person', pid)", sex = "sex" }
         let policy = policy(&job, "patients", &terms, opened.reader.columns())?;
         let functions = functions(job.row_key, &Arc::default());
         let mut rules = Compiler::new(&seen_schema(policy.schema()), functions, &mapping, &schema).rules("patients")?;
+        let mut shaper = Shaper::new(opened.reader.columns(), &rules);
         let mut read = 0;
         while let Some(mut batch) = opened.reader.next_batch().unwrap() {
             read += batch.places.len() as u64;
@@ -553,7 +558,8 @@ set = { person_id = "surrogate('person', pid)", sex = "sex" }
                 batch.columns.iter_mut().flatten().for_each(|column| *column = column.slice(0, column.len() - 1));
             }
             batch.first_row += u64::from(loss == Loss::Number);
-            run.batch("patients", &policy, &batch, &mut rules).map_err(|fault| fault.at("patients"))?;
+            let mut seeing = Seeing { name: "patients", shaper: &mut shaper };
+            run.batch(&policy, &batch, &mut rules, &mut seeing).map_err(|fault| fault.at("patients"))?;
         }
         run.read.insert("patients".to_owned(), read);
         run.finish()
