@@ -154,7 +154,7 @@ fn a_consortiums_own_schema_reaches_its_members_and_takes_the_place_of_omop() {
     north.tell(&["dataset", "add", "stays", "--csv", &net.text("stays.csv"), "--patient", "eid"]);
     let text = "mapping = \"own\"\nversion = 1\nschema = \"registry-1\"\npatients = { source = \"stays\", id = \"eid\" }\n\
                 source.stays = { dataset = \"stays\" }\n[[fact]]\ntable = \"patient\"\nfrom = \"stays\"\n\
-                set = { patient_id = \"person(eid)\", sex = \"sex\" }\n";
+                set = { patient_id = \"surrogate('patient', eid)\", sex = \"sex\" }\n";
     fs::write(net.path("own-mapping.toml"), text).unwrap();
     let define = ["mapping", "define", &net.text("own-mapping.toml")];
     let why = north.refused(&define, 2);

@@ -470,8 +470,6 @@ fn seen_schema(outgoing: &Schema) -> SchemaRef {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use cohortium_protocol::ident::DatasetId;
     use cohortium_protocol::record::row_filter::{Passes, RowTest};
     use cohortium_protocol::record::text_form::TextForm;
