@@ -7,6 +7,7 @@ mod linkage;
 mod mail;
 mod pair;
 mod people;
+mod schema;
 mod serving;
 mod shares;
 mod tables;

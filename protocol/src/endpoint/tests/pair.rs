@@ -84,13 +84,15 @@ pub(super) struct Amendment {
     pub(super) south: Option<Party3>,
     pub(super) linkage: Option<LinkageTerms>,
     pub(super) past: [Vec<Act>; 2],
+    /// The common schema that version 2 names.
+    pub(super) schema: Option<DocumentDigest>,
 }
 
 impl Amendment {
     /// A second member, and linkage terms that name the key maker.
     pub(super) fn linked(key_maker: &str) -> Self {
         let linkage = Some(LinkageTerms { key_maker: key_maker.parse().unwrap(), epoch: 1 });
-        Self { south: Some(Party3::new("south", 3)), linkage, past: [vec![], vec![]] }
+        Self { south: Some(Party3::new("south", 3)), linkage, past: [vec![], vec![]], schema: None }
     }
 }
 
@@ -130,6 +132,7 @@ pub(super) fn amended_charters(parties: &[Party3; 2], amendment: &Amendment) -> 
         second.roster.insert(member.name.clone(), party(PartyKind::Member, member));
     }
     second.linkage.clone_from(&amendment.linkage);
+    second.schema = amendment.schema;
     let mut both = Signed::sign(&Charter::try_from(second).unwrap(), &parties[0].root);
     both.add_signature(&parties[1].root);
     (signed, both)
