@@ -144,7 +144,7 @@ mod tests {
     use cohortium_protocol::record::schema::IdentifierClass;
 
     use super::*;
-    use crate::cli::mapped::common_schema;
+    use crate::cli::mapped::schema_of_file;
     use crate::cli::policy::Policy;
 
     fn column(name: &str, looks: Looks, role: ColumnRole, class: Option<IdentifierClass>) -> ObservedColumn {
@@ -162,7 +162,8 @@ mod tests {
         for columns in [&all[..], &all[1..], &all[..1], &[]] {
             toml::from_str::<Policy>(&schema("a \"file\".csv", columns)).unwrap();
             let written = mapping("ward", columns);
-            Mapping::parse(&written, &common_schema()).unwrap_or_else(|fault| panic!("{fault}:\n{written}"));
+            Mapping::parse(&written, &schema_of_file(None).unwrap())
+                .unwrap_or_else(|fault| panic!("{fault}:\n{written}"));
         }
         let told = mapping("ward", &all);
         assert!(told.contains("'d.m.y'") && !told.contains("contact"), "{told}");
