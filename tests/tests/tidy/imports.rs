@@ -55,6 +55,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 12] = [
             "rustix",
             "serde",
             "serde_json",
+            "toml",
             "tracing",
             "unicode-normalization",
             "zeroize",
