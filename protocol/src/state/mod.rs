@@ -185,8 +185,8 @@ impl State {
             Act::SnapshotFailed { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
-            | Act::DocumentKnown { .. } => {}
-            Act::ConsolidationFailed { .. } => {}
+            | Act::DocumentKnown { .. }
+            | Act::ConsolidationFailed { .. } => {}
             Act::Published { consolidation } => self.tables.publish(*consolidation, None),
             Act::PublishFailed { consolidation, fault } => self.tables.publish(*consolidation, Some(*fault)),
             Act::VocabularyLoaded(loaded) => self.vocabularies.add(entry.at, loaded.clone()),
