@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
-use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, ShareId, SnapshotId, SubscriptionId, Text};
+use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::charter::Charter;
 use cohortium_protocol::record::consolidation::Consolidation;
@@ -13,8 +13,10 @@ use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::invitation::Invitation;
 use cohortium_protocol::record::journal_entry::JournalEntry;
 use cohortium_protocol::record::order::{OptOutEntry, Order};
+use cohortium_protocol::record::pipeline::Pipeline;
 use cohortium_protocol::record::schema::Column;
 use cohortium_protocol::record::share::Share;
+use cohortium_protocol::record::site_notice::SiteNotice;
 
 /// The version of this language; a daemon refuses any other.
 pub const CONTROL_VERSION: u32 = 1;
@@ -94,10 +96,11 @@ pub enum Request {
         /// At least 8 hexadecimal digits.
         id: String,
     },
-    /// Why the last run of a mapping made nothing: columns and places, never cells.
+    /// Why the last run of a mapping made nothing: columns and places, never cells. The order is a
+    /// `Command::ReadMapped`.
     MappingFault {
-        /// The mapping.
-        mapping: Name,
+        /// The order.
+        order: Box<Signed<Order>>,
     },
     /// Why the last load of a vocabulary made nothing: files and lines, never cells.
     VocabularyFault,
@@ -118,14 +121,44 @@ pub enum Request {
         /// An absolute path that does not exist yet; `.parquet` or `.csv`.
         path: String,
     },
-    /// Why the last publication changed nothing: tables, columns and places, never cells.
-    PublicationFault,
+    /// Why the last publication changed nothing: tables, columns and places, never cells. The order is a
+    /// `Command::ReadTables`.
+    PublicationFault {
+        /// The order.
+        order: Box<Signed<Order>>,
+    },
     /// Write the files of the table versions in use into a new folder. The order is a `Command::ReadTables`.
     ExportTables {
         /// The order.
         order: Box<Signed<Order>>,
         /// An absolute path that does not exist yet.
         folder: String,
+    },
+    /// What the gates measure of a mapping's tables as they would leave. The order is a `Command::CheckMapping`.
+    CheckMapping {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// Whether the sources are mapped anew although the last run's tables are fresh.
+        again: bool,
+    },
+    /// The gates over one member's landed tables. The order is a `Command::CheckTables`.
+    CheckTables {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// Other thresholds, as a file has them.
+        thresholds: Option<String>,
+    },
+    /// Compare the members' landed tables. The order is a `Command::CompareSites`.
+    CompareSites {
+        /// The order.
+        order: Box<Signed<Order>>,
+    },
+    /// Answer a question in SQL. The order is a `Command::Query`.
+    Query {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// The question and its bounds.
+        asked: Asked,
     },
     /// Write what a subscription's consumer lacks into a new folder, to be carried by hand. The order is a
     /// `Command::Export`.
@@ -153,6 +186,21 @@ pub enum Request {
     Shutdown,
 }
 
+/// A question in SQL, and why it is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Asked {
+    /// The SQL.
+    pub question: String,
+    /// Why.
+    pub reason: String,
+    /// What was hashed before both for the order.
+    pub salt: Nonce,
+    /// Rows of the answer; one more is a refusal.
+    pub rows_max: u64,
+    /// An absolute path that does not exist yet, `.parquet` or `.csv`; without one the answer comes back.
+    pub path: Option<String>,
+}
+
 /// One answer line. Long work sends `Progress` lines before the last one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -177,7 +225,7 @@ pub enum Reply {
     },
     /// To `View`.
     View(Vec<View>),
-    /// To `Preview`.
+    /// To `Preview` and `Query`.
     Rows {
         /// Column names.
         header: Vec<String>,
@@ -188,12 +236,13 @@ pub enum Reply {
         /// Who would receive them.
         recipients: Vec<Name>,
     },
-    /// To `MappingFault`, `VocabularyFault`, `PublicationFault`, `CommonSchema` and `MappingReport`.
+    /// To `MappingFault`, `VocabularyFault`, `PublicationFault`, `CommonSchema`, `MappingReport`, `CheckMapping`,
+    /// `CheckTables` and `CompareSites`.
     Told {
         /// A sentence, a schema, or a report's JSON; nothing where there is nothing to tell.
         message: Option<String>,
     },
-    /// To `Count`.
+    /// To `Count`, and to a `Query` whose answer is in a file.
     Count {
         /// Distinct rows.
         rows: u64,
@@ -285,6 +334,10 @@ pub struct View {
     pub published: Option<(DocumentDigest, Option<String>)>,
     /// Whether a publication runs.
     pub publishing: bool,
+    /// Notices of comparisons: at a member about itself, at the operator those it has made. The oldest first.
+    pub notices: Vec<SiteNotice>,
+    /// Pipelines of this node.
+    pub pipelines: Vec<PipelineView>,
     /// Epoch of the linkage key held, if any.
     pub linkage_epoch: Option<u32>,
 }
@@ -399,6 +452,29 @@ pub struct VocabularyView {
     pub at: String,
     /// Whether codes are mapped with it.
     pub in_use: bool,
+}
+
+/// A pipeline and how it stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PipelineView {
+    /// As it was ordered.
+    pub pipeline: Pipeline,
+    /// The digest of that order.
+    pub order: DocumentDigest,
+    /// Who gave it.
+    pub person: Name,
+    /// The step that it is at, from 0.
+    pub step: Option<u16>,
+    /// The attempt that is made or comes next, from 1.
+    pub attempt: Option<u16>,
+    /// `waiting`, `running`, `resting` or `parked`.
+    pub state: String,
+    /// Why it rests or is parked.
+    pub fault: Option<String>,
+    /// How often it has come to its end.
+    pub runs: u64,
+    /// When its last step ended.
+    pub last: Option<String>,
 }
 
 /// A subscription.

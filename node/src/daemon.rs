@@ -26,7 +26,7 @@ use crate::driver::queue::{Event, Queue};
 use crate::driver::shown::Shown;
 use crate::home::{self, Home, HomeFault};
 use crate::service::control::ControlFault;
-use crate::service::{control, net, schedule};
+use crate::service::{control, net, pipelines, schedule};
 use crate::telemetry;
 use crate::worker::pool::Pool;
 
@@ -217,6 +217,7 @@ impl Running {
         let services = vec![
             tokio::spawn(net::accept(transport.clone(), queue.clone())),
             tokio::spawn(schedule::run(queue.clone(), shown.schedules())),
+            tokio::spawn(pipelines::run(queue.clone())),
         ];
         let office = control::Office {
             home,

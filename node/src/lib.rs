@@ -5,6 +5,7 @@ pub mod home;
 pub mod config;
 pub mod person;
 pub mod worker;
+mod offered;
 mod driver;
 mod offline;
 mod service;

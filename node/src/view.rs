@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use cohortium_protocol::endpoint::{Clocks, Endpoint};
 use cohortium_protocol::ident::{ConsortiumId, Name};
+use cohortium_protocol::record::journal_entry::StepFault;
 use cohortium_protocol::record::vocabulary::LoadedVocabulary;
 use cohortium_protocol::state::State;
 use cohortium_protocol::state::charters::Version;
+use cohortium_protocol::state::pipelines::{Parking, Piped};
 use cohortium_protocol::state::share::Offer;
 use cohortium_protocol::state::subscription::{Fate, Phase, Side, Snapshot, Subscription};
 use cohortium_protocol::state::tables::Mapped;
 use cohortium_protocol::time::UnixMillis;
 
 use crate::control::{
-    Joining, MappingView, PartyView, PersonView, Proposal, ShareView, SnapshotView, SubscriptionView, View,
-    VocabularyView,
+    Joining, MappingView, PartyView, PersonView, PipelineView, Proposal, ShareView, SnapshotView, SubscriptionView,
+    View, VocabularyView,
 };
 use crate::driver::clock;
 
@@ -52,6 +54,8 @@ fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
             .published()
             .map(|last| (last.consolidation, last.fault.map(|fault| format!("{fault:?}")))),
         publishing: endpoint.is_publishing(consortium),
+        notices: state.notices.clone(),
+        pipelines: state.pipelines.values().map(pipeline).collect(),
         linkage_epoch: state.linkage.held.keys().next_back().copied(),
     })
 }
@@ -141,6 +145,40 @@ fn mapping(known: &Mapped) -> MappingView {
         by: known.by.clone(),
         at: known.at.to_string(),
         sources: known.mapping.sources.clone(),
+    }
+}
+
+fn pipeline(piped: &Piped) -> PipelineView {
+    let run = piped.run;
+    let failed = run.and_then(|run| run.failed);
+    let (state, fault) = match (piped.parked, run, failed) {
+        (Some(Parking::ByPerson), _, _) => ("parked", Some("by a person".to_owned())),
+        (Some(Parking::ByFault(fault)), _, _) => ("parked", Some(step_fault(fault))),
+        (None, None, _) => ("waiting", None),
+        (None, Some(_), Some((_, fault))) => ("resting", Some(step_fault(fault))),
+        (None, Some(_), None) => ("running", None),
+    };
+    PipelineView {
+        pipeline: piped.pipeline.clone(),
+        order: piped.order,
+        person: piped.person.clone(),
+        step: run.map(|run| run.step),
+        attempt: run.map(|run| run.attempt),
+        state: state.to_owned(),
+        fault,
+        runs: piped.runs,
+        last: piped.last.map(|at| at.to_string()),
+    }
+}
+
+fn step_fault(fault: StepFault) -> String {
+    match fault {
+        StepFault::Run(fault) => format!("the run made nothing: {fault:?}"),
+        StepFault::Gates => "the quality gates failed".to_owned(),
+        StepFault::RoleMissing => "the person who ordered it may not do this any more".to_owned(),
+        StepFault::NotApproved => "the privacy officer has not approved these terms".to_owned(),
+        StepFault::NotFound => "what it names is not there".to_owned(),
+        StepFault::OutOfOrder => "the node's state does not allow it now".to_owned(),
     }
 }
 

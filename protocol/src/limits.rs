@@ -51,6 +51,18 @@ pub const MAPPING_TABLES_MAX: usize = 64;
 pub const SELECT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of one ViewDefinition that is a source's.
 pub const VIEW_BYTES_MAX: usize = 256 * 1024;
+/// Departures in one notice to a site.
+pub const DEPARTURES_MAX: usize = 2_000;
+/// Units in one of them.
+pub const DEPARTURE_UNITS_MAX: usize = 100;
+/// Steps of one pipeline.
+pub const PIPELINE_STEPS_MAX: usize = 32;
+/// Attempts at one step of it.
+pub const PIPELINE_ATTEMPTS_MAX: u16 = 20;
+/// The longest wait between two of them.
+pub const PIPELINE_WAIT_MAX: Seconds = Seconds(24 * 3600);
+/// Thresholds of one step.
+pub const PIPELINE_THRESHOLDS_MAX: usize = 256;
 /// Columns of one table.
 pub const COLUMNS_MAX: usize = 4_096;
 /// Tests of one row filter.

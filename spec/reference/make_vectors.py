@@ -31,6 +31,7 @@ def build():
     documents.add_identity(book)
     documents.add_shares(book)
     documents.add_mappings(book)
+    documents.add_pipelines(book)
     documents.add_sources(book)
     documents.add_listings(book)
     documents.add_messages(book)

@@ -280,6 +280,55 @@ CONSOLIDATION = Checked(Struct(
     software=TEXT, at=MILLIS, ext=EXT,
 ), check_consolidation)
 
+# --- notices about sites
+
+SITES_MIN, DEPARTURES_MAX, UNITS_MAX = 5, 2000, 100
+QUANTITY = Struct(table=NAME, field=NAME, concept=U64)
+DEPARTURE = Enum(
+    missing=Struct(table=NAME, field=NAME, here=Option(U8), elsewhere=Option(U8)),
+    units=Struct(of=QUANTITY, units=Seq(U64), here=Option(U8)),
+    distribution=Struct(of=QUANTITY, unit=U64, distance=U8),
+)
+
+
+def check_site_notice(n):
+    """QUAL-4."""
+    require(n["sites"] >= SITES_MIN, "sites")
+    require(len(n["departures"]) <= DEPARTURES_MAX, "too-many")
+    for departure in n["departures"]:
+        (_, said), = departure.items()
+        shares = [said.get(name) for name in ("here", "elsewhere", "distance")]
+        require(all(share is None or share <= 100 for share in shares), "share")
+        require(len(said.get("units", [])) <= UNITS_MAX, "share")
+
+
+SITE_NOTICE = Checked(Struct(
+    consortium=CONSORTIUM, operator=NAME, member=NAME, consolidation=DIGEST, sites=U32, departures=Seq(DEPARTURE), at=MILLIS, ext=EXT,
+), check_site_notice)
+
+# --- pipelines
+
+PIPELINE_STEPS_MAX, PIPELINE_ATTEMPTS_MAX, PIPELINE_WAIT_MAX, PIPELINE_THRESHOLDS_MAX = 32, 20, 24 * 3600, 256
+
+
+def check_pipeline(p):
+    """PIPE-1."""
+    require(1 <= len(p["steps"]) <= PIPELINE_STEPS_MAX, "steps")
+    require(1 <= p["attempts"] <= PIPELINE_ATTEMPTS_MAX, "attempts")
+    require(1 <= p["wait"] <= PIPELINE_WAIT_MAX, "wait")
+    for step in p["steps"]:
+        thresholds = step["check"]["thresholds"] if "check" in step else {}
+        require(len(thresholds) <= PIPELINE_THRESHOLDS_MAX and all(borne <= 1000 for borne in thresholds.values()), "threshold")
+    require(p["trigger"] != {"schedule": "manual"}, "manual")
+
+
+PIPELINE = Checked(Struct(
+    consortium=CONSORTIUM, party=NAME, name=NAME,
+    trigger=Enum(landed=Struct(subscription=Option(SUBSCRIPTION)), new_file=Struct(dataset=DATASET_ID), schedule=SCHEDULE),
+    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None)),
+    attempts=U16, wait=SECONDS, ext=EXT,
+), check_pipeline)
+
 # --- orders and the journal
 
 COMMAND = Enum(
@@ -316,12 +365,20 @@ COMMAND = Enum(
     read_tables=Struct(consolidation=DIGEST),
     publish=Struct(consolidation=DIGEST, into=Struct(
         place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))),
+    check_mapping=Struct(mapping=NAME),
+    check_tables=Struct(member=NAME),
+    compare_sites=None,
+    query=Struct(question=DIGEST, reason=DIGEST),
+    define_pipeline=PIPELINE,
+    change_pipeline=Struct(pipeline=NAME, change=Enum("retry", "park", "remove")),
     run_mapping_despite=Struct(mapping=NAME, empty=Set(NAME)),
     load_vocabulary=Struct(folder=TEXT),
     state_schema=Struct(text=String()),
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 
+STEP_FAULT = Enum(
+    run=RUN_FAULT, gates=None, role_missing=None, not_approved=None, not_found=None, out_of_order=None)
 ACT = Enum(
     began=Struct(party=NAME), order=SIGNED, person=SIGNED, charter=SIGNED, node_record=SIGNED,
     join_asked=Struct(secret=DIGEST, record=SIGNED), invitation=SIGNED, acceptance=SIGNED, standing=SIGNED,
@@ -342,6 +399,11 @@ ACT = Enum(
     consolidation_failed=Struct(fault=RUN_FAULT),
     answer_refused=Struct(subscription=SUBSCRIPTION, invitation=DIGEST, code=ERROR_CODE),
     published=Struct(consolidation=DIGEST), publish_failed=Struct(consolidation=DIGEST, fault=RUN_FAULT),
+    site_notice=SIGNED,
+    compared=Struct(consolidation=DIGEST),
+    pipeline_began=Struct(pipeline=NAME, order=DIGEST, cause=Option(DIGEST)),
+    pipeline_step=Struct(
+        pipeline=NAME, step=U16, attempt=U16, end=Enum(done=None, failed=STEP_FAULT, parked=STEP_FAULT)),
     vocabulary_loaded=Struct(vocabulary=VOCABULARY, index=BLOB_REF),
     common_schema=SIGNED,
     vocabulary_failed=Struct(fault=RUN_FAULT),
@@ -355,7 +417,7 @@ DOCUMENTS = {
     "charter": CHARTER, "node-record": NODE_RECORD, "person": PERSON, "share": SHARE, "invitation": INVITATION,
     "acceptance": ACCEPTANCE, "standing": STANDING, "revocation": REVOCATION, "manifest": MANIFEST, "receipt": RECEIPT,
     "linkage-wrap": LINKAGE_WRAP, "order": ORDER, "export-heading": EXPORT_HEADING, "mapping": MAPPING,
-    "consolidation": CONSOLIDATION, "common-schema": COMMON_SCHEMA,
+    "consolidation": CONSOLIDATION, "site-notice": SITE_NOTICE, "pipeline": PIPELINE, "common-schema": COMMON_SCHEMA,
 }
 RECORDS = DOCUMENTS | {
     "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "text-form": TEXT_FORM,

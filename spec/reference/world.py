@@ -1,5 +1,7 @@
 """A small consortium whose documents the vectors are about: an operator and two hospitals, all keys from fixed seeds."""
 
+import hashlib
+
 import codec
 import dsse
 import ed25519
@@ -225,6 +227,41 @@ def consolidation_2():
     return consolidation() | {"sequence": 2, "previous": digest("consolidation", consolidation()), "tables": {}, "at": NOW + DAY}
 
 
+def site_notice():
+    """What a comparison found about one member."""
+    quantity = {"table": "measurement", "field": "value_as_number", "concept": 3019550}
+    return {
+        "consortium": CONSORTIUM, "operator": "operator", "member": "north",
+        "consolidation": digest("consolidation", consolidation()), "sites": 5,
+        "departures": [
+            {"missing": {"table": "measurement", "field": "visit_occurrence_id", "here": 60, "elsewhere": None}},
+            {"units": {"of": quantity, "units": [0, 8840], "here": 100}},
+            {"distribution": {"of": quantity | {"concept": 0}, "unit": 8753, "distance": 97}}],
+        "at": NOW + DAY, "ext": {},
+    }
+
+
+def pipeline(trigger=None):
+    """Check, share, consolidate."""
+    return {
+        "consortium": CONSORTIUM, "party": "north", "name": "nightly", "trigger": trigger or {"landed": {"subscription": None}},
+        "steps": [{"check": {"mapping": "stays", "thresholds": {"cdmTable": 1000}}}, {"share": {"share": "5a" * 16}}, "consolidate"], "attempts": 5, "wait": 60,
+        "ext": {},
+    }
+
+
+def query_digest(domain, salt, text):
+    """SQL-1: a question or reason as an order names it."""
+    preamble = b"cohortium/1 " + len(domain).to_bytes(8, "little") + domain.encode()
+    return hashlib.sha256(preamble + salt + text.encode()).hexdigest()
+
+
+def query(salt, question, reason):
+    """The command of a question."""
+    return {"query": {
+        "question": query_digest("query question", salt, question), "reason": query_digest("query reason", salt, reason)}}
+
+
 def linkage_wrap():
     context = b"example"
     ephemeral, ciphertext = sealing.wrap(seed(9), seed(41), sealing.sealing_key(seed(SOUTH[3])), context)
@@ -352,6 +389,12 @@ def commands():
         {"read-tables": {"consolidation": "b5" * 32}},
         {"publish": {"consolidation": "b5" * 32, "into": {
             "place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}}},
+        {"check-mapping": {"mapping": "stays"}},
+        {"check-tables": {"member": "north"}},
+        "compare-sites",
+        query(b"\5" * 16, "SELECT 1", "A test"),
+        {"define-pipeline": pipeline()},
+        {"change-pipeline": {"pipeline": "nightly", "change": "park"}},
         {"run-mapping-despite": {"mapping": "stays", "empty": ["measurement"]}},
         {"load-vocabulary": {"folder": "/data/athena"}},
         {"state-schema": {"text": common_schema()["text"]}},
@@ -393,6 +436,10 @@ def acts():
             "subscription": SUBSCRIPTION, "invitation": digest("invitation", invitation()), "code": "expired"}}),
         (node, {"published": {"consolidation": "b5" * 32}}),
         (node, {"publish-failed": {"consolidation": "b5" * 32, "fault": "unsettled"}}),
+        (peer, {"site-notice": signed("site-notice", site_notice(), OPERATOR[2])}),
+        (node, {"compared": {"consolidation": "b5" * 32}}),
+        (node, {"pipeline-began": {"pipeline": "nightly", "order": "0d" * 32, "cause": "ca" * 32}}),
+        (node, {"pipeline-step": {"pipeline": "nightly", "step": 1, "attempt": 2, "end": {"parked": {"run": "set-stale"}}}}),
         (node, {"vocabulary-loaded": {"vocabulary": vocabulary(), "index": ["b7" * 32, 302]}}),
         (peer, {"common-schema": signed("common-schema", common_schema(), OPERATOR[2])}),
         (node, {"vocabulary-failed": {"fault": "emptied"}}),

@@ -36,6 +36,7 @@ pub(crate) const fn document(document: &Document) -> &'static str {
         Document::Manifest(_) => "Manifest",
         Document::Receipt(_) => "Receipt",
         Document::LinkageWrap(_) => "LinkageWrap",
+        Document::SiteNotice(_) => "SiteNotice",
         Document::CommonSchema(_) => "CommonSchema",
     }
 }

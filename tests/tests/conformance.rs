@@ -107,6 +107,7 @@ fn carry_out(operation: &str, input: &Value, expect: &Value) -> Outcome {
         "refuse-record" => types::refuse_record(input),
         "verify-document" => types::verify_document(input),
         "label" => types::label(input),
+        "query-digests" => types::query(input),
         "frame-header" => encoding::frame_header(input),
         "agree-version" => encoding::agree_version(input),
         "check-text" => encoding::check_text(input),

@@ -41,6 +41,8 @@ mod routes;
 mod by_hand;
 #[path = "e2e/canaries.rs"]
 mod canaries;
+#[path = "e2e/leaving.rs"]
+mod leaving;
 #[path = "e2e/several.rs"]
 mod several;
 #[path = "e2e/charters.rs"]
@@ -57,6 +59,8 @@ mod stored;
 mod drafts;
 #[path = "e2e/published.rs"]
 mod published;
+#[path = "e2e/quality.rs"]
+mod quality;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/hostile.rs"]

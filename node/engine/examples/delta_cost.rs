@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cohortium_engine::delta::{Sinks, TakeFault, TakeReport, scan, take};
-use cohortium_engine::handle::{Handle, RandomRead};
+use cohortium_engine::handle::Handle;
+use cohortium_engine::index_file::{BASE_NAME_BYTES, PreviousIndex};
 use cohortium_engine::land::{LandedChain, LandedPart, count, merge};
 use cohortium_engine::limits::Limits;
 use cohortium_engine::policy::Job;
@@ -120,7 +121,8 @@ struct Taken {
 fn run(job: &Job<'_>, source: &Handle, previous: Option<&Vec<u8>>) -> Result<Taken, TakeFault> {
     let (mut rows, mut deletes, mut index) = (Vec::new(), Vec::new(), Vec::new());
     let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
-    let report = take(job, source, previous.map(|index| index as &dyn RandomRead), sinks)?;
+    let previous = previous.map(|base| PreviousIndex { base, name: [0; BASE_NAME_BYTES], changes: None });
+    let report = take(job, source, previous, sinks)?;
     Ok(Taken { report, rows, deletes, index })
 }
 

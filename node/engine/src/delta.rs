@@ -1,10 +1,12 @@
 //! Taking a snapshot of a table: all rows, or what changed since the row index of the snapshot before.
 //!
-//! One thread reads the source, the other applies the policy, hashes what each row would leave as and writes. Memory: a few
-//! batches, one Parquet row group, and for a keyed table 40 bytes for each row that is new and 44 for each of last time.
+//! One thread reads the source, two apply the policy and hash what each row would leave as, another compares and writes.
+//! Memory: a few batches, one Parquet row group, and for a keyed table 40 bytes for each row that is new and 45 for each of
+//! last time.
 
 use std::fmt;
 use std::io::{self, Write};
+use std::thread;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -20,14 +22,15 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{SourceBatch, SourceFault};
 use crate::cells::{Cells, id_array};
 use crate::columnar::{column_type, plain_array};
-use crate::handle::{Handle, RandomRead};
+use crate::handle::Handle;
 use crate::index::{Id, IndexFault, Previous, RowHash, RowIndex, Seen, Sighting};
+use crate::index_file::PreviousIndex;
 use crate::limits::Limits;
 use crate::packed::Labelled;
 use crate::policy::{Job, Policy, PolicyFault, ROW_COLUMN};
 use crate::prepared::{Hashes, Prepared};
 use crate::sink::{RowsWriter, SinkFault};
-use crate::source::{Format, SourceReader, for_each_batch};
+use crate::source::{Format, SourceReader, for_each_batch, for_each_mapped};
 
 /// Rows of one deletes batch.
 const DELETES_BATCH: usize = 8_192;
@@ -142,7 +145,7 @@ pub struct Sinks<'a> {
     pub rows: &'a mut (dyn Write + Send),
     /// Ids of rows that are gone, as Parquet. Untouched where none is.
     pub deletes: &'a mut (dyn Write + Send),
-    /// The row index for the next run. Untouched for a table without key.
+    /// The row index for the next run, whole or over the base that the last one has. Untouched for a table without key.
     pub index: &'a mut (dyn Write + Send),
 }
 
@@ -194,7 +197,7 @@ pub struct TakeReport {
 pub fn take(
     job: &Job<'_>,
     source: &Handle,
-    previous_index: Option<&dyn RandomRead>,
+    previous_index: Option<PreviousIndex<'_>>,
     sinks: Sinks<'_>,
 ) -> Result<TakeReport, TakeFault> {
     let before = source.stamp();
@@ -206,7 +209,7 @@ pub fn take(
 fn take_as_it_is(
     job: &Job<'_>,
     source: &Handle,
-    previous_index: Option<&dyn RandomRead>,
+    previous_index: Option<PreviousIndex<'_>>,
     sinks: Sinks<'_>,
 ) -> Result<TakeReport, TakeFault> {
     let format = Format::of(&job.dataset.source).ok_or(SourceFault::NotATable)?;
@@ -215,10 +218,48 @@ fn take_as_it_is(
     reader.project(policy.needed());
     let rows_max = if policy.is_keyed() { job.limits.rows_max } else { job.limits.rows_streamed_max };
     let previous = previous_index.filter(|_| policy.is_keyed());
-    let previous = previous.map(|file| Previous::read(file, job.limits.rows_max)).transpose()?;
-    let mut run = Run::new(&policy, previous, sinks, &job.limits)?;
-    let rows_source = for_each_batch(reader, rows_max, |batch| run.batch(&batch))?;
-    run.finish(rows_source)
+    let (policy, limits) = (&policy, job.limits);
+    thread::scope(|scope| {
+        // The last index is read while the first rows are.
+        let reading = previous.map(|previous| scope.spawn(move || Previous::read(&previous, limits.rows_max)));
+        let mut begin = Some(move || {
+            let previous = reading.map(|reading| reading.join().map_err(|_| SourceFault::ReaderLost)).transpose()?;
+            Run::new(policy, previous.transpose()?, sinks, &limits)
+        });
+        let mut run = None;
+        let rows_source = for_each_mapped(
+            reader,
+            rows_max,
+            |batch| Hashed::of(policy, &batch),
+            |hashed| {
+                if let Some(begin) = begin.take() {
+                    run = Some(begin()?);
+                }
+                run.as_mut().map_or(Ok(()), |run| run.batch(hashed))
+            },
+        )?;
+        let run = match begin {
+            Some(begin) => Some(begin()?),
+            None => run,
+        };
+        run.ok_or(SourceFault::ReaderLost)?.finish(rows_source)
+    })
+}
+
+/// A batch that is looked at, and the hashes of its staying rows.
+struct Hashed {
+    prepared: Prepared,
+    staying: Vec<u32>,
+    hashes: Hashes,
+}
+
+impl Hashed {
+    fn of(policy: &Policy<'_>, batch: &SourceBatch) -> Result<Self, TakeFault> {
+        let prepared = policy.prepare(batch)?;
+        let staying = prepared.staying();
+        let hashes = policy.hashes(&prepared, &staying)?;
+        Ok(Self { prepared, staying, hashes })
+    }
 }
 
 struct Run<'p, 's> {
@@ -259,12 +300,12 @@ impl<'p, 's> Run<'p, 's> {
         })
     }
 
-    fn batch(&mut self, batch: &SourceBatch) -> Result<(), TakeFault> {
-        let prepared = self.policy.prepare(batch)?;
-        let staying = prepared.staying();
+    fn batch(&mut self, hashed: Hashed) -> Result<(), TakeFault> {
+        let Hashed { prepared, staying, hashes } = hashed;
         self.filtered += prepared.filtered;
         self.opted_out += prepared.opted_out;
-        let rows = self.written(&prepared, staying)?;
+        self.without_token += hashes.without_token;
+        let rows = self.written(&prepared, staying, hashes.hashes)?;
         if !rows.is_empty() {
             self.writer.write(&self.policy.outgoing(&prepared, &rows)?)?;
         }
@@ -272,9 +313,7 @@ impl<'p, 's> Run<'p, 's> {
     }
 
     /// Those of a batch's staying rows that are written.
-    fn written(&mut self, prepared: &Prepared, staying: Vec<u32>) -> Result<Vec<u32>, TakeFault> {
-        let Hashes { hashes, without_token } = self.policy.hashes(prepared, &staying)?;
-        self.without_token += without_token;
+    fn written(&mut self, prepared: &Prepared, staying: Vec<u32>, hashes: Vec<RowHash>) -> Result<Vec<u32>, TakeFault> {
         let seen = staying.iter().zip(hashes).map(|(row, hash)| {
             let at = *row as usize;
             Seen { id: prepared.ids[at], hash, place: prepared.places[at] }
@@ -306,7 +345,7 @@ impl<'p, 's> Run<'p, 's> {
             if !gone.is_empty() {
                 write_deletes(&gone, self.deletes, &self.limits)?;
             }
-            index.write(self.index_sink).map_err(SinkFault::from)?;
+            index.write(self.index_sink, self.limits.index_base_rows_min).map_err(SinkFault::from)?;
         }
         let rows_out = self.writer.finish()?;
         let own = 1 + usize::from(self.policy.has_tokens());

@@ -17,6 +17,7 @@ use crate::batch::{SourceBatch, SourceColumn, SourceFault};
 use crate::cells::{self, NotHandled, gather};
 use crate::columnar::{column_type, plain_array, plain_type};
 use crate::delta::LeavingColumn;
+use crate::distinct::Heads;
 use crate::handle::Handle;
 use crate::index::Id;
 use crate::limits::Limits;
@@ -161,12 +162,12 @@ pub struct LandedCount {
 /// [`LandFault`] for whatever a lawful provider cannot have sent.
 pub fn check(blob: &Handle, limits: &Limits) -> Result<LandedTable, LandFault> {
     let (reader, schema) = open(blob, limits, Read::All)?;
-    let mut here = Here::new(limits);
+    let mut heads = Heads::default();
     let rows = for_each_batch(reader, limits.rows_max, |batch| {
         let plain = plain_batch(&batch, &schema)?;
-        here.take_in(&plain, batch.first_row)
+        within(heads.take_in(row_ids(&plain)), limits.rows_max)
     })?;
-    here.settle()?;
+    distinct(heads, blob, limits)?;
     let tokens = schema.fields().get(1).is_some_and(|field| field.name() == TOKEN_COLUMN);
     let columns = schema.fields().iter().skip(1 + usize::from(tokens)).filter_map(|field| {
         Some(LeavingColumn { name: field.name().parse().ok()?, kind: column_type(field.data_type())? })
@@ -277,18 +278,20 @@ pub(crate) fn walk<E: From<LandFault> + From<SourceFault>>(
         if found != expected {
             return Err(LandFault::ColumnsDiffer { part: number }.into());
         }
-        let mut here = Here::new(limits);
+        let (mut heads, mut here) = (Heads::default(), Vec::new());
         for_each_batch(reader, limits.rows_max, |batch| {
             let plain = plain_batch(&batch, &schema)?;
-            here.take_in(&plain, batch.first_row)?;
+            within(heads.take_in(row_ids(&plain)), limits.rows_max)?;
+            // Nothing is older than the full snapshot, so nobody asks for its ids.
+            here.extend(row_ids(&plain).filter(|_| number > 0));
             let ids = row_ids(&plain);
             let rows = (0_u32..).zip(ids).filter(|(_, id)| !newer.ids.contains(id)).map(|(row, _)| row);
             let rows: Vec<u32> = rows.collect();
             see(Current { part: number, batch: &plain, rows: &rows, first_row: batch.first_row + 1 })
         })?;
-        let here = here.settle()?;
+        distinct(heads, &part.rows, limits)?;
+        newer.ids.extend(here);
         if number > 0 {
-            newer.ids.extend(here.into_iter().map(|(id, _)| id));
             newer.take_in_deletes(part.deletes.as_ref(), limits)?;
         }
     }
@@ -314,28 +317,16 @@ impl Newer {
     }
 }
 
-/// The ids of one file with their rows, to be sorted once: cheaper than a look-up for each.
-struct Here {
-    ids: Vec<(Id, u64)>,
-    max: u64,
-}
-
-impl Here {
-    const fn new(limits: &Limits) -> Self {
-        Self { ids: Vec::new(), max: limits.rows_max }
-    }
-
-    fn take_in(&mut self, batch: &RecordBatch, first_row: u64) -> Result<(), LandFault> {
-        self.ids.extend(row_ids(batch).zip(first_row + 1..));
-        within(self.ids.len(), self.max)
-    }
-
-    /// The file's ids, each once.
-    fn settle(mut self) -> Result<Vec<(Id, u64)>, LandFault> {
-        self.ids.sort_unstable_by_key(|(id, row)| (u128::from_be_bytes(*id), *row));
-        let twice = self.ids.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min();
-        twice.map_or(Ok(self.ids), |row| Err(LandFault::IdTwice { row }))
-    }
+/// Every id of a file is there once; a second reading tells where ids begin alike.
+fn distinct(heads: Heads, rows: &Handle, limits: &Limits) -> Result<(), LandFault> {
+    let Some(mut suspects) = heads.settle() else { return Ok(()) };
+    let (reader, schema) = open(rows, limits, Read::Ids)?;
+    for_each_batch(reader, limits.rows_max, |batch| {
+        let plain = plain_batch(&batch, &schema)?;
+        suspects.take_in(row_ids(&plain).zip(batch.first_row + 1..));
+        Ok::<(), LandFault>(())
+    })?;
+    suspects.twice().map_or(Ok(()), |row| Err(LandFault::IdTwice { row }))
 }
 
 fn within(ids: usize, max: u64) -> Result<(), LandFault> {

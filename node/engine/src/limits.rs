@@ -12,8 +12,8 @@ const HELD_ROW_BYTES: u64 = 80;
 /// The bounds of one job. Reaching one is a fault that names it, never a shortened result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows of a table whose rows are held in memory by id: about 80 bytes a row for a keyed table, 40 in a landed
-    /// one. 10,000,000, and no more than half of the memory holds.
+    /// Rows of a table whose rows are held in memory by id: about 80 bytes a row for a keyed table, 8 in a landed full
+    /// snapshot and 40 in a landed delta. 10,000,000, and no more than half of the memory holds.
     pub rows_max: u64,
     /// Rows of a table that only streams through: one without a key. 2^32.
     pub rows_streamed_max: u64,
@@ -41,6 +41,8 @@ pub struct Limits {
     /// Bytes that a mapping run holds of what it has seen: patients, primary keys, fates of rows, facts that wait. Half of
     /// the memory.
     pub mapped_bytes_max: u64,
+    /// Rows of a row index beside which only what has changed is written; a shorter one is written whole. 4,096.
+    pub index_base_rows_min: u64,
     /// Rows after which the next file of a consolidated part begins, at the next patient. [`PART_FILE_ROWS`].
     pub part_file_rows: u64,
 }
@@ -65,6 +67,7 @@ impl Limits {
             row_group_bytes: at_most(64 << 20, 8),
             sorted_bytes_max: at_most(half, 1),
             mapped_bytes_max: half,
+            index_base_rows_min: 4_096,
             part_file_rows: PART_FILE_ROWS,
         }
     }

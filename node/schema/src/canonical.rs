@@ -146,8 +146,8 @@ field = [
     fn other_words_for_the_same_and_what_no_schema_may_say_are_refused() {
         let text = own().canonical();
         let refused = |text: &str| CommonSchema::from_canonical(text).unwrap_err();
-        assert_eq!(refused(&text.replacen(":", ": ", 1)), SchemaFault::NotCanonical);
-        assert_eq!(refused(&text.replacen("{", "{\"more\":1,", 1)), SchemaFault::NotCanonical);
+        assert_eq!(refused(&text.replacen(':', ": ", 1)), SchemaFault::NotCanonical);
+        assert_eq!(refused(&text.replacen('{', "{\"more\":1,", 1)), SchemaFault::NotCanonical);
         assert_eq!(refused("CANARY"), SchemaFault::NotCanonical);
         let circle = text.replace("patient.patient_id", "visit.patient_id");
         assert!(matches!(refused(&circle), SchemaFault::Field { .. }), "the checks of a schema in TOML hold here, too");

@@ -1,8 +1,9 @@
 //! One act of the journal in the words of a person: what it was, about what, how many bytes, how it ended.
 
 use cohortium_protocol::key::signed::{Record, Signed};
-use cohortium_protocol::record::acceptance::Answer;
-use cohortium_protocol::record::journal_entry::{Act, Actor};
+use cohortium_protocol::record::acceptance::{Acceptance, Answer};
+use cohortium_protocol::record::journal_entry::{Act, Actor, StepEnd};
+use cohortium_protocol::record::manifest::Manifest;
 use cohortium_protocol::record::order::{Command, OptOutChoice};
 use cohortium_protocol::record::receipt::Outcome;
 use cohortium_protocol::record::revocation::Change;
@@ -60,22 +61,12 @@ pub(crate) fn tell(act: &Act) -> Told {
             "invitation",
             read(signed, |invitation| format!("{} to {}", invitation.share.name, invitation.consumer)),
         ),
-        Act::Acceptance(signed) => {
-            let outcome =
-                read(signed, |answer| if answer.answer == Answer::Accept { "accepted" } else { "refused" }.to_owned());
-            Told::new("answer", read(signed, |answer| short(&answer.subscription))).ended(outcome)
-        }
+        Act::Acceptance(signed) => answer(signed),
         Act::Standing(signed) => Told::new("standing", read(signed, |standing| short(&standing.subscription)))
             .ended(read(signed, |standing| word(&standing.state))),
         Act::Revocation(signed) => Told::new("change", read(signed, |change| short(&change.subscription)))
             .ended(read(signed, |change| change_word(&change.change).to_owned())),
-        Act::Manifest(signed) => {
-            let told = Told::new(
-                "manifest",
-                read(signed, |manifest| format!("{} number {}", short(&manifest.share), manifest.sequence)),
-            );
-            told.ended(read(signed, |manifest| word(&manifest.base))).of(number(signed, |manifest| manifest.bytes.0))
-        }
+        Act::Manifest(signed) => manifest(signed),
         Act::SnapshotTaken { share, snapshot, .. } => {
             Told::new("snapshot-taken", format!("{} {}", short(share), short(snapshot)))
         }
@@ -116,10 +107,27 @@ pub(crate) fn tell(act: &Act) -> Told {
         Act::AnswerRefused { subscription, code, .. } => {
             Told::new("answer-refused", short(subscription)).ended(code.to_string())
         }
+        Act::SiteNotice(signed) => Told::new("site-notice", read(signed, |notice| format!("about {}", notice.member))),
+        Act::Compared { consolidation } => Told::new("compared", short(consolidation)),
+        Act::PipelineBegan { pipeline, .. } => Told::new("pipeline-began", pipeline.to_string()),
+        Act::PipelineStep { pipeline, step, attempt, end } => {
+            Told::new("pipeline-step", format!("{pipeline} step {step} attempt {attempt}")).ended(ended(*end))
+        }
         Act::Erased { subscription, snapshot } => {
             Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
         }
     }
+}
+
+fn answer(signed: &Signed<Acceptance>) -> Told {
+    let outcome = read(signed, |said| if said.answer == Answer::Accept { "accepted" } else { "refused" }.to_owned());
+    Told::new("answer", read(signed, |said| short(&said.subscription))).ended(outcome)
+}
+
+fn manifest(signed: &Signed<Manifest>) -> Told {
+    let which = read(signed, |manifest| format!("{} number {}", short(&manifest.share), manifest.sequence));
+    let base = read(signed, |manifest| word(&manifest.base));
+    Told::new("manifest", which).ended(base).of(number(signed, |manifest| manifest.bytes.0))
 }
 
 /// The envelope of the signed document that an act is, where it is one.
@@ -136,6 +144,7 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         Act::Manifest(signed) => Some(signed.to_bytes()),
         Act::Receipt(signed) => Some(signed.to_bytes()),
         Act::LinkageWrap(signed) => Some(signed.to_bytes()),
+        Act::SiteNotice(signed) => Some(signed.to_bytes()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.to_bytes()),
         Act::CommonSchema(signed) => Some(signed.to_bytes()),
         Act::Began { .. }
@@ -153,9 +162,20 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::Published { .. }
         | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::Compared { .. }
+        | Act::PipelineBegan { .. }
+        | Act::PipelineStep { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }
         | Act::Erased { .. } => None,
+    }
+}
+
+fn ended(end: StepEnd) -> String {
+    match end {
+        StepEnd::Done => "done".to_owned(),
+        StepEnd::Failed(fault) => format!("failed: {}", word(&fault)),
+        StepEnd::Parked(fault) => format!("parked: {}", word(&fault)),
     }
 }
 
@@ -231,5 +251,11 @@ const fn command_word(command: &Command) -> &'static str {
         Command::UseTables { .. } => "use-tables",
         Command::ReadTables { .. } => "read-tables",
         Command::Publish { .. } => "publish",
+        Command::CheckMapping { .. } => "check-mapping",
+        Command::CheckTables { .. } => "check-tables",
+        Command::CompareSites => "compare-sites",
+        Command::Query { .. } => "query",
+        Command::DefinePipeline(_) => "define-pipeline",
+        Command::ChangePipeline { .. } => "change-pipeline",
     }
 }

@@ -1,5 +1,7 @@
 //! `cohortium consolidate`: the landed tables of all members as versions of one set of tables.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,10 +15,12 @@ use cohortium_protocol::record::order::{AbsentTable, Command, PublishPlace, Writ
 use serde_json::{Value, json};
 
 use crate::cli::call::Cx;
+use crate::cli::check;
 use crate::cli::exit::CliFault;
+use crate::cli::lineage::{self, Lineage};
 use crate::cli::print::{Shown, Table, short, word, yes};
 use crate::cli::remote::{self, ReachFlags};
-use crate::control::{Reply, Request, View};
+use crate::control::{ErrorKind, Reply, Request, View};
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -37,11 +41,18 @@ pub(crate) enum Verb {
     },
     /// Let the tables in use be what a PostgreSQL of this party holds: whole, or not at all
     Publish(Box<Publish>),
-    /// Which snapshots and mappings the tables in use were made of
-    Lineage {
-        /// One table alone
-        table: Option<Name>,
+    /// Which snapshots, mappings, vocabularies and software tables were made of and with
+    Lineage(Lineage),
+    /// The quality gates over one member's landed tables: the digest that the member's `check` gives, how it ended
+    Quality {
+        /// One member alone
+        member: Option<Name>,
+        /// Judge by these thresholds, `check = per cent` a line, beside those of the list
+        #[arg(long, value_name = "FILE")]
+        thresholds: Option<PathBuf>,
     },
+    /// Compare five sites or more: whose units, missing values or distributions depart. Each is told what concerns it
+    Compare,
 }
 
 /// Where tables are published.
@@ -75,7 +86,9 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
         Verb::Export { folder } => export(cx, &folder),
         Verb::Publish(publish) => self::publish(cx, &publish),
         Verb::Use { set } => use_again(cx, &set),
-        Verb::Lineage { table } => lineage(&cx.view()?, table.as_ref()),
+        Verb::Lineage(lineage) => lineage::run(cx, &lineage),
+        Verb::Quality { member, thresholds } => quality(cx, member, thresholds.as_deref()),
+        Verb::Compare => compare(cx),
     }
 }
 
@@ -136,8 +149,7 @@ fn list(view: &View) -> Shown {
     let mut json = Vec::new();
     for set in &view.table_sets {
         let digest = digest_of(set);
-        let members: std::collections::BTreeSet<&Name> =
-            set.tables.values().flat_map(|table| table.parts.keys()).collect();
+        let members: BTreeSet<&Name> = set.tables.values().flat_map(|table| table.parts.keys()).collect();
         table.row([
             set.sequence.to_string(),
             short(&digest),
@@ -200,13 +212,14 @@ fn publish(cx: &Cx, publish: &Publish) -> Result<Shown, CliFault> {
             sleep(LOOK_EVERY);
             continue;
         }
-        return match view.published {
-            Some((of, None)) if of == consolidation => {
+        return match &view.published {
+            Some((of, None)) if *of == consolidation => {
                 let text = format!("The tables of consolidation {number} are in {shown}\n");
                 Ok(Shown::new(json!({"number": number, "digest": consolidation}), text))
             }
             Some((_, Some(fault))) => {
-                let told = match cx.call(Request::PublicationFault)? {
+                let order = cx.signed(&view, Command::ReadTables { consolidation })?;
+                let told = match cx.call(Request::PublicationFault { order })? {
                     Reply::Told { message } => message.map(|message| format!(": {message}")).unwrap_or_default(),
                     _ => return Err(CliFault::other_reply()),
                 };
@@ -218,26 +231,57 @@ fn publish(cx: &Cx, publish: &Publish) -> Result<Shown, CliFault> {
     Err(CliFault::local("the publication is still running; `cohortium history` shows its end"))
 }
 
-fn lineage(view: &View, wanted: Option<&Name>) -> Result<Shown, CliFault> {
-    let set = current(view).ok_or_else(|| CliFault::not_found("nothing has been consolidated yet"))?;
-    let mut table = Table::new(["TABLE", "VERSION", "MEMBER", "SHARE", "SNAPSHOT", "MAPPING"]);
+/// Of one member or of each: every look is an order of its own.
+fn quality(cx: &Cx, member: Option<Name>, thresholds: Option<&Path>) -> Result<Shown, CliFault> {
+    let thresholds = check::thresholds_text(thresholds)?;
+    let view = cx.view()?;
+    if let Some(member) = member {
+        return quality_of(cx, &view, &member, thresholds);
+    }
+    let set = current(&view).ok_or_else(|| CliFault::not_found("nothing has been consolidated yet"))?;
+    let members: BTreeSet<&Name> = set.tables.values().flat_map(|table| table.parts.keys()).collect();
+    let mut all = Shown::new(Value::Null, "");
     let mut json = Vec::new();
-    for (name, of) in set.tables.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name)) {
-        for (member, part) in &of.parts {
-            table.row([
-                name.to_string(),
-                short(&of.version),
-                member.to_string(),
-                short(&part.share),
-                short(&part.snapshot),
-                part.mapping.as_ref().map(short).unwrap_or_default(),
-            ]);
-            json.push(json!({
-                "table": name, "version": of.version, "member": member, "share": part.share, "snapshot": part.snapshot,
-                "mapping": part.mapping, "vocabulary": part.vocabulary, "content": part.digest,
-                "schema": set.schema, "software": set.software,
-            }));
+    for member in members {
+        let one = quality_of(cx, &view, member, thresholds.clone())?;
+        json.push(one.json);
+        let _ = writeln!(all.text, "{member}\n{}", one.text);
+        all.found = all.found.or(one.found);
+    }
+    Ok(Shown { json: Value::Array(json), ..all })
+}
+
+fn quality_of(cx: &Cx, view: &View, member: &Name, thresholds: Option<String>) -> Result<Shown, CliFault> {
+    let order = cx.signed(view, Command::CheckTables { member: member.clone() })?;
+    let Reply::Told { message: Some(text) } = cx.call(Request::CheckTables { order, thresholds })? else {
+        return Err(CliFault::other_reply());
+    };
+    let told: Value = serde_json::from_str(&text).map_err(|_| CliFault::other_reply())?;
+    let word = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut table = Table::new(["CHECK", "SEVERITY", "OUTCOME"]);
+    for each in told.get("checks").and_then(Value::as_array).into_iter().flatten() {
+        if word(each, "outcome") != "pass" {
+            table.row([word(each, "id"), word(each, "severity"), word(each, "outcome")]);
         }
     }
-    Ok(Shown::new(Value::Array(json), table.or("There is no such table.\n")))
+    let failed = table.or("No check failed.\n");
+    let text = format!("{failed}\nquality  {}\ndigest   {}\n", word(&told, "outcome"), word(&told, "digest"));
+    let found = (word(&told, "outcome") == "fail").then_some(ErrorKind::VerifyFailed);
+    Ok(Shown { found, ..Shown::new(told, text) })
+}
+
+fn compare(cx: &Cx) -> Result<Shown, CliFault> {
+    let view = cx.view()?;
+    let order = cx.signed(&view, Command::CompareSites)?;
+    let Reply::Told { message: Some(text) } = cx.call(Request::CompareSites { order })? else {
+        return Err(CliFault::other_reply());
+    };
+    let told: Value = serde_json::from_str(&text).map_err(|_| CliFault::other_reply())?;
+    let mut table = Table::new(["SITE", "DEPARTS IN"]);
+    for each in told.pointer("/comparison/found").and_then(Value::as_array).into_iter().flatten() {
+        let site = each.get("site").and_then(Value::as_str).unwrap_or_default();
+        table.row([site.to_owned(), each.get("departure").map(ToString::to_string).unwrap_or_default()]);
+    }
+    let text = format!("{}Each site that departs is told what concerns it.\n", table.or("No site departs.\n"));
+    Ok(Shown::new(told, text))
 }

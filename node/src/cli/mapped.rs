@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use cohortium_engine::consolidate::shape::{ORIGIN_COLUMN, SOURCE_COLUMN};
-use cohortium_protocol::ident::{ColumnName, Name};
+use cohortium_protocol::ident::Name;
 use cohortium_protocol::limits::COMMON_SCHEMA_BYTES_MAX;
-use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
-use cohortium_protocol::record::share::{Content, Linkage, TableTerms};
-use cohortium_protocol::record::suspicion::suspicion;
+use cohortium_protocol::record::share::Content;
 use cohortium_schema::limits::SCHEMA_BYTES_MAX;
 use cohortium_schema::omop;
 use cohortium_schema::schema::{CommonSchema, Table};
@@ -16,6 +13,7 @@ use crate::cli::call::Cx;
 use crate::cli::exit::CliFault;
 use crate::control::{MappingView, Reply, Request, View};
 use crate::home;
+use crate::offered;
 
 /// The consortium's common schema: its charter's own, or OMOP's.
 pub(crate) fn common_schema(cx: &Cx, view: &View) -> Result<CommonSchema, CliFault> {
@@ -57,31 +55,10 @@ pub(crate) fn found<'v>(view: &'v View, name: &Name) -> Result<&'v MappingView, 
     found.ok_or_else(|| CliFault::not_found(format!("no mapping {name}; `cohortium mapping list` shows them")))
 }
 
-/// Decimal digits that a measured value leaves with.
-const MEASURE_DIGITS: i8 = 4;
-
 /// The columns of a mapped table as they leave: what the schema calls an identifier or free text stays, and measured
 /// values leave rounded.
 pub(crate) fn content(table: &Table, linked: bool) -> Result<Content, CliFault> {
-    let own = [SOURCE_COLUMN, ORIGIN_COLUMN].map(|name| (name, ColumnType::Text, ColumnRole::QuasiIdentifier));
-    let fields = table.fields.iter().map(|field| (field.name.as_str(), ColumnType::from(field.kind), field.role));
-    let columns = fields.chain(own).map(|(name, kind, role)| {
-        let (role, treatment) = match (role, kind) {
-            (ColumnRole::DirectIdentifier | ColumnRole::FreeText, _) => (role, Treatment::Drop),
-            (ColumnRole::Measure, ColumnType::Float) => (role, Treatment::Round(MEASURE_DIGITS)),
-            (ColumnRole::Measure, ColumnType::Integer) => (role, Treatment::Round(0)),
-            (ColumnRole::Measure, _) => (ColumnRole::QuasiIdentifier, Treatment::Keep),
-            (ColumnRole::QuasiIdentifier | ColumnRole::Sensitive, _) => (role, Treatment::Keep),
-        };
-        let name: ColumnName = name.parse().map_err(|fault| CliFault::usage(format!("the column's name {fault}")))?;
-        // Names of the common schema, such as a concept of a drug or a cause of death, are not what they remind of.
-        let reminds = matches!(suspicion(name.as_str()).role, ColumnRole::DirectIdentifier | ColumnRole::FreeText);
-        let reason = reminds.then(|| "A column of the common schema".parse());
-        let reason = reason.transpose().map_err(|fault| CliFault::usage(format!("the reason {fault}")))?;
-        Ok(Column { reason, ..Column::new(name, kind, role, treatment) })
-    });
-    let columns = columns.collect::<Result<Vec<_>, CliFault>>()?;
-    Ok(Content::Table(TableTerms::of(columns, if linked { Linkage::Token } else { Linkage::None })))
+    offered::terms(table, linked).map(Content::Table).map_err(|fault| CliFault::usage(fault.to_string()))
 }
 
 /// The table of the common schema that a mapped dataset is.

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use cohortium_protocol::ident::{DatasetId, Name, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::charter::LandedRows;
-use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::mapping::{Mapping, MappingFields};
 use cohortium_protocol::record::order::Command;
 use cohortium_protocol::record::schedule::Schedule;
+use cohortium_schema::gate::{Measured, Thresholds};
 use cohortium_store::seal;
 use serde_json::json;
 
 use crate::cli::call::Cx;
+use crate::cli::check;
 use crate::cli::exit::CliFault;
 use crate::cli::find;
 use crate::cli::mapped::{common_schema, content, found, schema_of_file};
@@ -27,6 +28,7 @@ use crate::cli::trial;
 use crate::cli::when;
 use crate::control::{Reply, Request, View};
 use crate::driver::fresh::Fresh;
+use crate::offered;
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -75,6 +77,9 @@ pub(crate) enum Verb {
         /// Write it as a page to look at into a new file
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
+        /// Judge by these thresholds, `check = per cent` a line, beside those of the list
+        #[arg(long, value_name = "FILE")]
+        thresholds: Option<PathBuf>,
     },
     /// Write the last run's quarantine to a new file: source, place, table, column and reason of each entry
     Quarantine {
@@ -116,21 +121,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
     match verb {
-        Verb::Check { file, schema } => check(&file, schema.as_deref()),
+        Verb::Check { file, schema } => check_file(&file, schema.as_deref()),
         Verb::Test(test) => trial::test(cx, &test),
         Verb::Diff(diff) => trial::diff(cx, &diff),
         Verb::Define { file } => define(cx, &file),
         Verb::Run { name, allow_empty } => map(cx, &name, allow_empty.into_iter().collect()),
         Verb::List => Ok(list(&cx.view()?)),
+        Verb::Report { name, html, thresholds } => report(cx, &name, html.as_deref(), thresholds.as_deref()),
         Verb::Show { name } => show(&cx.view()?, &name),
         Verb::Drift { name } => drift(cx, &name),
-        Verb::Report { name, html } => report(cx, &name, html.as_deref()),
         Verb::Quarantine { name, file } => quarantine(cx, &name, &file),
         Verb::Offer(offer) => self::offer(cx, &offer),
     }
 }
 
-fn check(file: &Path, schema: Option<&Path>) -> Result<Shown, CliFault> {
+fn check_file(file: &Path, schema: Option<&Path>) -> Result<Shown, CliFault> {
     let (_, written) = trial::read(file, &schema_of_file(schema)?)?;
     let tables: BTreeSet<&str> = written.fact.iter().map(|fact| fact.table.as_str()).collect();
     let text = format!(
@@ -195,7 +200,7 @@ fn map(cx: &Cx, name: &Name, empty: BTreeSet<Name>) -> Result<Shown, CliFault> {
                 }
                 (fault, _) => {
                     let fault = fault.clone().unwrap_or_default();
-                    let why = told(cx, name)?.unwrap_or(fault);
+                    let why = told(cx, &view, name)?.unwrap_or(fault);
                     Err(CliFault::refused(format!("mapping {name} made nothing: {why}")))
                 }
             };
@@ -206,8 +211,9 @@ fn map(cx: &Cx, name: &Name, empty: BTreeSet<Name>) -> Result<Shown, CliFault> {
 }
 
 /// Why the last run made nothing, as the worker told it.
-fn told(cx: &Cx, name: &Name) -> Result<Option<String>, CliFault> {
-    match cx.call(Request::MappingFault { mapping: name.clone() })? {
+fn told(cx: &Cx, view: &View, name: &Name) -> Result<Option<String>, CliFault> {
+    let order = cx.signed(view, Command::ReadMapped { mapping: name.clone() })?;
+    match cx.call(Request::MappingFault { order })? {
         Reply::Told { message } => Ok(message),
         _ => Err(CliFault::other_reply()),
     }
@@ -241,7 +247,7 @@ fn show(view: &View, name: &Name) -> Result<Shown, CliFault> {
 /// What had changed at the last run that made a set; and why a later one was refused.
 fn drift(cx: &Cx, name: &Name) -> Result<Shown, CliFault> {
     let view = cx.view()?;
-    let refused = if found(&view, name)?.fault.is_some() { told(cx, name)? } else { None };
+    let refused = if found(&view, name)?.fault.is_some() { told(cx, &view, name)? } else { None };
     let drift = match found(&view, name)?.set {
         None => serde_json::Value::Null,
         Some(_) => last_report(cx, &view, name)?.get("drift").cloned().unwrap_or_default(),
@@ -282,8 +288,11 @@ fn last_report(cx: &Cx, view: &View, name: &Name) -> Result<serde_json::Value, C
     serde_json::from_str(&text).map_err(|_| CliFault::other_reply())
 }
 
-fn report(cx: &Cx, name: &Name, html: Option<&Path>) -> Result<Shown, CliFault> {
-    let report = last_report(cx, &cx.view()?, name)?;
+fn report(cx: &Cx, name: &Name, html: Option<&Path>, thresholds: Option<&Path>) -> Result<Shown, CliFault> {
+    let mut report = last_report(cx, &cx.view()?, name)?;
+    if thresholds.is_some() {
+        judge_again(&mut report, &check::thresholds(thresholds)?, name)?;
+    }
     if let Some(path) = html {
         let page = report.get("page").and_then(serde_json::Value::as_str).unwrap_or_default();
         let unwritten = |fault: std::io::Error| CliFault::usage(format!("{}: {fault}", path.display()));
@@ -291,6 +300,21 @@ fn report(cx: &Cx, name: &Name, html: Option<&Path>) -> Result<Shown, CliFault> 
         file.write_all(page.as_bytes()).and_then(|()| fresh.place()).map_err(unwritten)?;
     }
     Ok(Shown::new(report.clone(), crate::cli::account::shown(&report)))
+}
+
+/// Other thresholds over what the run has counted: no other run is needed.
+fn judge_again(report: &mut serde_json::Value, thresholds: &Thresholds, name: &Name) -> Result<(), CliFault> {
+    let measured: Measured = report
+        .get("measured")
+        .and_then(|measured| serde_json::from_value(measured.clone()).ok())
+        .ok_or_else(|| CliFault::refused("the run before kept no counts; run the mapping again"))?;
+    let judged = check::judged(&measured, thresholds)?;
+    if let Some(all) = report.as_object_mut() {
+        all.insert("quality".to_owned(), json!(judged));
+        all.insert("digest".to_owned(), json!(judged.digest()));
+        all.insert("page".to_owned(), json!(judged.to_html(&name.to_string())));
+    }
+    Ok(())
 }
 
 fn quarantine(cx: &Cx, name: &Name, file: &Path) -> Result<Shown, CliFault> {
@@ -320,17 +344,9 @@ fn offer(cx: &Cx, offer: &Offer) -> Result<Shown, CliFault> {
             .parse()
             .map_err(|fault| CliFault::usage(format!("the share's name {fault}")))?;
         let known = view.datasets.iter().find(|dataset| dataset.name == name).map(|dataset| dataset.dataset);
-        let key = found.primary_key().or_else(|| found.field("person_id"));
-        let key = key.map(|field| field.name.parse()).transpose();
-        let dataset = Dataset {
-            dataset: known.unwrap_or_else(|| DatasetId(seal::random())),
-            name: name.clone(),
-            source: Source::Mapped { mapping: offer.name.clone(), table: table.clone() },
-            key: key.map_err(|fault| CliFault::usage(format!("the key {fault}")))?.into_iter().collect(),
-            patient: None,
-            linkage: None,
-        };
-        let id = dataset.dataset;
+        let id = known.unwrap_or_else(|| DatasetId(seal::random()));
+        let dataset = offered::dataset(id, name.clone(), &offer.name, found);
+        let dataset = dataset.map_err(|fault| CliFault::usage(fault.to_string()))?;
         cx.give(&view, Command::DefineDataset(dataset))?;
         let terms = Terms {
             name: name.clone(),

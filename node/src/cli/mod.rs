@@ -20,8 +20,12 @@ mod remote;
 mod drafted;
 mod source;
 mod account;
-mod consolidate;
 mod mapped;
+mod check;
+mod lineage;
+mod consolidate;
+mod sql;
+mod pipeline;
 mod share;
 mod mapping;
 mod trial;
@@ -109,6 +113,13 @@ enum Noun {
     /// Landed tables of all members as versions of one set
     #[command(subcommand)]
     Consolidate(consolidate::Verb),
+    /// The quality of a mapping's tables as they would leave, before anything does
+    Check(check::Check),
+    /// Ask for consolidated rows by one SELECT, and say why
+    Sql(sql::Sql),
+    /// What happens by itself: on a landing, a new file or a schedule
+    #[command(subcommand)]
+    Pipeline(pipeline::Verb),
     /// What this node offers to others
     #[command(subcommand)]
     Share(share::Verb),
@@ -193,6 +204,9 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Mapping(verb) => mapping::run(&cx, verb),
         Noun::Vocabulary(verb) => vocabulary::run(&cx, verb),
         Noun::Consolidate(verb) => consolidate::run(&cx, verb),
+        Noun::Check(check) => check::run(&cx, &check),
+        Noun::Sql(sql) => sql::run(&cx, &sql),
+        Noun::Pipeline(verb) => pipeline::run(&cx, verb),
         Noun::Share(verb) => share::run(&cx, verb),
         Noun::Subscription(verb) => subscription::run(&cx, verb),
         Noun::Optout(verb) => optout::run(&cx, verb),

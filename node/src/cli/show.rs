@@ -21,6 +21,7 @@ use cohortium_protocol::record::person::Person;
 use cohortium_protocol::record::receipt::Receipt;
 use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::share::Share;
+use cohortium_protocol::record::site_notice::SiteNotice;
 use serde_json::{Value, json};
 
 use crate::cli::act::document;
@@ -88,6 +89,7 @@ fn bytes_of(document: &Document) -> Vec<u8> {
         Document::Manifest(signed) => signed.to_bytes(),
         Document::Receipt(signed) => signed.to_bytes(),
         Document::LinkageWrap(signed) => signed.to_bytes(),
+        Document::SiteNotice(signed) => signed.to_bytes(),
         Document::CommonSchema(signed) => signed.to_bytes(),
     }
 }
@@ -95,7 +97,7 @@ fn bytes_of(document: &Document) -> Vec<u8> {
 type Reader = fn(&[u8]) -> Result<Value, SignedFault>;
 
 /// One reader for each kind of signed document.
-const READERS: [Reader; 15] = [
+const READERS: [Reader; 16] = [
     read_as::<Charter>,
     read_as::<ExportHeading>,
     read_as::<Consolidation>,
@@ -111,6 +113,7 @@ const READERS: [Reader; 15] = [
     read_as::<Manifest>,
     read_as::<Receipt>,
     read_as::<LinkageWrap>,
+    read_as::<SiteNotice>,
 ];
 
 fn read(bytes: &[u8]) -> Result<Value, SignedFault> {

@@ -5,10 +5,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cohortium_engine::consolidate::part::PartReport;
-use cohortium_engine::consolidate::shape::{TableColumn, TableFields, TableShape};
+use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::limits::PART_FILE_ROWS;
 use cohortium_protocol::endpoint::io::{ConsolidatedSet, ConsolidationPlan, LandedTable, Parts};
-use cohortium_protocol::ident::{ColumnName, Name};
+use cohortium_protocol::ident::Name;
 use cohortium_protocol::quantity::{Bytes, Rows};
 use cohortium_protocol::record::consolidation::ConsolidatedPart;
 use cohortium_protocol::record::journal_entry::RunFault;
@@ -102,7 +102,7 @@ async fn make(
     table: &LandedTable,
     before: Option<&ConsolidatedPart>,
 ) -> Run<ConsolidatedPart> {
-    let shape = shape(schema, &table.origin.table)?;
+    let shape = TableShape::of(schema, &table.origin.table).ok_or(RunFault::ColumnsDiffer)?;
     let listings = landed::listings(hands, table.version.listings.clone()).await.map_err(|fault| fault.fault)?;
     let (chain, files) = landed::chain(hands, listings).await.map_err(|fault| fault.fault)?;
     let known = before.filter(|before| before.share == table.share);
@@ -173,26 +173,6 @@ fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut 
     let Order { shape, member, snapshots, chain } = order;
     let job = Job::Gather { shape: Box::new(shape), member, snapshots, chain, previous, into };
     Ok((job, files, pending))
-}
-
-/// A table of the common schema as consolidation knows it. A primary key that is not the patient's makes rows of one
-/// member unique alone: surrogate ids of two members never meet.
-pub(crate) fn shape(schema: &CommonSchema, table: &Name) -> Run<TableShape> {
-    let found = schema.table(table.as_str()).ok_or(RunFault::ColumnsDiffer)?;
-    let name = |text: &str| text.parse::<ColumnName>().map_err(|_| RunFault::ColumnsDiffer);
-    let columns = found
-        .fields
-        .iter()
-        .map(|field| Ok(TableColumn { name: name(&field.name)?, kind: field.kind.into(), required: field.required }));
-    let person = found.field("person_id").map(|field| name(&field.name)).transpose()?;
-    let key = found.primary_key().map(|field| name(&field.name)).transpose()?;
-    let fields = TableFields {
-        table: table.clone(),
-        columns: columns.collect::<Run<_>>()?,
-        key: key.into_iter().collect(),
-        person,
-    };
-    TableShape::try_from(fields).map_err(|_| RunFault::ColumnsDiffer)
 }
 
 /// The listing that keeps the files of all parts in the store.

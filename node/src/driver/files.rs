@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use cohortium_protocol::digest::{DocumentDigest, sha256_for};
 use cohortium_protocol::ident::{NameFault, RelPath};
 use cohortium_protocol::limits::LISTING_ENTRIES_MAX;
 use cohortium_protocol::outboard::OutboardBuilder;
@@ -107,6 +108,15 @@ impl FileStamp {
         let written =
             [stat.st_mtime as i64, stat.st_mtime_nsec as i64, stat.st_ctime as i64, stat.st_ctime_nsec as i64];
         Self { device: stat.st_dev as u64, inode: stat.st_ino as u64, bytes: stat.st_size as i64, written }
+    }
+
+    /// The stamp of a file at a path, by name.
+    pub(crate) fn digest(&self, path: &Path) -> DocumentDigest {
+        let Self { device, inode, bytes, written } = self;
+        let numbers = [device.to_le_bytes(), inode.to_le_bytes(), bytes.to_le_bytes()];
+        let times = written.map(i64::to_le_bytes);
+        let path = path.as_os_str().as_encoded_bytes();
+        DocumentDigest(sha256_for("file stamp", &[&numbers.concat(), &times.concat(), path].concat()))
     }
 
     /// Waits until a write from now on would show.

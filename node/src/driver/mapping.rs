@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cohortium_engine::linkage::{NORMALISER, check_value, key_id};
-use cohortium_protocol::endpoint::io::MapPlan;
+use cohortium_protocol::endpoint::io::{Gates, MapEnd, MapPlan};
 use cohortium_protocol::ident::Name;
 use cohortium_protocol::quantity::{Bytes, Rows};
 use cohortium_protocol::record::dataset::Source;
@@ -25,13 +25,10 @@ use crate::driver::sets::{
 use crate::driver::told::About;
 use crate::worker::job::{Job, Key32, Made, MapInput, MapOrder, MappedTables, Report, ReportFault, SealedFile};
 
-/// What a run made: the set's listing, and about the key of linked patients.
-type Set = (BlobRef, Option<LinkageStatement>);
-
 /// Carries out one mapping run.
-pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<Set> {
+pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<MapEnd> {
     let plan = Arc::new(plan);
-    let about = About::Mapping(plan.mapping.name.clone());
+    let about = About::Mapping(plan.consortium, plan.mapping.name.clone());
     let refused = |fault: ReportFault| {
         tracing::warn!(event = "mapping-refused", mapping = %plan.mapping.name, fault = ?fault.fault);
         hands.told.keep(&about, fault.detail);
@@ -124,6 +121,7 @@ fn prepare(hands: &Hands, plan: &MapPlan, drawn: BTreeMap<Name, Drawn>) -> Run<(
         text: plan.mapping.text.clone(),
         sources,
         row_key: Key32(*row_key.as_bytes()),
+        thresholds: plan.thresholds.clone(),
         linkage_key: linkage_key.transpose()?.map(|key| Key32(*key.as_bytes())),
         schema: plan.schema.as_ref().map(|text| text.to_string()),
         vocabulary,
@@ -161,7 +159,7 @@ impl Last {
 }
 
 /// Keeps what was made and lists it.
-fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pending>, Pending)) -> Run<Set> {
+fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pending>, Pending)) -> Run<MapEnd> {
     let commit = |into: Pending, made: Made| {
         let stored = into.commit(made.digest, made.bytes, &made.outboard.0).map_err(|fault| disk(&fault))?;
         Ok::<_, RunFault>(BlobRef { digest: stored.digest, bytes: Bytes(stored.bytes) })
@@ -188,7 +186,8 @@ fn conclude(hands: &Hands, plan: &MapPlan, made: MappedTables, into: (Vec<Pendin
     entries.sort();
     let listing = Listing::try_from(entries).map_err(|_| RunFault::WorkerLost)?;
     let linkage = if made.linked { linkage(hands, plan)? } else { None };
-    Ok((store(&hands.blobs, &listing)?, linkage))
+    let gates = if made.gates_hold { Gates::Held } else { Gates::Failed };
+    Ok(MapEnd { set: store(&hands.blobs, &listing)?, linkage, gates })
 }
 
 fn linkage(hands: &Hands, plan: &MapPlan) -> Run<Option<LinkageStatement>> {

@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_protocol::endpoint::io::PublishPlan;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_schema::omop;
 
-use crate::driver::consolidation::shape;
 use crate::driver::draw::{connect, sign_on};
 use crate::driver::hands::Hands;
 use crate::driver::making::{Run, blocking, disk};
@@ -17,12 +17,13 @@ use crate::worker::pass::FILES_MAX;
 
 /// Carries out one publication.
 pub(crate) async fn run(hands: &Arc<Hands>, plan: PublishPlan) -> Run<()> {
+    let about = About::Publication(plan.consortium);
     let ended = publish(hands, plan).await;
     let (detail, ended) = match ended {
         Ok(()) => (None, Ok(())),
         Err(ReportFault { fault, detail }) => (detail, Err(fault)),
     };
-    hands.told.keep(&About::Publication, detail);
+    hands.told.keep(&about, detail);
     ended
 }
 
@@ -68,7 +69,7 @@ fn opened(
             }
             parts.push((member.clone(), sealed));
         }
-        tables.push(PublishedTable { shape: shape(&schema, name)?, parts });
+        tables.push(PublishedTable { shape: TableShape::of(&schema, name).ok_or(RunFault::ColumnsDiffer)?, parts });
     }
     Ok((tables, files))
 }

@@ -23,6 +23,7 @@ use crate::driver::files::{self, Copy};
 use crate::driver::hands::Hands;
 use crate::driver::listings::listing;
 use crate::driver::making::{Opened, Run, blocking, disk, linkage_sub_key, store};
+use crate::driver::row_index;
 use crate::driver::sets;
 use crate::worker::job::{Job, Key32, Report, ReportFault, SealedFile, Terms};
 
@@ -142,9 +143,9 @@ fn prepare(hands: &Hands, plan: &Planned, previous: Option<(BlobRef, Option<Blob
     let mut files = vec![file];
     let previous = match previous.and_then(|(_, index)| index) {
         Some(index) => {
-            let (file, key, bytes) = hands.blobs.open_for_worker(index.digest).map_err(|fault| disk(&fault))?;
-            files.push(file.into());
-            Some(SealedFile { key: Key32(*key.expose()), bytes })
+            let (previous, opened) = row_index::open(&hands.blobs, index).map_err(|fault| disk(&fault))?;
+            files.extend(opened);
+            Some(previous)
         }
         None => None,
     };

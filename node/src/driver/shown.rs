@@ -6,16 +6,24 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use cohortium_protocol::endpoint::Endpoint;
 use cohortium_protocol::endpoint::io::Notice;
-use cohortium_protocol::ident::{ConsortiumId, ShareId};
+use cohortium_protocol::ident::{ConsortiumId, Name, ShareId};
 use cohortium_protocol::key::pair::PublicKey;
+use cohortium_protocol::record::pipeline::Trigger;
 use cohortium_protocol::record::schedule::Schedule;
 use cohortium_transport::{Admission, Alpn};
 use tokio::sync::watch;
 
 use crate::driver::clock;
 
-/// A share and when it is due.
-pub(crate) type Due = (ConsortiumId, ShareId, Schedule);
+/// What is due by the clock.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum What {
+    Share(ShareId),
+    Pipeline(Name),
+}
+
+/// What is due, and when.
+pub(crate) type Due = (ConsortiumId, What, Schedule);
 
 /// The latest state, shared.
 #[derive(Clone, Default)]
@@ -39,7 +47,15 @@ impl Shown {
         self.0.joins.store(endpoint.expects_joins(clock::wall()), Ordering::Release);
         let due = endpoint.consortia().flat_map(|consortium| {
             let schedules = endpoint.schedules(consortium).into_iter();
-            schedules.map(move |(share, schedule)| (consortium, share, schedule))
+            let shares = schedules.map(move |(share, schedule)| (consortium, What::Share(share), schedule));
+            let pipelines = endpoint.state(consortium).into_iter().flat_map(|state| state.pipelines.values());
+            let pipelines = pipelines.filter_map(move |piped| match &piped.pipeline.trigger {
+                Trigger::Schedule(schedule) => {
+                    Some((consortium, What::Pipeline(piped.pipeline.name.clone()), schedule.clone()))
+                }
+                Trigger::Landed { .. } | Trigger::NewFile { .. } => None,
+            });
+            shares.chain(pipelines)
         });
         let due: Vec<Due> = due.collect();
         self.0.schedules.send_if_modified(|have| {

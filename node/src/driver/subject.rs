@@ -72,6 +72,7 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         Act::Manifest(signed) => Some(signed.digest()),
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::SiteNotice(signed) => Some(signed.digest()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.digest()),
         Act::CommonSchema(signed) => Some(signed.digest()),
         Act::Began { .. }
@@ -89,6 +90,9 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::Published { .. }
         | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::Compared { .. }
+        | Act::PipelineBegan { .. }
+        | Act::PipelineStep { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }
         | Act::Erased { .. } => None,
@@ -126,16 +130,21 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         }
         Act::Mapped { mapping, set, .. } => [(*mapping).into(), Subject::Digest(set.digest.0)].into(),
         Act::MappingFailed { mapping, .. } => [(*mapping).into()].into(),
-        Act::Published { consolidation } | Act::PublishFailed { consolidation, .. } => [(*consolidation).into()].into(),
+        Act::Published { consolidation }
+        | Act::PublishFailed { consolidation, .. }
+        | Act::Compared { consolidation } => [(*consolidation).into()].into(),
         Act::Consolidated { consolidation, set } => {
             [consolidation.digest().into(), Subject::Digest(set.digest.0)].into()
         }
+        Act::SiteNotice(signed) => signed.claimed().map(|said| [said.consolidation.into()].into()).unwrap_or_default(),
+        Act::PipelineBegan { order, .. } => [(*order).into()].into(),
         Act::VocabularyLoaded(loaded) => {
             [loaded.vocabulary.digest.into(), Subject::Digest(loaded.index.digest.0)].into()
         }
         Act::CommonSchema(signed) => signed.claimed().map(|schema| [schema.named().into()].into()).unwrap_or_default(),
         Act::ConsolidationFailed { .. }
         | Act::VocabularyFailed { .. }
+        | Act::PipelineStep { .. }
         | Act::Began { .. }
         | Act::Person(_)
         | Act::NodeRecord(_)
@@ -175,6 +184,7 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         Command::UseTables { consolidation }
         | Command::ReadTables { consolidation }
         | Command::Publish { consolidation, .. } => [(*consolidation).into()].into(),
+        Command::Query { question, reason } => [(*question).into(), (*reason).into()].into(),
         Command::StateSchema { text } => [schema_digest(text).into()].into(),
         Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }
@@ -188,6 +198,11 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::LoadVocabulary { .. }
         | Command::ReadMapped { .. }
         | Command::Consolidate
+        | Command::CheckMapping { .. }
+        | Command::CheckTables { .. }
+        | Command::CompareSites
+        | Command::DefinePipeline(_)
+        | Command::ChangePipeline { .. }
         | Command::Stop
         | Command::Start => BTreeSet::new(),
     }

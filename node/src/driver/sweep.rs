@@ -17,6 +17,7 @@ use crate::driver::hands::Hands;
 use crate::driver::landings::Landings;
 use crate::driver::listings::read_listing;
 use crate::driver::queue::Event;
+use crate::driver::row_index;
 use crate::driver::sweeps::Sweeps;
 
 /// How long to wait for runs to end before the next try: a run's blobs are named by nothing yet.
@@ -28,7 +29,7 @@ const TRY_AGAIN_MAX: Duration = Duration::from_mins(5);
 /// Why a sweep removed nothing, or not everything.
 #[derive(Debug)]
 enum SweepFault {
-    /// A live listing is there and cannot be read: what it names is not known, so nothing may go.
+    /// A live listing or row index is there and cannot be read: what it names is not known, so nothing may go.
     Listing { digest: BlobDigest, source: BlobFault },
     /// A blob could not be listed or removed.
     Store(BlobFault),
@@ -39,7 +40,9 @@ enum SweepFault {
 impl fmt::Display for SweepFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listing { digest, source } => write!(f, "the live listing {digest} cannot be read: {source}"),
+            Self::Listing { digest, source } => {
+                write!(f, "the live listing or row index {digest} cannot be read: {source}")
+            }
             Self::Store(fault) => fault.fmt(f),
             Self::Landing(fault) => fault.fmt(f),
         }
@@ -50,7 +53,7 @@ impl fmt::Display for SweepFault {
 struct Roots {
     /// Live listings, landed or still landing.
     listings: Vec<BlobRef>,
-    /// Row indexes, which are no listings and name nothing.
+    /// Row indexes, which are no listings; one may be over another that must stay, too.
     indexes: Vec<BlobRef>,
 }
 
@@ -146,6 +149,10 @@ fn sweep(blobs: &BlobStore, landings: &Landings, roots: &Roots) -> Result<Swept,
 /// Everything that the roots name, and the roots.
 fn mark(blobs: &BlobStore, roots: &Roots) -> Result<BTreeSet<BlobDigest>, SweepFault> {
     let mut named: BTreeSet<BlobDigest> = roots.indexes.iter().map(|blob| blob.digest).collect();
+    for index in roots.indexes.iter().filter(|index| blobs.contains(index.digest)) {
+        let fault = |source| SweepFault::Listing { digest: index.digest, source };
+        named.extend(row_index::base(blobs, *index).map_err(fault)?.map(|base| base.digest));
+    }
     for root in &roots.listings {
         named.insert(root.digest);
         // The listing of a snapshot that is still landing names nothing yet: no blob of it was opened.
@@ -218,6 +225,17 @@ mod tests {
         assert!(swept.whole && swept.removed == 2);
         assert!([file, index, live, odd].map(|blob| place.stays(blob)).iter().all(|stays| *stays));
         assert!(!place.stays(dead) && !place.stays(old));
+    }
+
+    #[test]
+    fn what_a_live_index_is_over_stays_and_goes_with_it() {
+        let place = Place::new();
+        let base = place.put(&[b"COHIDX1\n".as_slice(), &[0; 24]].concat());
+        let name = [base.digest.as_bytes().as_slice(), &base.bytes.0.to_le_bytes()].concat();
+        let over = place.put(&[b"COHIDX2\n".as_slice(), &[0; 24], &name].concat());
+        assert_eq!(place.sweep(&[], &[over]).unwrap().removed, 0);
+        assert!(place.stays(base) && place.stays(over));
+        assert_eq!(place.sweep(&[], &[]).unwrap().removed, 2);
     }
 
     #[test]

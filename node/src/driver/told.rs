@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use cohortium_protocol::ident::Name;
+use cohortium_protocol::ident::{ConsortiumId, Name};
 
 /// What was run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum About {
     /// A mapping.
-    Mapping(Name),
+    Mapping(ConsortiumId, Name),
     /// A publication of consolidated tables.
-    Publication,
+    Publication(ConsortiumId),
     /// Loading a vocabulary.
     Vocabulary,
 }

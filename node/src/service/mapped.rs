@@ -13,6 +13,7 @@ use crate::driver::fresh::Fresh;
 use crate::driver::hands::Hands;
 use crate::driver::queue::Queue;
 use crate::driver::sets::{self, QUARANTINE_PATH, REPORT_PATH};
+use crate::driver::told::About;
 use crate::service::answer::{Answered, broken, error, stopping};
 use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
 use crate::worker::job::{Job, Key32, Report, ReportFault, SealedFile, Shape};
@@ -27,6 +28,14 @@ pub(super) async fn report(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed<
     });
     let bytes = read.await.map_err(|_| broken())?.map_err(|fault| refused(&ReportFault::of(fault)))?;
     Ok(Reply::Told { message: Some(String::from_utf8(bytes).map_err(|_| broken())?) })
+}
+
+/// What the worker said of the last run, where it made nothing.
+pub(super) async fn fault(queue: &Queue, hands: &Hands, order: Box<Signed<Order>>) -> Answered {
+    let (consortium, command) = claimed(&order)?;
+    let Command::ReadMapped { mapping } = command else { return Err(other_command()) };
+    carry_out(queue, order).await?;
+    Ok(Reply::Told { message: hands.told.last(&About::Mapping(consortium, mapping)) })
 }
 
 /// The quarantine, into a new file.

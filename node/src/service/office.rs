@@ -21,15 +21,14 @@ use crate::driver::hands::Hands;
 use crate::driver::meter::Meter;
 use crate::driver::queue::Queue;
 use crate::driver::run::{self, What};
-use crate::driver::told::About;
-use crate::driver::{entry, files, landed, sets};
+use crate::driver::{entry, files, landed, sets, told as kept};
 use crate::home::Home;
 use crate::offline::{export, import};
 use crate::service::answer::{Answered, Out, broken, error, no_consortium, stopping};
 use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
 use crate::service::net::Dialler;
 use crate::service::progress::told;
-use crate::service::{history, mapped, tables, verify};
+use crate::service::{checked, history, mapped, question, tables, verify};
 use crate::view;
 use crate::worker::job::{Job, Report, ReportFault, SealedFile};
 
@@ -69,17 +68,21 @@ impl Office {
                 let (limit, about) = (history::HISTORY_ENTRIES_MAX, Some(id));
                 history::run(&self.hands, history::Wanted { consortium, from: 0, limit, about }).await
             }
-            Request::MappingFault { mapping } => {
-                Ok(Reply::Told { message: self.hands.told.last(&About::Mapping(mapping)) })
-            }
-            Request::PublicationFault => Ok(Reply::Told { message: self.hands.told.last(&About::Publication) }),
+            Request::MappingFault { order } => mapped::fault(&self.queue, &self.hands, order).await,
+            Request::PublicationFault { order } => tables::fault(&self.queue, &self.hands, order).await,
             Request::ExportTables { order, folder } => {
                 tables::export(&self.queue, &self.hands, order, &folder, out).await
             }
-            Request::VocabularyFault => Ok(Reply::Told { message: self.hands.told.last(&About::Vocabulary) }),
+            Request::VocabularyFault => Ok(Reply::Told { message: self.hands.told.last(&kept::About::Vocabulary) }),
             Request::CommonSchema { consortium } => mapped::common_schema(&self.queue, consortium).await,
             Request::MappingReport { order } => mapped::report(&self.queue, &self.hands, order).await,
             Request::Quarantine { order, path } => mapped::quarantine(&self.queue, &self.hands, order, &path).await,
+            Request::CheckMapping { order, again } => checked::mapping(&self.queue, &self.hands, order, again).await,
+            Request::CheckTables { order, thresholds } => {
+                checked::member(&self.queue, &self.hands, order, thresholds.as_deref()).await
+            }
+            Request::CompareSites { order } => checked::compare(&self.queue, &self.hands, order).await,
+            Request::Query { order, asked } => question::answer(&self.queue, &self.hands, order, asked).await,
             Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,
             Request::Import { order, folder } => self.import(order, PathBuf::from(folder), out).await,
             Request::Enter { consortium } => self.enter(consortium).await,

@@ -1,10 +1,10 @@
-//! Schedules: when each share is due, to the minute of its time zone.
+//! Schedules: when each share and pipeline is due, to the minute of its time zone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cohortium_protocol::endpoint::io::Input;
-use cohortium_protocol::ident::{ConsortiumId, ShareId};
+use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -13,19 +13,23 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::driver::queue::Queue;
-use crate::driver::shown::Due;
+use crate::driver::shown::{Due, What};
 
 /// The longest sleep: a wall clock that is set right must not be noticed an hour late.
 const SLEEP_MAX: Duration = Duration::from_secs(20);
 
-/// Tells the core of every share that is due, until the core ends. What was due while the node was down is not made up
+/// Tells the core of everything that is due, until the core ends. What was due while the node was down is not made up
 /// for: the next time counts.
 pub(crate) async fn run(queue: Queue, mut schedules: watch::Receiver<Vec<Due>>) {
     let mut plan = Plan::default();
     loop {
         plan.update(&schedules.borrow_and_update(), Timestamp::now());
-        for (consortium, share) in plan.due(Timestamp::now()) {
-            if !queue.input(Input::RunDue { consortium, share }).await {
+        for (consortium, what) in plan.due(Timestamp::now()) {
+            let due = match what {
+                What::Share(share) => Input::RunDue { consortium, share },
+                What::Pipeline(pipeline) => Input::PipelineDue { consortium, pipeline, cause: None },
+            };
+            if !queue.input(due).await {
                 return;
             }
         }
@@ -35,7 +39,7 @@ pub(crate) async fn run(queue: Queue, mut schedules: watch::Receiver<Vec<Due>>) 
     }
 }
 
-/// Every schedule of a share with its next time. A share may have several: one of its terms, others by later changes.
+/// Every schedule with its next time. A share may have several: one of its terms, others by later changes.
 #[derive(Default)]
 struct Plan(Vec<(Due, Option<Timestamp>)>);
 
@@ -47,13 +51,13 @@ impl Plan {
         self.0 = schedules.iter().map(|due| (due.clone(), kept(due).unwrap_or_else(|| next(&due.2, now)))).collect();
     }
 
-    /// The shares that are due, each once; their schedules are planned anew.
-    fn due(&mut self, now: Timestamp) -> BTreeSet<(ConsortiumId, ShareId)> {
+    /// What is due, each once; its schedules are planned anew.
+    fn due(&mut self, now: Timestamp) -> BTreeSet<(ConsortiumId, What)> {
         let mut due = BTreeSet::new();
-        for ((consortium, share, schedule), at) in &mut self.0 {
+        for ((consortium, what, schedule), at) in &mut self.0 {
             if at.is_some_and(|at| at <= now) {
                 *at = next(schedule, now);
-                due.insert((*consortium, *share));
+                due.insert((*consortium, what.clone()));
             }
         }
         due
@@ -115,6 +119,8 @@ fn day_bit(day: Weekday) -> i8 {
 
 #[cfg(test)]
 mod tests {
+    use cohortium_protocol::ident::ShareId;
+
     use super::*;
 
     fn every(zone: &str, minutes: u16) -> Schedule {
@@ -181,15 +187,15 @@ mod tests {
     #[test]
     fn a_share_is_due_once_a_time_and_anew_when_its_schedule_changes() {
         let at = |text: &str| -> Timestamp { text.parse().unwrap() };
-        let (consortium, share) = (ConsortiumId([1; 32]), ShareId([2; 16]));
+        let (consortium, share) = (ConsortiumId([1; 32]), What::Share(ShareId([2; 16])));
         let mut plan = Plan::default();
-        plan.update(&[(consortium, share, every("UTC", 10))], at("2026-01-10T00:05:00Z"));
+        plan.update(&[(consortium, share.clone(), every("UTC", 10))], at("2026-01-10T00:05:00Z"));
         assert!(plan.due(at("2026-01-10T00:09:59Z")).is_empty());
-        assert_eq!(plan.due(at("2026-01-10T00:10:00Z")), BTreeSet::from([(consortium, share)]));
+        assert_eq!(plan.due(at("2026-01-10T00:10:00Z")), BTreeSet::from([(consortium, share.clone())]));
         assert!(plan.due(at("2026-01-10T00:10:01Z")).is_empty());
-        plan.update(&[(consortium, share, every("UTC", 11))], at("2026-01-10T00:10:30Z"));
-        assert_eq!(plan.due(at("2026-01-10T00:11:00Z")), BTreeSet::from([(consortium, share)]));
-        let twice = [(consortium, share, every("UTC", 10)), (consortium, share, every("UTC", 20))];
+        plan.update(&[(consortium, share.clone(), every("UTC", 11))], at("2026-01-10T00:10:30Z"));
+        assert_eq!(plan.due(at("2026-01-10T00:11:00Z")), BTreeSet::from([(consortium, share.clone())]));
+        let twice = [(consortium, share.clone(), every("UTC", 10)), (consortium, share.clone(), every("UTC", 20))];
         plan.update(&twice, at("2026-01-10T00:15:00Z"));
         assert_eq!(plan.due(at("2026-01-10T00:20:00Z")).len(), 1, "two schedules that meet are one run");
         plan.update(&[], at("2026-01-10T00:11:00Z"));

@@ -8,10 +8,11 @@ use tokio::task::spawn_blocking;
 
 use crate::control::{ErrorKind, Reply};
 use crate::driver::hands::Hands;
-use crate::driver::landed::checkout_files;
+use crate::driver::landed::{CheckoutFault, checkout_files};
 use crate::driver::listings::listing;
 use crate::driver::meter::Meter;
 use crate::driver::queue::Queue;
+use crate::driver::told::About;
 use crate::service::answer::{Answered, Out, broken, error, stopping};
 use crate::service::asked::{absolute, carry_out, claimed, other_command};
 use crate::service::progress::told;
@@ -38,6 +39,17 @@ pub(super) async fn export(
     let listing = spawn_blocking(move || listing(&blobs, set)).await.ok().flatten().ok_or_else(broken)?;
     let meter = Meter::default();
     let copied = told(out, &meter, checkout_files(hands, listing, folder, meter.clone())).await;
-    let (fresh, _) = copied.map_err(|fault| error(ErrorKind::Local, fault))?;
+    let (fresh, _) = copied.map_err(|fault| match fault {
+        CheckoutFault::Io(_) | CheckoutFault::Ending => error(ErrorKind::Usage, fault),
+        CheckoutFault::Worker(_) | CheckoutFault::Blob(_) => error(ErrorKind::Local, fault),
+    })?;
     fresh.place().map(|()| Reply::Done).map_err(|fault| error(ErrorKind::Usage, fault))
+}
+
+/// What the worker said of the last publication, where it changed nothing.
+pub(super) async fn fault(queue: &Queue, hands: &Hands, order: Box<Signed<Order>>) -> Answered {
+    let (consortium, command) = claimed(&order)?;
+    let Command::ReadTables { .. } = command else { return Err(other_command()) };
+    carry_out(queue, order).await?;
+    Ok(Reply::Told { message: hands.told.last(&About::Publication(consortium)) })
 }

@@ -52,6 +52,15 @@ pub(crate) struct SealedFile {
     pub(crate) bytes: u64,
 }
 
+/// The row index of the snapshot before.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct IndexFiles {
+    pub(crate) base: SealedFile,
+    /// What changes over the base call it.
+    pub(crate) name: Vec<u8>,
+    pub(crate) changes: Option<SealedFile>,
+}
+
 /// What a run applies.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Terms {
@@ -124,6 +133,8 @@ pub(crate) struct MapOrder {
     pub(crate) sources: Vec<MapInput>,
     pub(crate) row_key: Key32,
     pub(crate) linkage_key: Option<Key32>,
+    /// What the gates bear beside the list's own thresholds, in thousandths.
+    pub(crate) thresholds: BTreeMap<Text, u16>,
     /// The canonical form of the consortium's own schema.
     pub(crate) schema: Option<String>,
     /// The index of the loaded vocabulary, where the mapping asks for one.
@@ -176,6 +187,22 @@ pub(crate) struct Part {
     pub(crate) deletes_stated: Rows,
 }
 
+/// One table of one member, whose quality is measured.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum SiteRows {
+    /// As a mapping run made it, under the terms that it leaves with.
+    Mapped { terms: Box<Terms>, table: SealedFile },
+    /// As a part of a table version.
+    Part(Vec<SealedFile>),
+}
+
+/// A consolidated table that a question may name: the files of each member's part.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct QueryRows {
+    pub(crate) table: Name,
+    pub(crate) parts: BTreeMap<Name, Vec<SealedFile>>,
+}
+
 /// How a landed table is written for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Shape {
@@ -186,12 +213,12 @@ pub(crate) enum Shape {
 /// One job. The files come in the order in which they are named here.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Files: source, the row index before if any, rows, deletes, row index. The source is sealed where it is a blob of
+    /// Files: source, of the row index before if any the base and the changes over it, rows, deletes, row index. The source is sealed where it is a blob of
     /// this node's own.
     Take {
         terms: Box<Terms>,
         source: Option<SealedFile>,
-        previous: Option<SealedFile>,
+        previous: Option<IndexFiles>,
         rows: SealedFile,
         deletes: SealedFile,
         index: SealedFile,
@@ -218,6 +245,11 @@ pub(crate) enum Job {
         previous: Option<(Vec<SealedFile>, u64)>,
         into: Vec<SealedFile>,
     },
+    /// Runs the quality gates over one member's tables. Files: those of each table, in order.
+    Measure { tables: Vec<(Name, SiteRows)> },
+    /// Answers a question over consolidated tables. Files: the parts of each table by member, then the plain file to write
+    /// where there is one.
+    Query { question: String, tables: Vec<QueryRows>, rows_max: u64, shape: Option<Shape> },
     /// Writes a Parquet blob of our own for a person. Files: the blob, then the plain file to write.
     Write { table: SealedFile, shape: Shape },
     /// Looks at the columns and first rows of a source, for a draft. File: source.
@@ -289,6 +321,8 @@ pub(crate) struct MappedTables {
     pub(crate) with_vocabulary: bool,
     /// Whether person ids of linked patients were made with the linkage key.
     pub(crate) linked: bool,
+    /// Whether nothing fatal failed in the quality gates.
+    pub(crate) gates_hold: bool,
 }
 
 /// The first rows of a share as they would leave: for one person's screen.
@@ -314,6 +348,13 @@ pub(crate) enum Report {
         files: Vec<Made>,
     },
     Previewed(Previewed),
+    /// What the gates measured, as JSON.
+    Measured(Blob),
+    /// The answer to a question, and how many rows it has.
+    Answered {
+        answer: Previewed,
+        rows: Rows,
+    },
     Profiled(Vec<ProfiledColumn>),
     Observed(Vec<ObservedColumn>),
     /// The suite's report, as JSON.

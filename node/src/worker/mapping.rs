@@ -13,7 +13,7 @@ use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::wire::codec::{self, Blob};
 use cohortium_schema::drift::SourceShape;
-use cohortium_schema::gate::{Checks, Report as Quality, Thresholds};
+use cohortium_schema::gate::{Checks, Report as Quality, RunOutcome, Thresholds};
 use cohortium_schema::schema::CommonSchema;
 use cohortium_schema::vocabulary::{Loader, Vocabulary};
 
@@ -106,15 +106,25 @@ pub(super) fn mapped(
         let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
         made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
     }
+    let json = shown(&report, &mapping)?;
     Ok(Report::Mapped(Box::new(MappedTables {
         tables: made,
         quarantine: sealed::finish(aside).map_err(disk_full)?,
         quarantined: Rows(report.quarantine.values().map(|rows| rows.0).sum()),
-        report: Blob(shown(&report, &mapping)?.to_string().into_bytes()),
+        report: Blob(json.to_string().into_bytes()),
         shapes: Blob(codec::encode(&report.shapes)),
         with_vocabulary,
         linked,
+        gates_hold: gates_hold(order, &report)?,
     })))
+}
+
+/// Whether nothing fatal failed, by the thresholds of the order.
+fn gates_hold(order: &MapOrder, report: &MapReport) -> Result<bool, ReportFault> {
+    let set = order.thresholds.iter().map(|(check, borne)| (check.to_string(), *borne));
+    let thresholds = Thresholds::per_mille(set).map_err(|fault| malformed(&fault))?;
+    let judged = Quality::new(&report.quality, &thresholds).map_err(|fault| malformed(&fault))?;
+    Ok(judged.outcome != RunOutcome::Fail)
 }
 
 /// The account of a run with the quality report: its findings, its digest, and its page.
@@ -128,6 +138,8 @@ fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, Rep
         all.insert("quality".to_owned(), serde_json::from_str(&quality.to_json()).map_err(broken)?);
         all.insert("digest".to_owned(), serde_json::Value::String(quality.digest().to_string()));
         all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
+        // What was counted, so that other thresholds need no other run.
+        all.insert("measured".to_owned(), serde_json::to_value(&report.quality).map_err(broken)?);
     }
     Ok(json)
 }

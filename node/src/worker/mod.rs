@@ -11,6 +11,7 @@ mod files;
 pub(crate) mod mapping;
 mod draw;
 mod publish;
+mod looks;
 mod work;
 pub(crate) mod pool;
 

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::{Sinks, take};
-use cohortium_engine::handle::RandomRead;
+use cohortium_engine::index_file::PreviousIndex;
 use cohortium_engine::land::{self, LandedChain, LandedPart};
 use cohortium_engine::limits::Limits;
 use cohortium_engine::observe::observe;
@@ -23,15 +23,15 @@ use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
 
 use crate::worker::files::{Files, disk_full};
-use crate::worker::job::{Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
-use crate::worker::{draw, mapping, publish, sealed};
+use crate::worker::job::{IndexFiles, Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
+use crate::worker::{draw, looks, mapping, publish, sealed};
 
 /// Does a job with so much memory.
 pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Report, ReportFault> {
     let mut files = Files::new(files, Limits::of_memory(memory_bytes));
     match job {
         Job::Take { terms, source, previous, rows, deletes, index } => {
-            taken(&terms, [source.as_ref(), previous.as_ref()], [&rows, &deletes, &index], &mut files)
+            taken(&terms, (source.as_ref(), previous.as_ref()), [&rows, &deletes, &index], &mut files)
         }
         Job::Map { order, tables, quarantine } => mapping::mapped(&order, &tables, &quarantine, &mut files),
         Job::Preview { terms, source, rows } => previewed(&terms, source.as_ref(), rows, &mut files),
@@ -50,6 +50,11 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
             let order = Gathering { shape: &shape, member: &member, snapshots: &snapshots };
             gathered(&order, &chain, previous, &into, &mut files)
         }
+        Job::Measure { tables } => looks::measured(tables, &mut files),
+        Job::Query { question, tables, rows_max, shape } => {
+            let asked = looks::Asked { question: &question, rows_max, shape };
+            looks::answered(&asked, tables, &mut files)
+        }
         Job::LoadVocabulary { index } => mapping::load_vocabulary(&index, &mut files),
         Job::Trial { order } => mapping::tried(&order, &mut files),
         Job::Write { table, shape } => written(&table, shape, &mut files),
@@ -58,14 +63,14 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
 }
 
 /// The secrets of a run, as the engine borrows them.
-struct Borrowed {
+pub(super) struct Borrowed {
     row_key: Secret32,
     linkage_key: Option<Secret32>,
     opt_outs: BTreeSet<[u8; 16]>,
 }
 
 impl Borrowed {
-    fn of(terms: &Terms) -> Self {
+    pub(super) fn of(terms: &Terms) -> Self {
         Self {
             row_key: Secret32::new(terms.row_key.0),
             linkage_key: terms.linkage_key.as_ref().map(|key| Secret32::new(key.0)),
@@ -73,7 +78,7 @@ impl Borrowed {
         }
     }
 
-    fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
+    pub(super) fn job<'a>(&'a self, terms: &'a Terms, limits: Limits) -> policy::Job<'a> {
         policy::Job {
             table: &terms.table,
             dataset: &terms.dataset,
@@ -87,18 +92,21 @@ impl Borrowed {
 
 fn taken(
     terms: &Terms,
-    [source, previous]: [Option<&SealedFile>; 2],
+    (source, previous): (Option<&SealedFile>, Option<&IndexFiles>),
     [rows, deletes, index]: [&SealedFile; 3],
     files: &mut Files,
 ) -> Result<Report, ReportFault> {
     let source = files.either(source)?;
-    let previous = previous.map(|file| files.sealed(file)).transpose()?;
+    let base = previous.map(|index| files.sealed(&index.base)).transpose()?;
+    let changes = previous.and_then(|index| index.changes.as_ref()).map(|file| files.sealed(file)).transpose()?;
     let mut rows = sealed::create(files.next()?, rows).map_err(disk_full)?;
     let mut deletes = sealed::create(files.next()?, deletes).map_err(disk_full)?;
     let mut index = sealed::create(files.next()?, index).map_err(disk_full)?;
     let secrets = Borrowed::of(terms);
     let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
-    let previous = previous.as_deref().map(|handle| handle as &dyn RandomRead);
+    let name = previous.map(|index| index.name.as_slice().try_into()).transpose().map_err(|_| ReportFault::LOST)?;
+    let previous =
+        base.as_deref().zip(name).map(|(base, name)| PreviousIndex { base, name, changes: changes.as_deref() });
     let report =
         take(&secrets.job(terms, files.limits), &source, previous, sinks).map_err(|fault| ReportFault::told(&fault))?;
     let (has_deletes, has_index) = (report.deletes > Rows(0), report.has_index);

@@ -40,6 +40,7 @@ fn waits(state: &State, peer: &Name, document: &Document) -> bool {
         | Document::Revocation(_)
         | Document::Receipt(_)
         | Document::LinkageWrap(_)
+        | Document::SiteNotice(_)
         | Document::CommonSchema(_) => false,
     }
 }
@@ -133,6 +134,7 @@ impl Endpoint {
             | Document::Revocation(_)
             | Document::Receipt(_)
             | Document::LinkageWrap(_)
+            | Document::SiteNotice(_)
             | Document::CommonSchema(_) => None,
         };
         self.persist(consortium, &Actor::Node, act.into_iter().collect());

@@ -7,6 +7,7 @@ use crate::key::signed::{Record, Signed, SignedFault, Verified};
 use crate::limits::{CLOCK_SKEW_MAX, DOCUMENT_BYTES_MAX};
 use crate::message::document::{Document, Numbered};
 use crate::record::acceptance::{Acceptance, Standing as StandingDocument, StandingState};
+use crate::record::charter::PartyKind;
 use crate::record::common_schema::CommonSchema;
 use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor};
@@ -16,6 +17,7 @@ use crate::record::node_record::NodeRecord;
 use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::{Change, Revocation};
 use crate::record::share::{Content, Linkage};
+use crate::record::site_notice::SiteNotice;
 use crate::rule::snapshot_chain::check_continues;
 use crate::state::State;
 use crate::state::charters::Standing;
@@ -142,6 +144,10 @@ impl Endpoint {
             | Act::Published { .. }
             | Act::PublishFailed { .. }
             | Act::AnswerRefused { .. }
+            | Act::SiteNotice(_)
+            | Act::Compared { .. }
+            | Act::PipelineBegan { .. }
+            | Act::PipelineStep { .. }
             | Act::CommonSchema(_)
             | Act::VocabularyLoaded(_)
             | Act::VocabularyFailed { .. }
@@ -218,6 +224,7 @@ impl Sender<'_> {
             Document::Manifest(signed) => self.manifest(&signed).map(|()| Act::Manifest(signed)),
             Document::Receipt(signed) => self.receipt(&signed).map(|()| Act::Receipt(signed)),
             Document::LinkageWrap(signed) => self.linkage_wrap(&signed).map(|()| Act::LinkageWrap(signed)),
+            Document::SiteNotice(signed) => self.site_notice(&signed).map(|()| Act::SiteNotice(signed)),
         }?;
         match self.standing {
             Standing::Party => Ok(act),
@@ -390,6 +397,15 @@ impl Sender<'_> {
             (Fate::Landed | Fate::Refused, Outcome::Landed { .. } | Outcome::Refused(_)) | (Fate::Erased, _) => false,
         };
         if goes_on { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
+    }
+
+    /// From the operator, about this party (spec QUAL-3).
+    fn site_notice(&self, signed: &Signed<SiteNotice>) -> Result<(), ErrorCode> {
+        let notice = self.verified(signed, self.peer)?;
+        self.home(notice.consortium)?;
+        let operates = self.state.charters.kind_of(&self.state.party, self.peer) == Some(PartyKind::Operator);
+        let about_us = notice.member == self.state.party && notice.operator == *self.peer;
+        if operates && about_us { Ok(()) } else { Err(ErrorCode::IdentityRefused) }
     }
 
     /// At the operator: from the key maker, to be relayed. At a member: relayed, for it, from the charter's key maker.

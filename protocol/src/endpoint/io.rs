@@ -4,6 +4,7 @@
 //! in the order it was given. It decides nothing. Bulk bytes never pass through here: effects name blobs and ranges.
 
 use crate::code::{ErrorCode, MessageType};
+use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, SubscriptionId, Text};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
@@ -21,9 +22,10 @@ use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::codec::{self, Blob};
 
-pub use super::notice::{Notice, OrderFault};
+pub use super::notice::{Notice, OrderFault, TOO_FEW_SITES};
 pub use super::plan::{
-    ConsolidatedSet, ConsolidationPlan, LandedTable, LandedVersion, MapPlan, Parts, PublishPlan, RunPlan,
+    ConsolidatedSet, ConsolidationPlan, Gates, LandedTable, LandedVersion, MapEnd, MapPlan, Parts, PublishPlan,
+    RunPlan, SiteDepartures,
 };
 
 /// What time it is, told with every input.
@@ -206,8 +208,8 @@ pub enum Input {
     Mapped {
         /// Which.
         ticket: Ticket,
-        /// The listing of what it made, durable, and about the key that person ids were made with; or why nothing.
-        end: Result<(BlobRef, Option<LinkageStatement>), RunFault>,
+        /// What it made, durable; or why nothing.
+        end: Result<MapEnd, RunFault>,
     },
     /// A vocabulary was read, or could not be.
     VocabularyLoaded {
@@ -229,6 +231,25 @@ pub enum Input {
         ticket: Ticket,
         /// The new version is there, whole; or why it is not.
         end: Result<(), RunFault>,
+    },
+    /// The members' tables were compared, as an order asked for: what departs, by site. Sites at which nothing does are
+    /// left out.
+    Compared {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The consolidation whose tables they are.
+        consolidation: DocumentDigest,
+        /// What departs, and how many sites there were.
+        departures: SiteDepartures,
+    },
+    /// What begins a pipeline has come, by the clock or by a file.
+    PipelineDue {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The pipeline.
+        pipeline: Name,
+        /// What a file is now, by name; `None`: the time.
+        cause: Option<DocumentDigest>,
     },
     /// A landing is open; these ranges of it are missing.
     LandingOpened {

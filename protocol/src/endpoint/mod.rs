@@ -19,6 +19,8 @@ mod orders;
 mod charter_orders;
 mod share_orders;
 mod table_orders;
+mod sites;
+mod pipelines;
 mod linkage;
 mod upkeep;
 mod witness;
@@ -92,6 +94,8 @@ struct Room {
     tables_fault: Option<RunFault>,
     /// Whether a publication runs.
     publishing: bool,
+    /// Steps of pipelines that are under way, by what ends them.
+    stepping: BTreeMap<plan::Awaited, Name>,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
     parked: Vec<Parked>,
     served: BTreeMap<SubscriptionId, u64>,
@@ -202,6 +206,7 @@ impl Endpoint {
             consolidating: false,
             tables_fault: None,
             publishing: false,
+            stepping: BTreeMap::new(),
             listings: BTreeMap::new(),
             parked: Vec::new(),
             served: BTreeMap::new(),
@@ -238,6 +243,10 @@ impl Endpoint {
             Input::VocabularyLoaded { ticket, end } => self.vocabulary_loaded(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
             Input::Published { ticket, end } => self.published(ticket, end),
+            Input::Compared { consortium, consolidation, departures } => {
+                self.compared(consortium, consolidation, departures);
+            }
+            Input::PipelineDue { consortium, pipeline, cause } => self.pipeline_due(consortium, &pipeline, cause),
             Input::LandingOpened { ticket, state } => self.landing_opened(ticket, state),
             Input::BlobFinished { ticket, durable } => self.blob_finished(ticket, durable),
             Input::ListingRead { ticket, listing } => self.listing_read(ticket, listing),
@@ -357,6 +366,8 @@ impl Endpoint {
             | Input::VocabularyLoaded { .. }
             | Input::Consolidated { .. }
             | Input::Published { .. }
+            | Input::Compared { .. }
+            | Input::PipelineDue { .. }
             | Input::LandingOpened { .. }
             | Input::BlobFinished { .. }
             | Input::ListingRead { .. }

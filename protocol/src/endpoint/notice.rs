@@ -60,6 +60,9 @@ pub enum Notice {
     Lied(Name, BlobDigest),
 }
 
+/// Why sites are not compared: the one reason, whatever is in their tables (spec QUAL-2).
+pub const TOO_FEW_SITES: &str = "a comparison needs five sites";
+
 /// Why an order is not carried out. For the person who gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderFault {

@@ -1,10 +1,8 @@
 //! Orders of persons: who gave it, may the person, is it for now; then each command in its own function.
 
-use std::collections::BTreeSet;
-
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, Text};
+use crate::ident::{ConsortiumId, DatasetId, Name, SubscriptionId, Text};
 use crate::key::signed::{Signed, Verified};
 use crate::limits::CLOCK_SKEW_MAX;
 use crate::record::journal_entry::{Act, Actor};
@@ -16,6 +14,7 @@ use crate::state::subscription::{Fate, Side};
 use crate::time::UnixMillis;
 
 use super::io::{Effect, OrderFault, Ticket, Under};
+use super::plan::MapWishes;
 use super::{Endpoint, Room};
 
 /// What an accepted order leads to: entries after its own, and effects once they are durable.
@@ -35,10 +34,22 @@ pub(super) enum Then {
     MakeLinkageKey(u32),
     WrapLinkageKey(u32),
     Standings,
-    Map(Name, BTreeSet<Name>),
+    Map(Name, MapWishes),
     LoadVocabulary(Text),
     Consolidate,
     Publish(Box<crate::record::order::PublishPlace>),
+    Pipelines,
+}
+
+/// Only of a dataset that says which patient a row is of.
+fn opt_out(room: &Room, dataset: DatasetId) -> Result<Consequence, OrderFault> {
+    match room.state.datasets.get(&dataset) {
+        None => Err(OrderFault::NotFound { what: "dataset" }),
+        Some(found) if found.patient.is_none() => {
+            Err(OrderFault::OutOfOrder { why: "the dataset names no patient column, so no row can be found" })
+        }
+        Some(_) => Ok(only(vec![])),
+    }
 }
 
 /// Only entries.
@@ -71,7 +82,7 @@ impl Endpoint {
         }
     }
 
-    fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
+    pub(super) fn then(&mut self, consortium: ConsortiumId, then: Option<&Then>) {
         match then {
             None => {}
             Some(Then::Run(share)) => self.start_run(consortium, *share),
@@ -92,10 +103,11 @@ impl Endpoint {
             Some(Then::MakeLinkageKey(epoch)) => self.make_linkage_key(consortium, *epoch),
             Some(Then::WrapLinkageKey(epoch)) => self.wrap_linkage_key(consortium, *epoch),
             Some(Then::Standings) => self.refresh_standings(consortium),
-            Some(Then::Map(mapping, empty)) => self.start_mapping(consortium, mapping, empty),
+            Some(Then::Map(mapping, wishes)) => self.start_mapping(consortium, mapping, wishes),
             Some(Then::LoadVocabulary(folder)) => self.start_loading(consortium, folder),
             Some(Then::Consolidate) => self.start_consolidation(consortium),
             Some(Then::Publish(into)) => self.start_publishing(consortium, into),
+            Some(Then::Pipelines) => self.pipelines_due(),
         }
     }
 
@@ -115,6 +127,22 @@ impl Endpoint {
             return Err(OrderFault::RoleMissing { action: action.phrase() });
         }
         Ok((claimed.consortium, order))
+    }
+
+    fn may_export(
+        &self,
+        room: &Room,
+        subscription: SubscriptionId,
+        now: UnixMillis,
+    ) -> Result<Consequence, OrderFault> {
+        match self.export(room.state.consortium, subscription, now) {
+            Ok(_) => Ok(only(vec![])),
+            Err(ErrorCode::Stopped) => Err(OrderFault::Stopped),
+            Err(ErrorCode::NotFound) => {
+                Err(OrderFault::NotFound { what: "subscription of which this node is the provider" })
+            }
+            Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
+        }
     }
 
     fn consequence(&self, room: &Room, order: &Order) -> Result<Consequence, OrderFault> {
@@ -146,8 +174,11 @@ impl Endpoint {
             }
             Command::TakeSnapshot { share } => Self::take_snapshot(room, now, *share),
             Command::DefineMapping(mapping) => Self::define_mapping(room, mapping),
-            Command::RunMapping { mapping } => Self::run_mapping(room, mapping, &BTreeSet::new()),
-            Command::RunMappingDespite { mapping, empty } => Self::run_mapping(room, mapping, empty),
+            Command::RunMapping { mapping } => Self::run_mapping(room, mapping, MapWishes::default()),
+            Command::RunMappingDespite { mapping, empty } => {
+                let wishes = MapWishes { empty: empty.clone(), ..MapWishes::default() };
+                Self::run_mapping(room, mapping, wishes)
+            }
             Command::StateSchema { text } => Self::state_schema(room, text),
             Command::LoadVocabulary { folder } => Self::load_vocabulary(room, folder),
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
@@ -157,34 +188,29 @@ impl Endpoint {
                 Self::tables_in_use(room, now, *consolidation).map(|()| only(vec![]))
             }
             Command::Publish { consolidation, into } => Self::publish(room, now, *consolidation, into),
-            Command::OptOut { dataset, .. } => match room.state.datasets.get(dataset) {
-                None => Err(OrderFault::NotFound { what: "dataset" }),
-                Some(found) if found.patient.is_none() => {
-                    Err(OrderFault::OutOfOrder { why: "the dataset names no patient column, so no row can be found" })
-                }
-                Some(_) => Ok(only(vec![])),
-            },
+            Command::CheckMapping { mapping } => {
+                there(room.state.mappings.contains_key(mapping), "mapping", only(vec![]))
+            }
+            Command::CheckTables { member } => Self::check_tables(room, now, member),
+            Command::CompareSites => Self::compare_sites(room, now),
+            Command::Query { .. } => Self::query(room, now),
+            Command::DefinePipeline(pipeline) => Self::define_pipeline(room, &order.person, pipeline),
+            Command::ChangePipeline { pipeline, .. } => {
+                let known = room.state.pipelines.contains_key(pipeline);
+                there(known, "pipeline", and_then(vec![], Then::Pipelines))
+            }
+            Command::OptOut { dataset, .. } => opt_out(room, *dataset),
             Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),
-            Command::Preview { share } => match room.state.offers.get(share) {
-                Some(_) => Ok(only(vec![])),
-                None => Err(OrderFault::NotFound { what: "share" }),
-            },
+            Command::Preview { share } => there(room.state.offers.contains_key(share), "share", only(vec![])),
             Command::ReadLanded { subscription } => Self::read_landed(room, now, *subscription),
             Command::Stop => Ok(and_then(vec![], Then::CutAll)),
             Command::Start | Command::Profile => Ok(only(vec![])),
-            Command::Export { subscription } => match self.export(room.state.consortium, *subscription, now) {
-                Ok(_) => Ok(only(vec![])),
-                Err(ErrorCode::Stopped) => Err(OrderFault::Stopped),
-                Err(ErrorCode::NotFound) => {
-                    Err(OrderFault::NotFound { what: "subscription of which this node is the provider" })
-                }
-                Err(_) => Err(OrderFault::OutOfOrder { why: "nothing may leave under this subscription now" }),
-            },
-            Command::Import { provider } => match room.state.charters.kind_of(&room.state.party, provider) {
-                Some(_) => Ok(only(vec![])),
-                None => Err(OrderFault::NotFound { what: "party in the charter that binds this node" }),
-            },
+            Command::Export { subscription } => self.may_export(room, *subscription, now),
+            Command::Import { provider } => {
+                let known = room.state.charters.kind_of(&room.state.party, provider).is_some();
+                there(known, "party in the charter that binds this node", only(vec![]))
+            }
         }
     }
 
@@ -230,6 +256,11 @@ impl Endpoint {
         let acts = gone.map(|snapshot| Act::Erased { subscription, snapshot: snapshot.id }).collect();
         Ok(and_then(acts, Then::Sweep))
     }
+}
+
+/// What follows if the thing is there.
+fn there(known: bool, what: &'static str, then: Consequence) -> Result<Consequence, OrderFault> {
+    if known { Ok(then) } else { Err(OrderFault::NotFound { what }) }
 }
 
 /// A subscription of which this node is the consumer.

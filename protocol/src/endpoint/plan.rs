@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId, Text};
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
+use crate::record::manifest::LinkageStatement;
 use crate::record::mapping::{Mapping, Origin};
 use crate::record::order::{OptOutEntry, PublishPlace};
 use crate::record::share::Share;
+use crate::record::site_notice::Departure;
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::state::tables::{MappedSet, TableSet};
 
@@ -47,6 +49,8 @@ pub struct MapPlan {
     pub sources: BTreeMap<Name, (Dataset, Vec<OptOutEntry>)>,
     /// The epoch of the linkage key, where one is held.
     pub epoch: Option<u32>,
+    /// What its gates bear beside the list's own thresholds, in thousandths.
+    pub thresholds: BTreeMap<Text, u16>,
     /// The vocabulary, where one is loaded.
     pub vocabulary: Option<LoadedVocabulary>,
     /// The set that was made last, by this version of the mapping or an earlier one.
@@ -55,6 +59,52 @@ pub struct MapPlan {
     pub empty: BTreeSet<Name>,
     /// The canonical form of the consortium's own schema; `None` where it uses one that every node has.
     pub schema: Option<Arc<str>>,
+}
+
+/// What the order of one run asks beside the mapping itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MapWishes {
+    /// Tables that may come out empty.
+    pub empty: BTreeSet<Name>,
+    /// What its gates bear beside the list's own thresholds, in thousandths.
+    pub thresholds: BTreeMap<Text, u16>,
+}
+
+/// What a mapping run made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapEnd {
+    /// The listing of the set.
+    pub set: BlobRef,
+    /// About the key that person ids were made with.
+    pub linkage: Option<LinkageStatement>,
+    /// Whether its quality gates held.
+    pub gates: Gates,
+}
+
+/// How the quality gates of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gates {
+    /// Nothing fatal failed.
+    Held,
+    /// Something fatal failed, or could not be checked.
+    Failed,
+}
+
+/// What a comparison of sites found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteDepartures {
+    /// How many sites were compared.
+    pub sites: u32,
+    /// What departs, by site; sites at which nothing does are left out.
+    pub found: BTreeMap<Name, Vec<Departure>>,
+}
+
+/// What ends a step of a pipeline that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Awaited {
+    Mapping(Name),
+    Run(ShareId),
+    Consolidation,
 }
 
 /// One landed table that is consolidated.

@@ -8,7 +8,7 @@ use crate::record::acceptance::{Acceptance, Answer, Standing, StandingState};
 use crate::record::dataset::{Dataset, Source};
 use crate::record::extension::Extensions;
 use crate::record::invitation::Invitation;
-use crate::record::journal_entry::{Act, Actor, RunFault};
+use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
 use crate::record::listing::BlobRef;
 use crate::record::manifest::{ContentLabel, Manifest, leaving_columns};
 use crate::record::mapping::Origin;
@@ -24,6 +24,7 @@ use crate::time::UnixMillis;
 
 use super::io::{Effect, Notice, OrderFault, RunEnd, RunPlan, Taken, Ticket};
 use super::orders::{Consequence, Then, and_then, consumed, only};
+use super::plan::Awaited;
 use super::{Endpoint, Room, Waiting};
 
 impl Endpoint {
@@ -282,7 +283,10 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.running.remove(&share);
         match end {
-            RunEnd::Unchanged => self.effects.push_back(Effect::Notify(Notice::Unchanged(share))),
+            RunEnd::Unchanged => {
+                self.effects.push_back(Effect::Notify(Notice::Unchanged(share)));
+                self.step_ended(consortium, &Awaited::Run(share), Ok(()));
+            }
             RunEnd::Failed(fault) => self.run_failed(consortium, share, fault),
             RunEnd::Taken(taken) => {
                 // Whatever changed meanwhile (a halt, new terms, a patient who opted out) makes this run void.
@@ -304,6 +308,7 @@ impl Endpoint {
         self.persist(consortium, &Actor::Node, vec![Act::SnapshotFailed { share, fault }]);
         self.after(consortium, Effect::Notify(Notice::RunFailed(share, fault)));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &Awaited::Run(share), Err(StepFault::Run(fault)));
     }
 
     fn state_snapshot(&mut self, consortium: ConsortiumId, share: ShareId, taken: Taken) {
@@ -337,6 +342,7 @@ impl Endpoint {
         self.keep_listing(consortium, snapshot, &taken.content);
         self.after(consortium, Effect::Notify(Notice::Stated(share, snapshot)));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &Awaited::Run(share), Ok(()));
     }
 }
 

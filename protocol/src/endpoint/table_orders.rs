@@ -9,20 +9,22 @@ use crate::key::signed::Signed;
 use crate::record::common_schema::{CommonSchema, CommonSchemaFields};
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
-use crate::record::journal_entry::{Act, Actor, RunFault};
+use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
 use crate::record::listing::BlobRef;
-use crate::record::manifest::{ContentLabel, LinkageStatement};
+use crate::record::manifest::ContentLabel;
 use crate::record::mapping::{Mapping, Origin};
 use crate::record::order::PublishPlace;
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::state::subscription::{Side, Subscription};
+use crate::state::tables::{Mapped, TableSet};
 use crate::time::UnixMillis;
 
 use super::io::{
-    ConsolidatedSet, ConsolidationPlan, Effect, LandedTable, LandedVersion, MapPlan, Notice, OrderFault, Parts,
-    PublishPlan, Ticket,
+    ConsolidatedSet, ConsolidationPlan, Effect, Gates, LandedTable, LandedVersion, MapEnd, MapPlan, Notice, OrderFault,
+    Parts, PublishPlan, Ticket,
 };
 use super::orders::{Consequence, Then, and_then, only};
+use super::plan::{Awaited, MapWishes};
 use super::share_orders::{held_epoch, opted_out};
 use super::{Endpoint, Room, Waiting};
 
@@ -47,11 +49,11 @@ impl Endpoint {
         Ok(only(vec![]))
     }
 
-    pub(super) fn run_mapping(room: &Room, mapping: &Name, empty: &BTreeSet<Name>) -> Result<Consequence, OrderFault> {
+    pub(super) fn run_mapping(room: &Room, mapping: &Name, wishes: MapWishes) -> Result<Consequence, OrderFault> {
         let Some(known) = room.state.mappings.get(mapping) else {
             return Err(OrderFault::NotFound { what: "mapping" });
         };
-        if !empty.is_subset(&known.mapping.tables) {
+        if !wishes.empty.is_subset(&known.mapping.tables) {
             return Err(OrderFault::NotFound { what: "table of this mapping" });
         }
         if named_schema(room).is_some_and(|named| named != known.mapping.schema) {
@@ -60,40 +62,51 @@ impl Endpoint {
         if room.mapping.contains(mapping) {
             return Err(OrderFault::OutOfOrder { why: "this mapping is running" });
         }
-        Ok(and_then(vec![], Then::Map(mapping.clone(), empty.clone())))
+        Ok(and_then(vec![], Then::Map(mapping.clone(), wishes)))
     }
 
     pub(super) fn read_mapped(room: &Room, mapping: &Name) -> Result<Consequence, OrderFault> {
-        match room.state.mappings.get(mapping).and_then(|known| known.set.as_ref()) {
+        let ran = |known: &Mapped| known.set.is_some() || known.fault.is_some();
+        match room.state.mappings.get(mapping).filter(|known| ran(known)) {
             Some(_) => Ok(only(vec![])),
             None => Err(OrderFault::NotFound { what: "mapping that has run" }),
         }
     }
 
-    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name, empty: &BTreeSet<Name>) {
+    pub(super) fn start_mapping(&mut self, consortium: ConsortiumId, name: &Name, wishes: &MapWishes) {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
-        let Some(plan) = map_plan(room, name, empty) else { return };
+        let Some(plan) = map_plan(room, name, wishes) else { return };
         room.mapping.insert(name.clone());
         let plan = Box::new(plan);
         let ticket = self.ticket(Waiting::Map(plan.clone()));
         self.after(consortium, Effect::Map { ticket, plan });
     }
 
-    pub(super) fn mapped(&mut self, ticket: Ticket, end: Result<(BlobRef, Option<LinkageStatement>), RunFault>) {
+    pub(super) fn mapped(&mut self, ticket: Ticket, end: Result<MapEnd, RunFault>) {
         let Some(Waiting::Map(plan)) = self.waiting.remove(&ticket) else { return };
         let (consortium, name) = (plan.consortium, plan.mapping.name.clone());
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.mapping.remove(&name);
         // Whatever changed meanwhile (a patient who opted out, another version) makes this run void.
-        let stands = map_plan(room, &name, &plan.empty).as_ref() == Some(&*plan);
+        let wishes = MapWishes { empty: plan.empty.clone(), thresholds: plan.thresholds.clone() };
+        let stands = map_plan(room, &name, &wishes).as_ref() == Some(&*plan);
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
+        let step = match &end {
+            Ok(MapEnd { gates: Gates::Held, .. }) => Ok(()),
+            Ok(MapEnd { gates: Gates::Failed, .. }) => Err(StepFault::Gates),
+            Err(fault) => Err(StepFault::Run(*fault)),
+        };
+        let awaited = Awaited::Mapping(name.clone());
         let (act, notice) = match end {
-            Ok((set, linkage)) => (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name)),
+            Ok(MapEnd { set, linkage, .. }) => {
+                (Act::Mapped { mapping: plan.digest, set, linkage }, Notice::Mapped(name))
+            }
             Err(fault) => (Act::MappingFailed { mapping: plan.digest, fault }, Notice::MappingFailed(name, fault)),
         };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &awaited, step);
     }
 
     /// The operator's statement of a schema that one of its charter versions names (spec MAP-12).
@@ -168,9 +181,7 @@ impl Endpoint {
     fn tables_usable(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<(), OrderFault> {
         let kept = room.state.tables.sets().iter().find(|kept| kept.digest == set);
         let kept = kept.ok_or(OrderFault::NotFound { what: "kept set of table versions" })?;
-        let usable = usable_shares(room, now);
-        let mut parts = kept.consolidation.tables.values().flat_map(|table| table.parts.values());
-        if parts.any(|part| !usable.contains(&part.share)) {
+        if !all_usable(room, now, kept) {
             return Err(OrderFault::OutOfOrder { why: "rows in it were revoked since, or their share is over" });
         }
         Ok(())
@@ -244,7 +255,8 @@ impl Endpoint {
         let (act, notice) = match end.and_then(|set| state_tables(room, now, *set)) {
             Ok(None) => {
                 self.after(consortium, Effect::Notify(Notice::ConsolidatedAlready));
-                return self.after(consortium, Effect::Sweep);
+                self.after(consortium, Effect::Sweep);
+                return self.step_ended(consortium, &Awaited::Consolidation, Ok(()));
             }
             Ok(Some((consolidation, set))) => {
                 let digest = consolidation.digest();
@@ -255,10 +267,19 @@ impl Endpoint {
                 (Act::ConsolidationFailed { fault }, Notice::ConsolidationFailed(fault))
             }
         };
+        let step = if let Act::ConsolidationFailed { fault } = &act { Err(StepFault::Run(*fault)) } else { Ok(()) };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
         self.after(consortium, Effect::Sweep);
+        self.step_ended(consortium, &Awaited::Consolidation, step);
     }
+}
+
+/// Whether all rows of a set may be used now (law 11).
+pub(super) fn all_usable(room: &Room, now: UnixMillis, set: &TableSet) -> bool {
+    let usable = usable_shares(room, now);
+    let mut parts = set.consolidation.tables.values().flat_map(|table| table.parts.values());
+    parts.all(|part| usable.contains(&part.share))
 }
 
 /// The signed statement of a set; `None` where it says what the one in use says.
@@ -294,7 +315,7 @@ fn state_tables(
     Ok(Some((Signed::sign(&consolidation, &room.keys.signing), made.listing)))
 }
 
-fn map_plan(room: &Room, name: &Name, empty: &BTreeSet<Name>) -> Option<MapPlan> {
+pub(super) fn map_plan(room: &Room, name: &Name, wishes: &MapWishes) -> Option<MapPlan> {
     let known = room.state.mappings.get(name)?;
     let mut sources = BTreeMap::new();
     for (source, dataset) in &known.mapping.sources {
@@ -307,9 +328,10 @@ fn map_plan(room: &Room, name: &Name, empty: &BTreeSet<Name>) -> Option<MapPlan>
         digest: known.digest,
         sources,
         epoch: held_epoch(room),
+        thresholds: wishes.thresholds.clone(),
         vocabulary: room.state.vocabularies.current().cloned(),
         before: known.last_set(),
-        empty: empty.clone(),
+        empty: wishes.empty.clone(),
         schema: schema_text(room, Some(known.mapping.schema)),
     })
 }

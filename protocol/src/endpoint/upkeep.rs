@@ -116,6 +116,7 @@ impl Endpoint {
         self.journal_served();
         self.renew_records();
         self.reopen_wraps();
+        self.pipelines_due();
     }
 
     /// When to send `Input::Tick` at the latest. After a tick it lies ahead; a node whose journal failed sleeps.

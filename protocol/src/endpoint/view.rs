@@ -17,7 +17,8 @@ use crate::state::subscription::{Fate, Side};
 use crate::state::tables::{Mapped, MappedSet};
 use crate::time::UnixMillis;
 
-use super::io::LandedVersion;
+use super::io::{LandedVersion, MapPlan};
+use super::plan::MapWishes;
 use super::share_orders::mapped_set;
 use super::{Clocks, Endpoint};
 
@@ -144,6 +145,11 @@ impl Endpoint {
     /// Whether a publication runs.
     pub fn is_publishing(&self, consortium: ConsortiumId) -> bool {
         self.rooms.get(&consortium).is_some_and(|room| room.publishing)
+    }
+
+    /// Everything that a run of this mapping would need now.
+    pub fn map_plan(&self, consortium: ConsortiumId, mapping: &Name) -> Option<MapPlan> {
+        super::table_orders::map_plan(self.rooms.get(&consortium)?, mapping, &MapWishes::default())
     }
 
     /// The terms and dataset of a share, for a preview.

@@ -14,6 +14,7 @@ use crate::record::manifest::Manifest;
 use crate::record::node_record::NodeRecord;
 use crate::record::receipt::Receipt;
 use crate::record::revocation::Revocation;
+use crate::record::site_notice::SiteNotice;
 
 /// A signed document of any kind that travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub enum Document {
     Receipt(Signed<Receipt>),
     /// A linkage key on its way to its recipient.
     LinkageWrap(Signed<LinkageWrap>),
+    /// What a comparison of sites found about its receiver.
+    SiteNotice(Signed<SiteNotice>),
     /// The common schema that a charter version names.
     CommonSchema(Signed<CommonSchema>),
 }
@@ -54,6 +57,7 @@ impl Document {
             Self::Manifest(signed) => signed.digest(),
             Self::Receipt(signed) => signed.digest(),
             Self::LinkageWrap(signed) => signed.digest(),
+            Self::SiteNotice(signed) => signed.digest(),
             Self::CommonSchema(signed) => signed.digest(),
         }
     }

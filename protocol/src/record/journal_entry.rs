@@ -20,6 +20,7 @@ use crate::record::order::Order;
 use crate::record::person::Person;
 use crate::record::receipt::Receipt;
 use crate::record::revocation::Revocation;
+use crate::record::site_notice::SiteNotice;
 use crate::record::vocabulary::LoadedVocabulary;
 use crate::time::UnixMillis;
 
@@ -177,6 +178,33 @@ pub enum Act {
         /// Why.
         fault: RunFault,
     },
+    /// A notice about one site, made or received.
+    SiteNotice(Signed<SiteNotice>),
+    /// Operator: the members' tables were compared.
+    Compared {
+        /// The consolidation whose tables they are.
+        consolidation: DocumentDigest,
+    },
+    /// A pipeline has begun.
+    PipelineBegan {
+        /// Its name.
+        pipeline: Name,
+        /// The order that defined it: whose roles it acts under.
+        order: DocumentDigest,
+        /// What began it, so that the same does not begin it twice; `None`: the time.
+        cause: Option<DocumentDigest>,
+    },
+    /// A step of a pipeline has ended.
+    PipelineStep {
+        /// Its name.
+        pipeline: Name,
+        /// Which step, from 0.
+        step: u16,
+        /// Which attempt, from 1.
+        attempt: u16,
+        /// How it ended.
+        end: StepEnd,
+    },
     /// A vocabulary was loaded: codes are mapped with it from now on.
     VocabularyLoaded(LoadedVocabulary),
     /// The common schema that a charter version names, stated or received.
@@ -186,6 +214,36 @@ pub enum Act {
         /// Why.
         fault: RunFault,
     },
+}
+
+/// How a step of a pipeline ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepEnd {
+    /// Done: the next one begins.
+    Done,
+    /// It is tried again after a while.
+    Failed(StepFault),
+    /// The pipeline is parked until somebody retries it.
+    Parked(StepFault),
+}
+
+/// Why a step of a pipeline failed. Carries nothing of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepFault {
+    /// The run that it is made nothing.
+    Run(RunFault),
+    /// The gates failed.
+    Gates,
+    /// The person who ordered the pipeline may not do it, or is not enrolled any more.
+    RoleMissing,
+    /// No privacy officer has approved these terms.
+    NotApproved,
+    /// What it names is not there.
+    NotFound,
+    /// The node's state does not allow it now.
+    OutOfOrder,
 }
 
 /// Who did it.

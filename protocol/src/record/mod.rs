@@ -24,6 +24,8 @@ pub mod mapping;
 pub mod manifest;
 pub mod run_fault;
 pub mod consolidation;
+pub mod site_notice;
+pub mod pipeline;
 pub mod invitation;
 pub mod acceptance;
 pub mod revocation;

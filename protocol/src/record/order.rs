@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::DocumentDigest;
+use crate::digest::{DocumentDigest, sha256_for};
 use crate::hex::byte_string;
 use crate::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId, Text};
 use crate::key::pair::PublicKey;
@@ -15,6 +15,7 @@ use crate::record::dataset::Dataset;
 use crate::record::extension::Extensions;
 use crate::record::mapping::Mapping;
 use crate::record::person::Person;
+use crate::record::pipeline::Pipeline;
 use crate::record::remote::DatabasePlace;
 use crate::record::revocation::Change;
 use crate::record::share::Share;
@@ -197,6 +198,34 @@ pub enum Command {
         /// Where.
         into: Box<PublishPlace>,
     },
+    /// Run a mapping's sources through it and its gates, and keep nothing. Changes nothing; that it was done is on record.
+    CheckMapping {
+        /// The mapping.
+        mapping: Name,
+    },
+    /// Consumer: run the gates over one member's consolidated tables. Changes nothing; that it was done is on record.
+    CheckTables {
+        /// The member.
+        member: Name,
+    },
+    /// Operator: compare the members' consolidated tables, and tell each what concerns it.
+    CompareSites,
+    /// Ask for consolidated rows by SQL. Changes nothing; that it was done is on record, its words are not.
+    Query {
+        /// SHA-256 for "query question" of a salt and the question.
+        question: DocumentDigest,
+        /// SHA-256 for "query reason" of the same salt and why it is asked.
+        reason: DocumentDigest,
+    },
+    /// Define a pipeline, or another of the same name.
+    DefinePipeline(Box<Pipeline>),
+    /// Retry, park or remove a pipeline.
+    ChangePipeline {
+        /// The pipeline.
+        pipeline: Name,
+        /// What becomes of it.
+        change: PipelineChange,
+    },
     /// Map this node's sources now, although these tables may come out empty.
     RunMappingDespite {
         /// The mapping.
@@ -214,6 +243,18 @@ pub enum Command {
         /// Its canonical form.
         text: String,
     },
+}
+
+/// What becomes of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PipelineChange {
+    /// The step that failed is tried anew; a parked pipeline goes on.
+    Retry,
+    /// It begins nothing until somebody retries it.
+    Park,
+    /// It is gone.
+    Remove,
 }
 
 /// Where table versions are published.
@@ -267,6 +308,14 @@ pub enum OptOutChoice {
     Out,
     /// They may leave again.
     In,
+}
+
+impl Command {
+    /// A question with its reason, each as a salted digest: a log that anybody reads gives no hint at their words.
+    pub fn query(salt: &Nonce, question: &str, reason: &str) -> Self {
+        let digest = |domain, text: &str| DocumentDigest(sha256_for(domain, &[&salt.0, text.as_bytes()].concat()));
+        Self::Query { question: digest("query question", question), reason: digest("query reason", reason) }
+    }
 }
 
 /// One signed order.

@@ -160,8 +160,8 @@ pub fn check_test(passes: &Passes, column: &Column, expires: UnixMillis) -> Resu
     let by_name = suspicion(column.name.as_str()).class.filter(|_| column.reason.is_none());
     let class = column.class.or(by_name);
     let tells = match (passes, class) {
-        (Passes::Present, _) => false,
-        (Passes::OneOf(_) | Passes::AtLeast(Bound::Number(_)) | Passes::AtMost(Bound::Number(_)), None) => false,
+        (Passes::Present, _)
+        | (Passes::OneOf(_) | Passes::AtLeast(Bound::Number(_)) | Passes::AtMost(Bound::Number(_)), None) => false,
         (Passes::AtLeast(Bound::Number(age)) | Passes::AtMost(Bound::Number(age)), Some(IdentifierClass::Date)) => {
             !is_age(age)
         }
@@ -183,7 +183,7 @@ pub fn check_test(passes: &Passes, column: &Column, expires: UnixMillis) -> Resu
 /// Whether a bound is an age that may be told.
 fn is_age(number: &Decimal) -> bool {
     const ONE: i128 = 1_000_000_000_000_000_000;
-    number.scaled() <= i128::from(AGE_MAX) * ONE
+    number.scaled() <= i128::from(AGE_MAX).saturating_mul(ONE)
 }
 
 /// The first year of birth that tells no age over 89 as long as the terms run.

@@ -2,6 +2,7 @@
 
 use crate::record::order::Command;
 use crate::record::person::Role;
+use crate::record::pipeline::Step;
 
 /// What an order amounts to, for the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +27,7 @@ pub enum Action {
     RecordOptOut,
     /// See rows: a preview, or a landed version.
     SeeRows,
-    /// Make table versions of what has landed, use others, publish them.
+    /// Make table versions of what has landed, use others, publish them, or compare sites.
     ManageTables,
     /// Halt all output.
     Halt,
@@ -88,6 +89,14 @@ pub fn permits<'a>(roles: impl IntoIterator<Item = &'a Role>, action: Action) ->
     roles.into_iter().any(|role| action.roles().contains(role))
 }
 
+/// The action of a step of a pipeline: that of the command which does the same once.
+pub const fn action_of_step(step: &Step) -> Action {
+    match step {
+        Step::Check { .. } | Step::Share { .. } => Action::PrepareShares,
+        Step::Consolidate => Action::ManageTables,
+    }
+}
+
 /// The action of a command. `shortens` says whether a change of a subscription only takes away.
 pub const fn action_of(command: &Command, shortens: bool) -> Action {
     match command {
@@ -104,8 +113,12 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         | Command::DefineMapping(_)
         | Command::RunMapping { .. }
         | Command::RunMappingDespite { .. }
-        | Command::LoadVocabulary { .. } => Action::PrepareShares,
-        Command::Consolidate | Command::UseTables { .. } | Command::Publish { .. } => Action::ManageTables,
+        | Command::LoadVocabulary { .. }
+        | Command::DefinePipeline(_)
+        | Command::ChangePipeline { .. } => Action::PrepareShares,
+        Command::Consolidate | Command::UseTables { .. } | Command::Publish { .. } | Command::CompareSites => {
+            Action::ManageTables
+        }
         Command::AnswerInvitation { .. }
         | Command::SetStanding { .. }
         | Command::RollBack { .. }
@@ -120,7 +133,10 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         Command::Preview { .. }
         | Command::ReadLanded { .. }
         | Command::ReadMapped { .. }
-        | Command::ReadTables { .. } => Action::SeeRows,
+        | Command::ReadTables { .. }
+        | Command::CheckMapping { .. }
+        | Command::CheckTables { .. }
+        | Command::Query { .. } => Action::SeeRows,
         Command::Stop => Action::Halt,
         Command::Start => Action::Resume,
     }
@@ -144,6 +160,20 @@ mod tests {
         for action in [Action::ReleaseShares, Action::Resume, Action::ManageLinkage, Action::BindNode] {
             let may: Vec<Role> = Role::ALL.into_iter().filter(|role| permits([role], action)).collect();
             assert_eq!(may, [Role::PrivacyOfficer], "{action:?}");
+        }
+    }
+
+    // PIPE-3
+    #[test]
+    fn no_step_of_a_pipeline_lets_data_leave_or_sees_rows() {
+        let (mapping, share) = ("los".parse().unwrap(), crate::ident::ShareId([1; 16]));
+        for step in [
+            Step::Check { mapping, thresholds: std::collections::BTreeMap::new() },
+            Step::Share { share },
+            Step::Consolidate,
+        ] {
+            let roles = action_of_step(&step).roles();
+            assert!(!roles.contains(&Role::PrivacyOfficer), "what a privacy officer alone may do is never automated");
         }
     }
 

@@ -9,6 +9,8 @@ pub mod outbox;
 pub mod share;
 pub mod tables;
 pub mod subscription;
+pub mod pipelines;
+mod notices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,11 +32,13 @@ use crate::record::order::{Command, OptOutChoice, OptOutEntry, Order};
 use crate::record::person::Person;
 use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::Revocation;
+use crate::record::site_notice::SiteNotice;
 use crate::time::UnixMillis;
 
 use charters::Charters;
 use linkage::LinkageState;
 use outbox::{Mailbox, document_in};
+use pipelines::Piped;
 use share::{Offer, Stated};
 use subscription::{Fate, Side, Snapshot, Subscription};
 use tables::{Mapped, StatedSchema, Tables, Vocabularies};
@@ -104,6 +108,10 @@ pub struct State {
     pub vocabularies: Vocabularies,
     /// Table versions made of what has landed.
     pub tables: Tables,
+    /// Notices about this site, as received; about others, as made. The last of them, the oldest first.
+    pub notices: Vec<SiteNotice>,
+    /// Pipelines of this node.
+    pub pipelines: BTreeMap<Name, Piped>,
     /// Whether all output is stopped.
     pub stopped: bool,
 }
@@ -132,6 +140,8 @@ impl State {
             schemas: BTreeMap::new(),
             vocabularies: Vocabularies::default(),
             tables: Tables::default(),
+            notices: Vec::new(),
+            pipelines: BTreeMap::new(),
             stopped: false,
         }
     }
@@ -182,7 +192,11 @@ impl State {
             Act::Consolidated { consolidation: made, set } => self.tables.add(known(made), made.digest(), *set),
             Act::MappingFailed { mapping, fault } => self.apply_unmapped(*mapping, *fault),
             Act::AnswerRefused { subscription, invitation, .. } => self.apply_unheard(*subscription, *invitation),
+            Act::SiteNotice(signed) => self.apply_notice(signed, peer),
+            Act::PipelineBegan { pipeline, cause, .. } => self.begin_pipeline(pipeline, *cause),
+            Act::PipelineStep { pipeline, step, end, .. } => self.end_step(pipeline, *step, *end, entry.at),
             Act::SnapshotFailed { .. }
+            | Act::Compared { .. }
             | Act::PeerRefused { .. }
             | Act::DocumentRefused { .. }
             | Act::DocumentKnown { .. }
@@ -232,6 +246,8 @@ impl State {
             }
             Command::DefineMapping(mapping) => self.apply_mapping(*mapping, order.person, order.at),
             Command::UseTables { consolidation } => self.tables.use_again(consolidation),
+            Command::DefinePipeline(pipeline) => self.define_pipeline(signed, order.person, *pipeline),
+            Command::ChangePipeline { pipeline, change } => self.change_pipeline(&pipeline, change),
             Command::Stop => self.stopped = true,
             Command::Start => self.stopped = false,
             Command::ProposeCharter(_)
@@ -256,20 +272,11 @@ impl State {
             | Command::Consolidate
             | Command::ReadTables { .. }
             | Command::Publish { .. }
+            | Command::CheckMapping { .. }
+            | Command::CheckTables { .. }
+            | Command::CompareSites
+            | Command::Query { .. }
             | Command::Prune { .. } => {}
-        }
-    }
-
-    /// An approval is one of terms over a source: another source, key or patient column needs another.
-    fn apply_dataset(&mut self, dataset: Dataset) {
-        let id = dataset.dataset;
-        let same = self.datasets.get(&id) == Some(&dataset);
-        self.datasets.insert(id, dataset);
-        if !same {
-            self.age_sets(id);
-        }
-        for offer in self.offers.values_mut().filter(|offer| !same && offer.share.dataset == id) {
-            offer.withdraw_approval();
         }
     }
 

@@ -96,6 +96,7 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         Act::Manifest(signed) => Some(signed.digest()),
         Act::Receipt(signed) => Some(signed.digest()),
         Act::LinkageWrap(signed) => Some(signed.digest()),
+        Act::SiteNotice(signed) => Some(signed.digest()),
         Act::CommonSchema(signed) => Some(signed.digest()),
         Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
         Act::Began { .. }
@@ -115,6 +116,9 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         | Act::Published { .. }
         | Act::PublishFailed { .. }
         | Act::AnswerRefused { .. }
+        | Act::Compared { .. }
+        | Act::PipelineBegan { .. }
+        | Act::PipelineStep { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }
         | Act::Erased { .. } => None,

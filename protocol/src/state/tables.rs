@@ -10,6 +10,7 @@ use crate::message::document::Document;
 use crate::record::charter::Charter;
 use crate::record::common_schema::CommonSchema;
 use crate::record::consolidation::Consolidation;
+use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
 use crate::record::manifest::LinkageStatement;
@@ -193,6 +194,19 @@ impl Tables {
 }
 
 impl State {
+    /// An approval is one of terms over a source: another source, key or patient column needs another.
+    pub(super) fn apply_dataset(&mut self, dataset: Dataset) {
+        let id = dataset.dataset;
+        let same = self.datasets.get(&id) == Some(&dataset);
+        self.datasets.insert(id, dataset);
+        if !same {
+            self.age_sets(id);
+        }
+        for offer in self.offers.values_mut().filter(|offer| !same && offer.share.dataset == id) {
+            offer.withdraw_approval();
+        }
+    }
+
     /// The operator tells every member; one that is admitted later is told with the charter.
     pub(super) fn apply_schema(&mut self, signed: &Signed<CommonSchema>, peer: Option<&Name>) {
         let schema = super::known(signed);

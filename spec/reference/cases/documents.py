@@ -29,6 +29,9 @@ def add_golden(book):
         ("manifest", "safe-harbor", world.manifest() | {"label": "safe-harbor", "columns": [], "linkage": None}),
         ("manifest", "full", world.manifest()), ("manifest", "delta", world.manifest_2()),
         ("linkage-wrap", "south", world.linkage_wrap()), ("export-heading", "north", world.export_heading()), ("listing", "two", world.listing()), ("listing", "none", []),
+        ("site-notice", "three", world.site_notice()), ("site-notice", "nothing", world.site_notice() | {"departures": []}),
+        ("pipeline", "landed", world.pipeline()), ("pipeline", "file", world.pipeline({"new-file": {"dataset": "d5" * 16}})),
+        ("pipeline", "daily", world.pipeline({"schedule": {"daily": {"zone": "UTC", "minute": 125, "days": 31}}})),
         ("mapping", "two-sources", world.mapping()), ("origin", "person", world.origin()),
         ("vocabulary", "release", world.vocabulary()), ("common-schema", "registry", world.common_schema()),
         ("dataset", "csv", world.dataset()),
@@ -181,6 +184,40 @@ def add_mappings(book):
            "and with which vocabulary its codes were mapped")
     schema = world.common_schema()
     refused(book, "common-schema", "empty", schema | {"text": ""}, "MAP-11", "no text")
+
+
+def add_pipelines(book):
+    """PIPE-1, QUAL-4."""
+    pipeline, steps = world.pipeline(), world.pipeline()["steps"]
+    cases = [
+        ("no-step", {"steps": []}, "no step"), ("many-steps", {"steps": steps * 11}, "33 steps"),
+        ("no-attempt", {"attempts": 0}, "never tried"), ("many-attempts", {"attempts": 21}, "21 attempts"),
+        ("no-wait", {"wait": 0}, "without a rest"), ("long-wait", {"wait": 86_401}, "a second over a day"),
+        ("threshold-1001", {"steps": [{"check": {"mapping": "stays", "thresholds": {"cdmTable": 1001}}}]}, "more than all"),
+        ("many-thresholds", {"steps": [{"check": {"mapping": "stays", "thresholds": {f"t{n:03}": 0 for n in range(257)}}}]}, "257 thresholds"),
+        ("manual", {"trigger": {"schedule": "manual"}}, "a schedule that never comes"),
+    ]
+    for suffix, change, note in cases:
+        refused(book, "pipeline", suffix, pipeline | change, "PIPE-1", note)
+    most = {"steps": ["consolidate"] * 32, "attempts": 20, "wait": 86_400}
+    golden(book, "pipeline", "most", pipeline | most, "PIPE-1", "exactly the bounds")
+    notice = world.site_notice()
+    missing, units, far = notice["departures"]
+    cases = [
+        ("four-sites", {"sites": 4}, "four sites are not compared"),
+        ("share-101", {"departures": [{"missing": missing["missing"] | {"here": 101}}]}, "more than all"),
+        ("elsewhere-101", {"departures": [{"missing": missing["missing"] | {"elsewhere": 101}}]}, "more than all"),
+        ("distance-101", {"departures": [{"distribution": far["distribution"] | {"distance": 101}}]}, "farther than far"),
+        ("many-units", {"departures": [{"units": units["units"] | {"units": [1] * 101}}]}, "101 units"),
+        ("many", {"departures": [missing] * 2001}, "2,001 departures"),
+    ]
+    for suffix, change, note in cases:
+        refused(book, "site-notice", suffix, notice | change, "QUAL-4", note)
+    for name, salt, question, reason in (
+            ("one", b"\5" * 16, "SELECT 1", "A test"), ("salted", b"\6" * 16, "SELECT 1", "A test"), ("umlaut", bytes(16), "SELECT 'ü'", "")):
+        given = {"salt": salt.hex(), "question": question, "reason": reason}
+        book.add("record/query", f"query-{name}", "SQL-1", "query-digests", given, expect=world.query(salt, question, reason)["query"],
+                 note="how an order names a question and its reason")
 
 
 def add_terms(book):
@@ -348,6 +385,7 @@ def add_messages(book):
         "charter": world.charter_2(), "node-record": world.node_record("operator"), "invitation": world.invitation(),
         "acceptance": world.acceptance(), "standing": world.standing(), "revocation": world.revocation(),
         "manifest": world.manifest(), "receipt": world.receipt(), "linkage-wrap": world.linkage_wrap(),
+        "site-notice": world.site_notice(),
     }
     for index, (name, document) in enumerate(documents.items()):
         seeds = (world.OPERATOR[0],) if name == "node-record" else (world.OPERATOR[2],)

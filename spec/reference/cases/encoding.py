@@ -39,7 +39,7 @@ def add_codec(book):
         ("tag-255", "CODEC-1", "u64", "ff" + "00" * 8, "255 begins no number"),
         ("bool-2", "CODEC-1", "bool", "02", "neither 0 nor 1"),
         ("option-2", "CODEC-1", "option-u32", "0207", "neither 0 nor 1"),
-        ("not-utf8", "CODEC-1", "string", "02c328", "no UTF-8"),
+        ("not-utf8", "CODEC-1", "string", "02c328", "bytes that are no text"),
         ("cut", "CODEC-1", "bytes", "0307ff", "fewer bytes than the length says"),
         ("huge-length", "CODEC-1", "bytes", "fd" + "ff" * 8, "a length of 2^64 - 1: refused without allocating"),
         ("huge-count", "CODEC-1", "seq-u16", "fd" + "ff" * 8, "a count of 2^64 - 1: refused without allocating"),

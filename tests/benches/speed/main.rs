@@ -6,14 +6,17 @@
 #![expect(clippy::panic, reason = "a measuring program stops at the first error, with the place")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod consolidated;
 mod data;
 mod delta;
 mod idle;
+mod mapped;
 mod network;
 mod peers;
 mod report;
 mod resume;
 mod transfer;
+mod views;
 mod watch;
 
 use std::process::ExitCode;
@@ -35,11 +38,18 @@ struct Settings {
 
 type Bench = fn(&Settings) -> Outcome;
 
-const BENCHES: [(&str, Bench); 4] =
-    [("transfer", transfer::run), ("delta", delta::run), ("resume", resume::run), ("idle", idle::run)];
+const BENCHES: [(&str, Bench); 7] = [
+    ("transfer", transfer::run),
+    ("delta", delta::run),
+    ("resume", resume::run),
+    ("idle", idle::run),
+    ("views", views::run),
+    ("mapped", mapped::run),
+    ("consolidated", consolidated::run),
+];
 
-const USAGE: &str =
-    "usage: bench [--quick] [--pairs N] [--mib N] [--rows N] [--members N] [transfer|delta|resume|idle ..]";
+const USAGE: &str = "usage: bench [--quick] [--pairs N] [--mib N] [--rows N] [--members N] \
+                     [transfer|delta|resume|idle|views|mapped|consolidated ..]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -48,6 +58,12 @@ fn main() -> ExitCode {
         Some("worker") => cohortium_node::worker::main(),
         Some("node") => cohortium_node::cli::run(std::iter::once("cohortium".into()).chain(args)),
         Some("peer") => peers::main(&args.map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>()),
+        // Without a further argument these are the names of benches.
+        Some(name @ ("views" | "mapped")) if std::env::args_os().len() > 4 => {
+            let measure = if name == "views" { views::child } else { mapped::child };
+            measure(&args.map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>());
+            ExitCode::SUCCESS
+        }
         _ => {
             if let Some((settings, wanted)) = parse(std::env::args().skip(1)) {
                 run(&settings, &wanted)

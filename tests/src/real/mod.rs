@@ -8,6 +8,7 @@ pub mod site;
 pub mod network;
 pub mod relay;
 pub mod bend;
+pub mod opened;
 
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cohortium_protocol::ident::Nonce;
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::key::signed::{Record, Signed, SignedFault};
 use cohortium_protocol::limits::DOCUMENT_BYTES_MAX;
@@ -24,13 +25,15 @@ use cohortium_protocol::record::listing::{Listing, ListingEntry};
 use cohortium_protocol::record::manifest::Manifest;
 use cohortium_protocol::record::mapping::{Mapping, MappingFields, Origin};
 use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
-use cohortium_protocol::record::order::Order;
+use cohortium_protocol::record::order::{Command, Order};
 use cohortium_protocol::record::person::Person;
+use cohortium_protocol::record::pipeline::{Pipeline, PipelineFields};
 use cohortium_protocol::record::receipt::Receipt;
 use cohortium_protocol::record::remote::{Select, ViewText};
 use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use cohortium_protocol::record::share::{Share, ShareFields};
+use cohortium_protocol::record::site_notice::{SiteNotice, SiteNoticeFields};
 use cohortium_protocol::record::text_form::{TextForm, TextFormFields};
 use cohortium_protocol::record::vocabulary::Vocabulary;
 use cohortium_protocol::wire::codec::{self, Blob, CodecFault};
@@ -109,6 +112,8 @@ fn record_decoder(name: &str) -> Decode {
         "journal-entry" => decoder!(JournalEntry),
         "dataset" => decoder!(Dataset),
         "mapping" => decoder!(Mapping),
+        "site-notice" => decoder!(SiteNotice),
+        "pipeline" => decoder!(Pipeline),
         "origin" => decoder!(Origin),
         "vocabulary" => decoder!(Vocabulary),
         "common-schema" => decoder!(CommonSchema),
@@ -153,6 +158,16 @@ pub(crate) fn decode_record(input: &Value, expect: &Value) -> Outcome {
     }
 }
 
+/// How an order names a question and its reason.
+pub(crate) fn query(input: &Value) -> Outcome {
+    let salt = Nonce(crate::array(input, "salt"));
+    let Command::Query { question, reason } = Command::query(&salt, text(input, "question"), text(input, "reason"))
+    else {
+        panic!("another command");
+    };
+    Ok(json!({ "question": question, "reason": reason }))
+}
+
 /// The finer fault of fields that do not fit together.
 macro_rules! field_fault {
     ($input:expr, $fields:ty => $kind:ty) => {{
@@ -180,6 +195,8 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
         "node-record" => field_fault!(input, NodeRecordFields => NodeRecord),
         "share" => field_fault!(input, ShareFields => Share),
         "mapping" => field_fault!(input, MappingFields => Mapping),
+        "site-notice" => field_fault!(input, SiteNoticeFields => SiteNotice),
+        "pipeline" => field_fault!(input, PipelineFields => Pipeline),
         "common-schema" => field_fault!(input, CommonSchemaFields => CommonSchema),
         "schedule" => field_fault!(input, ScheduleFields => Schedule),
         "consolidation" => field_fault!(input, ConsolidationFields => Consolidation),
@@ -232,6 +249,8 @@ documents! {
     "mapping" => Mapping,
     "common-schema" => CommonSchema,
     "consolidation" => Consolidation,
+    "site-notice" => SiteNotice,
+    "pipeline" => Pipeline,
 }
 
 pub(crate) fn verify_document(input: &Value) -> Outcome {

@@ -20,7 +20,7 @@ fn linked() -> Network {
     net
 }
 
-fn make_and_wrap(net: &Network, epoch: u64) {
+pub(crate) fn make_and_wrap(net: &Network, epoch: u64) {
     let (north, south) = (net.north(), &net.members[1]);
     let fingerprint = south.view()["parties"]["south"]["fingerprint"].as_str().unwrap().to_owned();
     north.refused(&["consortium", "confirm", "south", "0000 0000"], 5);

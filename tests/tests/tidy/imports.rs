@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::source::Source;
 
 /// Folder of each package, what it imports of this workspace, and the outside crates it may name. `*`: any.
-const PACKAGES: [(&str, &[&str], &[&str]); 12] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 13] = [
     (
         "protocol",
         &[],
@@ -47,6 +47,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 12] = [
             "bytes",
             "datafusion",
             "encoding_rs",
+            "futures",
             "jiff",
             "lz4_flex",
             "memchr",
@@ -55,6 +56,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 12] = [
             "rustix",
             "serde",
             "serde_json",
+            "tokio",
             "toml",
             "tracing",
             "unicode-normalization",
@@ -73,6 +75,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 12] = [
     ),
     ("node/object", &[], &["futures", "object_store", "zeroize"]),
     ("node/fhir", &[], &["arrow"]),
+    ("node/anonymise", &["protocol"], &["arrow", "parquet", "rand_chacha"]),
     (
         "node",
         &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object"],

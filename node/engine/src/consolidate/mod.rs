@@ -15,3 +15,4 @@ pub mod gather;
 pub mod union;
 pub mod numbered;
 pub mod lineage;
+pub mod quality;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use cohortium_protocol::ident::{ColumnName, Name};
 use cohortium_protocol::record::schema::ColumnType;
+use cohortium_schema::schema::CommonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::ROW_COLUMN;
@@ -134,6 +135,23 @@ pub(crate) fn arrow_type(kind: ColumnType) -> Option<DataType> {
 }
 
 impl TableShape {
+    /// A table of the common schema. A primary key that is not the patient's makes rows of one member unique alone: surrogate
+    /// ids of two members never meet. `None` where the schema has no such table, or one that cannot be consolidated.
+    pub fn of(schema: &CommonSchema, table: &Name) -> Option<Self> {
+        let found = schema.table(table.as_str())?;
+        let name = |text: &str| text.parse::<ColumnName>().ok();
+        let columns = found.fields.iter().map(|field| {
+            Some(TableColumn { name: name(&field.name)?, kind: field.kind.into(), required: field.required })
+        });
+        let fields = TableFields {
+            table: table.clone(),
+            columns: columns.collect::<Option<_>>()?,
+            key: found.primary_key().and_then(|field| name(&field.name)).into_iter().collect(),
+            person: found.field("person_id").and_then(|field| name(&field.name)),
+        };
+        Self::try_from(fields).ok()
+    }
+
     /// The table's name.
     pub const fn table(&self) -> &Name {
         &self.0.table

@@ -74,7 +74,7 @@ fn compare(
 
 fn sources(mapping: &Mapping) -> BTreeMap<String, String> {
     let names = |columns: &BTreeSet<cohortium_protocol::ident::ColumnName>| {
-        columns.iter().map(|column| column.as_str()).collect::<Vec<_>>().join(" ")
+        columns.iter().map(cohortium_protocol::ident::ColumnName::as_str).collect::<Vec<_>>().join(" ")
     };
     let text = |rules: &crate::mapping::file::SourceRules| {
         format!("dataset {}; identifiers {}; plain {}", rules.dataset, names(&rules.identifiers), names(&rules.plain))

@@ -261,7 +261,8 @@ impl Mapping {
             if number == 0 {
                 whole.push_str("\n[files]\n");
             }
-            whole.push_str(&format!("{} = {}\n", quoted(name), quoted(content)));
+            whole += &[quoted(name), quoted(content)].join(" = ");
+            whole.push('\n');
         }
         whole
     }

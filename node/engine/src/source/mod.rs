@@ -13,7 +13,9 @@ mod parquet;
 mod ipc;
 pub mod drawn;
 
-use std::sync::mpsc::sync_channel;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use cohortium_protocol::record::dataset::Source;
@@ -32,6 +34,8 @@ use crate::source::parquet::ParquetReader;
 
 /// Batches that wait between two threads.
 const BATCHES_WAITING: usize = 3;
+/// Threads that work on batches beside each other. A third waits on memory and files and hardly takes time of its own.
+const MAPPERS: usize = 2;
 
 /// How a source's bytes are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,4 +187,71 @@ pub(crate) fn for_each_batch<E: From<SourceFault>>(
         reading.join().map_err(|_| SourceFault::ReaderLost)?;
         Ok(rows)
     })
+}
+
+/// As [`for_each_batch`], with a part of the work that needs no order: `map` runs on several threads, `work` gets what it made
+/// in the order of the batches. The first fault in that order is the one that is returned.
+pub(crate) fn for_each_mapped<T: Send, E: From<SourceFault> + Send>(
+    mut reader: SourceReader,
+    rows_max: u64,
+    map: impl Fn(SourceBatch) -> Result<T, E> + Sync,
+    mut work: impl FnMut(T) -> Result<(), E>,
+) -> Result<u64, E> {
+    thread::scope(|scope| {
+        let (sender, batches) = sync_channel(BATCHES_WAITING);
+        let reading = scope.spawn(move || {
+            for number in 0_u64.. {
+                let Some(batch) = reader.next_batch().transpose() else { return };
+                let failed = batch.is_err();
+                if sender.send((number, batch)).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        let (made, done) = sync_channel(BATCHES_WAITING);
+        // The mappers alone hold the batches' end: when they are gone the reader notices.
+        let batches = Arc::new(Mutex::new(batches));
+        for _ in 0..MAPPERS {
+            let (batches, made, map) = (Arc::clone(&batches), made.clone(), &map);
+            scope.spawn(move || map_batches(&batches, &made, map));
+        }
+        drop((batches, made));
+        let (mut waiting, mut next, mut rows) = (BTreeMap::new(), 0, 0);
+        for (number, mapped) in done {
+            waiting.insert(number, mapped);
+            while let Some(mapped) = waiting.remove(&next) {
+                let (count, mapped) = mapped?;
+                next += 1;
+                rows += count;
+                if rows > rows_max {
+                    return Err(SourceFault::TooManyRows { max: rows_max }.into());
+                }
+                work(mapped)?;
+            }
+        }
+        reading.join().map_err(|_| SourceFault::ReaderLost)?;
+        // A mapper that panicked has left a gap.
+        if waiting.is_empty() { Ok(rows) } else { Err(SourceFault::ReaderLost.into()) }
+    })
+}
+
+/// A batch with its number.
+type Numbered<T, E> = (u64, Result<T, E>);
+
+fn map_batches<T, E: From<SourceFault>>(
+    batches: &Mutex<Receiver<Numbered<SourceBatch, SourceFault>>>,
+    made: &SyncSender<Numbered<(u64, T), E>>,
+    map: &impl Fn(SourceBatch) -> Result<T, E>,
+) {
+    loop {
+        let next = batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((number, batch)) = next else { return };
+        let mapped = batch.map_err(E::from).and_then(|batch| {
+            let rows = batch.places.len() as u64;
+            map(batch).map(|mapped| (rows, mapped))
+        });
+        if made.send((number, mapped)).is_err() {
+            return;
+        }
+    }
 }

@@ -242,7 +242,9 @@ fn a_page_that_decompresses_beyond_the_limit_is_not_decompressed() {
     let limits = Limits { part_bytes_max: 100_000, ..Limits::default() };
     assert_eq!(read(&zeros(1 << 10), Format::Parquet, &limits).unwrap().len(), 1 << 10);
     assert_eq!(read(&lying, Format::Parquet, &limits).err(), Some(SourceFault::PartTooLong { rows: 0, max: 100_000 }));
-    assert_eq!(read(&lying, Format::Parquet, &Limits::default()).err(), Some(SourceFault::Damaged { rows: 0 }));
+    // Within the limit the decompressor fills up what is missing behind the values: these are what they were.
+    let values = read(&zeros(1 << 10), Format::Parquet, &Limits::default()).unwrap();
+    assert!(read(&lying, Format::Parquet, &Limits::default()).is_ok_and(|read| read == values));
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn a_full_disk_is_a_fault_wherever_it_comes() {
     for rooms in [[0, 9999, 9999], [20, 9999, 9999], [9999, 0, 9999], [9999, 9999, 0]] {
         let [mut rows, mut deletes, mut index] = rooms.map(Full);
         let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
-        let fault = take(&terms.job(), &handle("k,v\n2,c\n"), Some(&first.index), sinks).err();
+        let fault = take(&terms.job(), &handle("k,v\n2,c\n"), Some(first.previous()), sinks).err();
         assert_eq!(fault, Some(TakeFault::Sink { kind: io::ErrorKind::StorageFull }), "{rooms:?}");
     }
 }

@@ -8,6 +8,8 @@ mod lawful;
 mod generalised;
 mod mapped;
 mod mapping;
+mod quality;
+mod query;
 mod real;
 mod sources;
 
@@ -25,6 +27,7 @@ use parquet::arrow::ArrowWriter;
 
 use crate::delta::{Sinks, TakeFault, TakeReport, take};
 use crate::handle::{Handle, RandomRead};
+use crate::index_file::{BASE_NAME_BYTES, PreviousIndex, base_of};
 use crate::land::{LandedChain, LandedPart};
 use crate::limits::Limits;
 use crate::policy::{Job, opt_out_id};
@@ -118,10 +121,11 @@ impl Terms {
     fn take_handle(&self, source: &Handle, previous: Option<&Taken>) -> Result<Taken, TakeFault> {
         let (mut rows, mut deletes, mut index) = (Vec::new(), Vec::new(), Vec::new());
         let sinks = Sinks { rows: &mut rows, deletes: &mut deletes, index: &mut index };
-        let previous = previous.map(|taken| &taken.index as &dyn RandomRead);
-        let report = take(&self.job(), source, previous, sinks)?;
+        let report = take(&self.job(), source, previous.map(Taken::previous), sinks)?;
         assert_eq!([deletes.is_empty(), index.is_empty()], [report.deletes.0 == 0, !report.has_index]);
-        Ok(Taken { report, rows, deletes, index })
+        let base = previous.filter(|_| base_of(&index).is_some()).map(|previous| previous.base().clone());
+        assert_eq!(base_of(&index), base.as_ref().map(|_| BASE_NAME));
+        Ok(Taken { report, rows, deletes, index, base })
     }
 }
 
@@ -132,9 +136,23 @@ struct Taken {
     rows: Vec<u8>,
     deletes: Vec<u8>,
     index: Vec<u8>,
+    /// What the index is over, where it is no base itself.
+    base: Option<Vec<u8>>,
 }
 
+const BASE_NAME: [u8; BASE_NAME_BYTES] = [8; BASE_NAME_BYTES];
+
 impl Taken {
+    fn base(&self) -> &Vec<u8> {
+        self.base.as_ref().unwrap_or(&self.index)
+    }
+
+    /// The index as the next run is given it.
+    fn previous(&self) -> PreviousIndex<'_> {
+        let changes = self.base.is_some().then_some(&self.index as &dyn RandomRead);
+        PreviousIndex { base: self.base(), name: BASE_NAME, changes }
+    }
+
     fn part(&self) -> LandedPart {
         let deletes = if self.deletes.is_empty() { None } else { Some(handle(self.deletes.clone())) };
         LandedPart { rows: handle(self.rows.clone()), deletes }

@@ -413,3 +413,30 @@ fn a_corrupted_json_array_is_read_as_far_as_it_is_one() {
     }
     assert!(whole > 500 && refused > 100, "{whole} {refused}");
 }
+
+#[test]
+fn work_of_several_threads_comes_in_the_order_of_the_batches_and_so_does_its_first_fault() {
+    let text: Vec<String> = (0..400).map(|row| format!("{{\"k\":{row}}}\n")).collect();
+    let text = text.concat();
+    let limits = Limits { batch_rows: 1, ..Limits::default() };
+    let run = |faults: &[u64], rows_max| {
+        let reader = SourceReader::open(&handle(text.clone()), Format::Ndjson, &limits).unwrap();
+        let mut seen = Vec::new();
+        let map = |batch: crate::batch::SourceBatch| {
+            // Some take longer than those behind them.
+            (0..(batch.first_row * 7_919 % 41) * 200).for_each(|step| {
+                std::hint::black_box(step);
+            });
+            let fault = SourceFault::Damaged { rows: batch.first_row };
+            if faults.contains(&batch.first_row) { Err(fault) } else { Ok(batch.first_row) }
+        };
+        let end = crate::source::for_each_mapped(reader, rows_max, map, |row| {
+            seen.push(row);
+            Ok::<(), SourceFault>(())
+        });
+        (seen, end)
+    };
+    assert_eq!(run(&[], 400), ((0..400).collect(), Ok(400)));
+    assert_eq!(run(&[300, 50, 120], 400), ((0..50).collect(), Err(SourceFault::Damaged { rows: 50 })));
+    assert_eq!(run(&[], 399), ((0..399).collect(), Err(SourceFault::TooManyRows { max: 399 })));
+}

@@ -35,6 +35,18 @@ impl Thresholds {
         }
     }
 
+    /// Those in thousandths, as orders have them.
+    ///
+    /// # Errors
+    /// [`ThresholdFault::Range`]: one is over 1,000.
+    pub fn per_mille(set: impl IntoIterator<Item = (String, u16)>) -> Result<Self, ThresholdFault> {
+        let checked = set.into_iter().map(|(check, borne)| {
+            let value = f64::from(borne) / 10.0;
+            if is_threshold(value) { Ok((check, value)) } else { Err(ThresholdFault::Range { check }) }
+        });
+        Ok(Self(checked.collect::<Result<_, _>>()?))
+    }
+
     /// The threshold of a check: its own, else its kind's, else the list's.
     fn of(&self, id: &str, name: &str, otherwise: f64) -> f64 {
         self.0.get(id).or_else(|| self.0.get(name)).copied().unwrap_or(otherwise)

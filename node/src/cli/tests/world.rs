@@ -128,6 +128,8 @@ fn view(party: &str) -> View {
         consolidating: false,
         published: None,
         publishing: false,
+        notices: Vec::new(),
+        pipelines: Vec::new(),
         linkage_epoch: Some(4),
     }
 }

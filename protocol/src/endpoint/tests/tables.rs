@@ -47,7 +47,8 @@ fn run(pair: &mut Pair) -> Ticket {
 
 fn end(pair: &mut Pair, ticket: Ticket) {
     let (_, listing) = listing();
-    pair.feed(1, Input::Mapped { ticket, end: Ok((listing, None)) });
+    let end = MapEnd { set: listing, linkage: None, gates: Gates::Held };
+    pair.feed(1, Input::Mapped { ticket, end: Ok(end) });
 }
 
 fn opt_out(pair: &mut Pair, patient: u8) {
@@ -234,14 +235,13 @@ fn a_mapping_tells_who_defined_it_and_when() {
 struct Table {
     share: ShareId,
     subscription: SubscriptionId,
-    table: &'static str,
+    of: &'static str,
 }
 
-const PERSON: Table = Table { share: ShareId([31; 16]), subscription: SubscriptionId([41; 16]), table: "person" };
-const VISIT: Table =
-    Table { share: ShareId([32; 16]), subscription: SubscriptionId([40; 16]), table: "visit_occurrence" };
+const PERSON: Table = Table { share: ShareId([31; 16]), subscription: SubscriptionId([41; 16]), of: "person" };
+const VISIT: Table = Table { share: ShareId([32; 16]), subscription: SubscriptionId([40; 16]), of: "visit_occurrence" };
 /// The first table again, offered later under an id that is lower.
-const AGAIN: Table = Table { share: ShareId([30; 16]), subscription: SubscriptionId([39; 16]), table: "person" };
+const AGAIN: Table = Table { share: ShareId([30; 16]), subscription: SubscriptionId([39; 16]), of: "person" };
 
 impl Table {
     /// Offers it and has the operator accept.
@@ -281,7 +281,7 @@ impl Table {
             mapping: DocumentDigest([1; 32]),
             schema: DocumentDigest([2; 32]),
             set: blob_digest(&[set]),
-            table: self.table.parse().unwrap(),
+            table: self.of.parse().unwrap(),
             software: "cohortium-0.1.0".parse().unwrap(),
         };
         let taken = Taken {
@@ -326,7 +326,7 @@ fn conclude(pair: &mut Pair, ticket: Ticket, of: &[&Table]) {
     let north: Name = "north".parse().unwrap();
     let tables = of.iter().map(|table| {
         let parts = BTreeMap::from([(north.clone(), table.part(pair))]);
-        (table.table.parse().unwrap(), parts)
+        (table.of.parse().unwrap(), parts)
     });
     let tables = tables.collect();
     let listing = BlobRef { digest: blob_digest(b"consolidated"), bytes: Bytes(12) };
@@ -338,7 +338,7 @@ fn planned(plan: &ConsolidationPlan) -> Vec<ShareId> {
     plan.tables.iter().map(|table| table.share).collect()
 }
 
-// CONS-21
+// CONS-21 CONS-23
 #[test]
 fn tables_of_two_mapping_runs_are_not_taken_in_and_the_later_of_two_shares_counts() {
     let mut pair = Pair::new();
@@ -373,6 +373,10 @@ fn files_that_nobody_looked_into_are_in_no_table_whatever_their_manifest_says() 
         (terms.share, terms.name, terms.dataset) = (PERSON.share, "t31".parse().unwrap(), DatasetId(PERSON.share.0));
         terms.content = Content::UncheckedFiles;
     });
+    let source = Source::Files { folder: "/x".parse().unwrap() };
+    let name = "t31".parse().unwrap();
+    let folder = Dataset { dataset: DatasetId(PERSON.share.0), name, source, ..dataset("/x") };
+    pair.order(1, Command::DefineDataset(folder)).unwrap();
     pair.order(1, Command::DefineShare(files.clone())).unwrap();
     let terms = Signed::unsigned(&files).digest();
     pair.order(1, Command::ApproveShare { share: PERSON.share, terms, unchecked: Unchecked::Acknowledged }).unwrap();
@@ -420,7 +424,10 @@ fn a_set_leaves_only_under_terms_that_say_whether_it_links_patients() {
     let (_, listing) = listing();
     let key = LinkageKeyId([3; 16]);
     let linkage = LinkageStatement { epoch: 1, key, normaliser: 1, check: LinkageCheck([4; 16]) };
-    pair.feed(1, Input::Mapped { ticket, end: Ok((listing, Some(linkage))) });
+    pair.feed(
+        1,
+        Input::Mapped { ticket, end: Ok(MapEnd { set: listing, linkage: Some(linkage), gates: Gates::Held }) },
+    );
     pair.order(1, Command::TakeSnapshot { share: SHARE }).unwrap();
     let begun = |effect: &Effect| matches!(effect, Effect::Run { .. }).then_some(());
     assert!(pair.pick(1, begun).is_none(), "linked ids do not leave under an approval of unlinked ones");
@@ -476,7 +483,7 @@ fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_n
     let (ticket, _) = pair.pick(0, begun).unwrap();
     pair.feed(0, Input::Published { ticket, end: Ok(()) });
     assert_eq!(last(&pair), Some((first, None)));
-    // Its rows are of no share that may be used, as after a revocation.
+    // Its rows are of a share that may be used, until it is revoked.
     let part = ConsolidatedPart {
         share: SHARE,
         snapshot: SnapshotId([4; 32]),
@@ -486,6 +493,9 @@ fn only_the_set_in_use_is_published_one_at_a_time_and_never_with_rows_that_may_n
         blobs: Vec::new(),
     };
     let second = consolidated(&mut pair, BTreeMap::from([("north".parse().unwrap(), part)]));
+    pair.order(0, Command::ReadTables { consolidation: second }).unwrap();
+    let (subscription, change) = (SUBSCRIPTION, Change::Revoke);
+    pair.order(1, Command::ChangeSubscription { subscription, change, reason: None }).unwrap();
     for command in [publish(second), Command::ReadTables { consolidation: second }] {
         assert!(matches!(pair.order(0, command), Err(OrderFault::OutOfOrder { .. })));
     }

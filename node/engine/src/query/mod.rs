@@ -1,0 +1,14 @@
+//! SQL over consolidated tables: one SELECT of a person, within bounds, over nothing but the tables that were registered.
+//!
+//! [`guard`] refuses what is too long, deep or wide before anything parses it; `session` knows no file, no function of a
+//! table and no other catalogue; [`ask`] plans, checks the plan against a list of what may be in one, and runs it.
+
+mod fault;
+mod guard;
+mod plan;
+mod table;
+mod run;
+
+pub use self::fault::QueryFault;
+pub use self::run::{Answer, Into, Question, ask};
+pub use self::table::QueryTable;
