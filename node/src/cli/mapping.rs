@@ -254,7 +254,7 @@ fn drift(cx: &Cx, name: &Name) -> Result<Shown, CliFault> {
     };
     let mut text = crate::cli::account::drift(&drift);
     if let Some(refused) = &refused {
-        text.push_str(&format!("The last run made nothing: {refused}\n"));
+        text = format!("{text}The last run made nothing: {refused}\n");
     }
     Ok(Shown::new(json!({"mapping": name, "drift": drift, "refused": refused}), text))
 }
