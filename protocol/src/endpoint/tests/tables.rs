@@ -295,7 +295,11 @@ impl Table {
         };
         pair.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
         super::landing::begin_landing(pair, Some(listing_of(role).0));
-        super::landing::end_landing(pair);
+        if role == BlobRole::Rows {
+            super::landing::end_landing(pair);
+        } else {
+            super::landing::end_unchecked(pair);
+        }
     }
 
     /// What a consolidation makes of it.
