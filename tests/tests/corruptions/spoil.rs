@@ -36,7 +36,7 @@ pub(crate) enum Spoil {
     Ragged,
     /// The line ends early.
     CutLine,
-    /// A byte that is no UTF-8.
+    /// A byte that is no text.
     NotUtf8,
     /// Text behind a closing quote.
     Quote,
