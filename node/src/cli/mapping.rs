@@ -25,7 +25,6 @@ use crate::cli::mapped::{common_schema, content, found, schema_of_file};
 use crate::cli::print::{Shown, Table, from_word, short, yes};
 use crate::cli::share::{self, Terms};
 use crate::cli::trial;
-use crate::cli::when;
 use crate::control::{Reply, Request, View};
 use crate::driver::fresh::Fresh;
 use crate::offered;
@@ -106,9 +105,6 @@ pub(crate) struct Offer {
     /// No byte after so many days
     #[arg(long, value_name = "N")]
     days: u32,
-    /// When snapshots are taken
-    #[arg(long, default_value = "manual", value_parser = when::schedule)]
-    schedule: Schedule,
     /// What revocation and expiry mean for landed rows: exclude, keep or erase [default: the charter's]
     #[arg(long, value_parser = from_word::<LandedRows>)]
     on_revocation: Option<LandedRows>,
@@ -254,7 +250,7 @@ fn drift(cx: &Cx, name: &Name) -> Result<Shown, CliFault> {
     };
     let mut text = crate::cli::account::drift(&drift);
     if let Some(refused) = &refused {
-        text.push_str(&format!("The last run made nothing: {refused}\n"));
+        text = format!("{text}The last run made nothing: {refused}\n");
     }
     Ok(Shown::new(json!({"mapping": name, "drift": drift, "refused": refused}), text))
 }
@@ -355,7 +351,8 @@ fn offer(cx: &Cx, offer: &Offer) -> Result<Shown, CliFault> {
             expires: None,
             days: Some(offer.days),
             form: None,
-            schedule: offer.schedule.clone(),
+            // A schedule would take the same set again and again: a pipeline maps first.
+            schedule: Schedule::MANUAL,
             on_revocation: offer.on_revocation,
         };
         let content = content(found, mapping.linked)?;

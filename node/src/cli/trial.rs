@@ -254,16 +254,16 @@ pub(crate) fn read(file: &Path, schema: &CommonSchema) -> Result<(String, Writte
     let bytes = home::read_bounded(file, MAPPING_BYTES_MAX as u64)?;
     let text =
         String::from_utf8(bytes).map_err(|_| CliFault::usage(format!("{} is not UTF-8 text", file.display())))?;
-    let text = with_files(file, text)?;
+    let text = with_files(file, &text)?;
     let written =
         Written::parse(&text, schema).map_err(|fault| CliFault::usage(format!("{}: {fault}", file.display())))?;
     Ok((text, written))
 }
 
 /// The files that a mapping names, from its folder, put into its text.
-fn with_files(file: &Path, text: String) -> Result<String, CliFault> {
+fn with_files(file: &Path, text: &str) -> Result<String, CliFault> {
     let wrong = |fault: &dyn std::fmt::Display| CliFault::usage(format!("{}: {fault}", file.display()));
-    let wanted = Written::files_wanted(&text).map_err(|fault| wrong(&fault))?;
+    let wanted = Written::files_wanted(text).map_err(|fault| wrong(&fault))?;
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
     let mut files = BTreeMap::new();
     for name in wanted {
@@ -274,5 +274,5 @@ fn with_files(file: &Path, text: String) -> Result<String, CliFault> {
         let content = String::from_utf8(bytes).map_err(|_| wrong(&format!("{name} is not UTF-8 text")))?;
         files.insert(name, content);
     }
-    Ok(Written::with_files(&text, &files))
+    Ok(Written::with_files(text, &files))
 }

@@ -16,7 +16,7 @@ use crate::control::{Reply, Request, View};
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
-    /// Read a download from Athena: the folder with CONCEPT.csv, CONCEPT_RELATIONSHIP.csv and VOCABULARY.csv
+    /// Read a download from Athena: the folder with its files of concepts, relationships and vocabularies
     Load {
         /// The folder, on the node's machine
         dir: PathBuf,

@@ -123,7 +123,7 @@ fn prepare(hands: &Hands, plan: &MapPlan, drawn: BTreeMap<Name, Drawn>) -> Run<(
         row_key: Key32(*row_key.as_bytes()),
         thresholds: plan.thresholds.clone(),
         linkage_key: linkage_key.transpose()?.map(|key| Key32(*key.as_bytes())),
-        schema: plan.schema.as_ref().map(|text| text.to_string()),
+        schema: plan.schema.as_ref().map(ToString::to_string),
         vocabulary,
         shapes,
         had_rows: last.had_rows,

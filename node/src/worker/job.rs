@@ -260,7 +260,7 @@ pub(crate) enum Job {
     Draw { from: DrawFrom, rows_max: u64, into: SealedFile },
     /// Lands tables in a PostgreSQL. Files: the connected socket, then the tables' files.
     Publish(Box<PublishOrder>),
-    /// Reads a vocabulary. Files: CONCEPT.csv, CONCEPT_RELATIONSHIP.csv, VOCABULARY.csv, then the index to write.
+    /// Reads a vocabulary. Files: the download's concepts, relationships and vocabularies, then the index to write.
     LoadVocabulary { index: SealedFile },
     /// Tries a mapping on fixtures. Files: the sources, the three of a vocabulary, the expected rows.
     Trial { order: Box<TrialOrder> },

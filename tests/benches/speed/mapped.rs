@@ -12,7 +12,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use cohortium_engine::handle::Handle;
 use cohortium_engine::limits::Limits;
-use cohortium_engine::mapping::{MapJob, MapSinks, MapSource, Mapping, map};
+use cohortium_engine::mapping::{Before, MapJob, MapSinks, MapSource, Mapping, map};
 use cohortium_protocol::ident::DatasetId;
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::record::dataset::{Dataset, DateFormat, LinkageColumns, Source};
@@ -92,6 +92,10 @@ pub(crate) fn child(args: &[String]) {
         sources,
         row_key: &row_key,
         linkage_key: Some(&linkage_key),
+        vocabulary: None,
+        before: Before::default(),
+        had_rows: BTreeSet::new(),
+        may_be_empty: BTreeSet::new(),
         checks: checks.clone(),
         limits: Limits::default(),
     };

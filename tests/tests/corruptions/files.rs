@@ -101,6 +101,9 @@ impl Clean {
             MapFault::NotGiven { .. }
             | MapFault::Changed { .. }
             | MapFault::TooMany { .. }
+            | MapFault::Emptied { .. }
+            | MapFault::NoVocabulary { .. }
+            | MapFault::Drifted { .. }
             | MapFault::TooManyBytes { .. }
             | MapFault::Unaccounted { .. }
             | MapFault::Sink { .. } => panic!("{text}"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cohortium_engine::handle::Handle;
 use cohortium_engine::limits::Limits;
-use cohortium_engine::mapping::{MapFault, MapJob, MapReport, MapSinks, MapSource, Mapping, map};
+use cohortium_engine::mapping::{Before, MapFault, MapJob, MapReport, MapSinks, MapSource, Mapping, map};
 use cohortium_engine::plain::to_csv;
 use cohortium_engine::policy::opt_out_id;
 use cohortium_protocol::digest::keyed_id;
@@ -101,6 +101,10 @@ impl Member {
             sources: files.iter().map(source).collect(),
             row_key: &row_key,
             linkage_key: Some(&linkage_key),
+            vocabulary: None,
+            before: Before::default(),
+            had_rows: BTreeSet::new(),
+            may_be_empty: BTreeSet::new(),
             checks: Checks::declared(&self.schema),
             limits,
         };
