@@ -1,6 +1,9 @@
 //! The demo's look at quality: what `check` said at each member before anything left, what the operator finds in what has
 //! landed, and how sites differ.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::cluster::{ClusterFault, Node, Said, wait};
@@ -59,6 +62,18 @@ impl Verdict {
             "    {member:<12} {outcome:<18} {passed:>4} passed, {failed:>2} failed; member {here}, operator {there}: {equal}"
         )
     }
+}
+
+/// Which checks failed at how many members, the most frequent first.
+pub(crate) fn failures(verdicts: &[&Verdict]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for check in verdicts.iter().flat_map(|verdict| &verdict.failed) {
+        *counts.entry(check).or_default() += 1;
+    }
+    let mut counted: Vec<(&str, usize)> = counts.into_iter().collect();
+    counted.sort_by_key(|(_, count)| Reverse(*count));
+    let members = verdicts.len();
+    counted.into_iter().map(|(check, count)| format!("    failed at {count:>2} of {members}: {check}")).collect()
 }
 
 /// The report of a member's mapped tables as they would leave. Nothing is sent for it.
@@ -200,6 +215,8 @@ mod tests {
         assert!(!one.equals(&of("fail", "ab")) && !one.equals(&of("pass", "aa")));
         assert!(one.line("x", &of("fail", "ab")).ends_with(": NOT equal"));
         assert!(!of("", "").equals(&of("", "")));
+        let other = Verdict::read(&json!({}), &json!([{"id": "c", "outcome": "fail"}]));
+        assert_eq!(failures(&[&one, &other]), ["    failed at  2 of 2: c", "    failed at  1 of 2: b"]);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::path::Path;
 use crate::cluster::{ClusterFault, Node, free_port, wait};
 use crate::demo::{DemoFault, Network, OPERATOR, step};
 
+/// The exit code of what cannot be reached now.
+const UNREACHABLE: i32 = 6;
+
 impl Network {
     /// A charter, tokens by mail, joins, and signatures to the threshold.
     pub(super) fn agree(&mut self) -> Result<(), DemoFault> {
@@ -45,7 +48,7 @@ impl Network {
                 token,
             ])?;
             init(node, &keys, &[])?;
-            node.call(&["consortium", "join", token])?;
+            join(node, token)?;
             node.start()?;
         }
         let maker = self.members.first().map(|(member, _)| member.name.clone()).unwrap_or_default();
@@ -90,6 +93,22 @@ fn init(node: &Node, keys: &Path, more: &[&str]) -> Result<(), DemoFault> {
     args.push("--no-person-passphrase");
     args.extend(more);
     node.call(&args)?;
+    Ok(())
+}
+
+/// The operator lets a few join at a time, and asks the others to come again.
+fn join(node: &Node, token: &str) -> Result<(), DemoFault> {
+    wait(&format!("{} to be let in", node.name), || {
+        let said = node.say(&["consortium", "join", token])?;
+        match said.code {
+            0 => Ok(true),
+            UNREACHABLE => Ok(false),
+            _ => {
+                let command = "consortium join".to_owned();
+                Err(ClusterFault::Command { node: node.name.clone(), command, message: said.error })
+            }
+        }
+    })?;
     Ok(())
 }
 

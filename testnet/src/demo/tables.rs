@@ -50,6 +50,10 @@ impl Network {
             equal += usize::from(account.checked.equals(&there));
             println!("{}", account.checked.line(&member.name, &there));
         }
+        let verdicts: Vec<_> = accounts.iter().map(|account| &account.checked).collect();
+        for line in quality::failures(&verdicts) {
+            println!("{line}");
+        }
         let seen = format!("{equal} of {}", accounts.len());
         self.note("the operator finds the quality that each member had seen", seen, equal == accounts.len());
         Ok(())
@@ -69,7 +73,9 @@ impl Network {
             "all members beside each other; what departs is told to the operator and to that member alone",
         );
         let comparison = quality::compare(&self.operator)?;
-        comparison.lines().iter().for_each(|line| println!("{line}"));
+        for line in comparison.lines() {
+            println!("{line}");
+        }
         let departing = comparison.departing();
         let mut right = 0;
         for (member, node) in &self.members {
