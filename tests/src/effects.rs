@@ -222,6 +222,7 @@ impl World {
         };
         let asks: Vec<u64> = self.net.asks.iter().filter(|(_, ask)| ours(ask)).map(|(id, _)| *id).collect();
         for ask in asks {
+            self.net.hung_up.insert(ask);
             self.soon(0, Event::Answer { ask, answer: Answer::Lost });
             self.net.flows.retain(|_, flow| flow.ask != ask);
         }

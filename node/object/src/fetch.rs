@@ -135,7 +135,12 @@ pub async fn fetch(
     let mut at = 0;
     while at < version.bytes {
         let end = version.bytes.min(at + limits.range_bytes.max(1));
-        range(&store, &path, &version, at..end, sink).await?;
+        if let Err(fault) = range(&store, &path, &version, at..end, sink).await {
+            // Some stores look at the range before the version, and refuse the one for the other.
+            let now = store.head(&path).await;
+            let other = now.is_ok_and(|meta| meta.e_tag.as_ref() != Some(&version.tag));
+            return Err(if other && matches!(fault, FetchFault::Store { .. }) { FetchFault::Changed } else { fault });
+        }
         at = end;
     }
     Ok(Fetched { bytes: version.bytes, tag: version.tag })

@@ -119,6 +119,13 @@ impl Endpoint {
                 self.refresh_standings(consortium);
             }
             Act::LinkageWrap(signed) => self.open_wrap(consortium, &signed),
+            // A pause that comes late, behind what its consumer has asked for since, ends that all the same.
+            Act::Standing(signed) => {
+                let claimed = signed.claimed().ok().filter(|standing| standing.state != StandingState::Active);
+                if let Some(standing) = claimed {
+                    self.cut(Under { consortium, subscription: standing.subscription }, ErrorCode::OutOfOrder);
+                }
+            }
             Act::Began { .. }
             | Act::Order(_)
             | Act::Person(_)
@@ -126,7 +133,6 @@ impl Endpoint {
             | Act::JoinAsked { .. }
             | Act::Invitation(_)
             | Act::Acceptance(_)
-            | Act::Standing(_)
             | Act::Manifest(_)
             | Act::SnapshotTaken { .. }
             | Act::SnapshotFailed { .. }

@@ -8,6 +8,7 @@
 
 pub mod notice;
 pub mod plan;
+pub mod exchange;
 pub mod io;
 mod hello;
 mod join;

@@ -53,7 +53,7 @@ pub struct LoadedVocabulary {
 mod tests {
     use super::*;
 
-    // MAP-9
+    // MAP-14
     #[test]
     fn a_vocabulary_travels_in_an_extension_that_may_be_passed_over() {
         let vocabulary = Vocabulary { release: "v5.0 27-FEB-26".parse().unwrap(), digest: DocumentDigest([8; 32]) };

@@ -21,3 +21,11 @@ pub struct LinkageState {
     /// Wraps that arrived for this node.
     pub received: Vec<Signed<LinkageWrap>>,
 }
+
+impl LinkageState {
+    /// A key is in the keystore now; the first that is known of an epoch is the announced one.
+    pub fn hold(&mut self, epoch: u32, key: LinkageKeyId) {
+        self.held.insert(epoch, key);
+        self.announced.entry(epoch).or_insert(key);
+    }
+}

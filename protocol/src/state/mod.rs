@@ -178,10 +178,7 @@ impl State {
                 self.settle(*subscription, *snapshot, Fate::Erased);
             }
             Act::LinkageWrap(wrap) => self.apply_wrap(wrap),
-            Act::LinkageKeyHeld { epoch, key } => {
-                self.linkage.held.insert(*epoch, *key);
-                self.linkage.announced.entry(*epoch).or_insert(*key);
-            }
+            Act::LinkageKeyHeld { epoch, key } => self.linkage.hold(*epoch, *key),
             Act::Served { subscription, bytes } => {
                 if let Some(found) = self.subscriptions.get_mut(subscription) {
                     found.served.0 = found.served.0.saturating_add(bytes.0);
@@ -590,7 +587,7 @@ impl State {
         self.linkage.received.iter().filter(unopened)
     }
 
-    /// Parties that this node exchanges documents with: all but itself for the operator, the operator for a member.
+    /// Whether this node is the operator's.
     pub fn is_operator(&self) -> bool {
         self.charters.kind_of(&self.party, &self.party) == Some(PartyKind::Operator)
     }

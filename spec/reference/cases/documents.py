@@ -180,7 +180,7 @@ def add_mappings(book):
     origin = world.encode("origin", world.origin())
     golden(book, "manifest", "of-mapped-table", manifest | {"ext": {"1": origin.hex()}}, "MAP-3", "a manifest that says where its rows come from")
     vocabulary = world.encode("vocabulary", world.vocabulary())
-    golden(book, "manifest", "with-vocabulary", manifest | {"ext": {"1": origin.hex(), "3": vocabulary.hex()}}, "MAP-9",
+    golden(book, "manifest", "with-vocabulary", manifest | {"ext": {"1": origin.hex(), "3": vocabulary.hex()}}, "MAP-14",
            "and with which vocabulary its codes were mapped")
     schema = world.common_schema()
     refused(book, "common-schema", "empty", schema | {"text": ""}, "MAP-11", "no text")

@@ -114,7 +114,7 @@ fn a_members_vocabulary_maps_its_codes_and_what_changes_is_refused_until_somebod
     north.tell(&["mapping", "run", "los"]);
     let drift = north.tell(&["mapping", "drift", "los"]);
     assert_eq!(drift["drift"]["accepted"], true);
-    assert_eq!(drift["drift"]["changes"][0]["column"], "sex", "{drift}");
+    assert!(drift["drift"]["changes"].to_string().contains("\"column\":\"sex\""), "{drift}");
     assert!(!north.log().contains(CANARY) && !north.tell(&["history"]).to_string().contains(CANARY));
 
     // What leaves tells the vocabulary, and so does the lineage of what is made of it.

@@ -67,7 +67,8 @@ fn a_code_stands_for_the_standard_concepts_of_its_day() {
     let vocabulary = made_up();
     assert_eq!(vocabulary.standard("LOCAL", "A1", None), [30, 40]);
     assert_eq!(vocabulary.standard("MADE", "A\"1", None), [30]);
-    assert_eq!(vocabulary.standard("MADE", "B2", None), [0; 0], "valid, and neither standard nor mapped");
+    assert_eq!(vocabulary.standard("MADE", "B2", None), [40], "a standard concept stands for itself");
+    assert_eq!(vocabulary.standard("MADE", "B3", None), [0; 0], "one that was replaced does not");
     assert_eq!(vocabulary.standard("MADE", "C", None), [0; 0], "a class is no standard concept");
     let days = [20_191_231, 20_200_101, 20_991_231, 21_000_101];
     assert_eq!(days.map(|day| vocabulary.standard("LOCAL", "A1", Some(day)).len()), [0, 2, 2, 0]);
@@ -141,7 +142,7 @@ fn a_fault_names_file_and_line_and_no_cell() {
 fn a_line_is_bounded_on_both_sides() {
     let max = usize::try_from(VOCABULARY_LINE_BYTES_MAX).unwrap();
     let line = |bytes: usize| {
-        let end = "\tDrug\tMADE\tx\tS\tD\t1\t2\t\n";
+        let end = "\tDrug\tMADE\tx\tS\tD\t20200101\t20991231\t\n";
         format!("{CONCEPTS}60\t{}{end}", "n".repeat(bytes - 3 - end.len()))
     };
     assert!(load(VOCABULARIES, &line(max), RELATIONSHIPS).is_ok());
@@ -157,7 +158,7 @@ fn many_concepts_are_all_found_by_id_and_code() {
     let id = |place: u32| (place * 7_919) % 20_011 + 1;
     for place in 0..20_000 {
         let (id, standard) = (id(place), if place % 2 == 0 { "S" } else { "" });
-        writeln!(concepts, "{id}\tn\tDrug\tV{}\tx\t{standard}\tc{place}\t1\t2\t", place % 3).unwrap();
+        writeln!(concepts, "{id}\tn\tDrug\tV{}\tx\t{standard}\tc{place}\t20200101\t20991231\t", place % 3).unwrap();
         writeln!(relationships, "{id}\t{}\tMaps to\t1\t2\t", (place - place % 2) * 7_919 % 20_011 + 1).unwrap();
     }
     let vocabulary = load(VOCABULARIES, &concepts, &relationships).unwrap();

@@ -34,8 +34,6 @@ fn the_operator_states_the_schema_that_its_charter_names_and_the_members_are_tol
     let entries = pair.written(0);
     pair.order(0, state(TEXT)).unwrap();
     assert_eq!(pair.written(0), entries + 1, "said again it is an order and nothing else");
-    pair.restore(1);
-    assert_eq!(held(&pair, 1).as_deref(), Some(TEXT), "also after a restart");
 }
 
 // MAP-12
