@@ -286,11 +286,11 @@ mod tests {
         let server = Server::start(&programs).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let csv = dir.path().join("rows.csv");
-        fs::write(&csv, "row id,na\"me\n1,\n2,\"x, y\"\n").unwrap();
+        fs::write(&csv, "row id,\"na\"\"me\"\n1,\n2,\"x, y\"\n").unwrap();
         assert_eq!(server.load("rows", &["row id", "na\"me"], &csv).unwrap(), 2);
         let absent = server.sql(DATABASE, "asking", "SELECT \"row id\" FROM rows WHERE \"na\"\"me\" IS NULL;").unwrap();
         assert_eq!(absent.trim(), "1");
-        fs::write(&csv, "row id,na\"me\n1\n").unwrap();
+        fs::write(&csv, "row id,\"na\"\"me\"\n1\n").unwrap();
         assert!(matches!(server.load("short", &["row id", "na\"me"], &csv), Err(PostgresFault::Ended { .. })));
         let folder = server.folder.clone();
         assert!(server.socket().exists());
