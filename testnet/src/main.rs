@@ -22,13 +22,13 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Demo {
-    /// Which data: generated, los or heart (the last two read ../shared/data)
+    /// Which data: generated, los, heart or all (the last three read ../shared/data; all starts a PostgreSQL of its own)
     #[arg(long, default_value = "generated")]
     data: Data,
     /// Members, for generated data
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=60))]
     members: u64,
-    /// Encounters a member, for generated data
+    /// Encounters a member, for generated data; of the member with a database, with all
     #[arg(long, default_value_t = 400)]
     rows: u64,
     /// Everything generated follows from it

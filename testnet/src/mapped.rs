@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::cluster::{ClusterFault, Node, wait};
+use crate::quality::{self, Verdict};
 use crate::source::Member;
 
 /// What a member's mapping came to.
@@ -18,8 +19,8 @@ pub(crate) struct Account {
     pub(crate) quarantined: u64,
     /// Whether every row and fact is accounted for, also against what the generator knows.
     pub(crate) balances: bool,
-    /// What the quality gates say.
-    pub(crate) quality: String,
+    /// What `check` says of its tables before anything leaves.
+    pub(crate) checked: Verdict,
     /// The page to look at.
     pub(crate) page: PathBuf,
 }
@@ -32,7 +33,7 @@ impl Account {
 
     /// For people.
     pub(crate) fn line(&self, member: &str) -> String {
-        let (emitted, aside, quality) = (self.emitted(), self.quarantined, &self.quality);
+        let (emitted, aside, quality) = (self.emitted(), self.quarantined, &self.checked.outcome);
         let page = self.page.display();
         format!("    {member:<12} {emitted:>7} facts, {aside:>4} rows in quarantine, quality {quality}, {page}")
     }
@@ -69,8 +70,8 @@ pub(crate) fn map(member: &Member, node: &Node) -> Result<Account, ClusterFault>
             balances &= due.facts.get(table.as_str()).copied() == count["due"].as_u64();
         }
     }
-    let quality = report["quality"]["outcome"].as_str().unwrap_or("unknown").to_owned();
-    Ok(Account { mapping, tables, quarantined, balances, quality, page })
+    let checked = quality::at_member(node, &mapping)?;
+    Ok(Account { mapping, tables, quarantined, balances, checked, page })
 }
 
 fn entries<'r>(report: &'r Value, key: &str) -> impl Iterator<Item = (&'r String, &'r Value)> {

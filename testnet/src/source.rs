@@ -10,16 +10,41 @@ use cohortium_protocol::record::suspicion::suspicion;
 
 use crate::hospital::mapping::{mapping_of, shipped};
 use crate::hospital::{self, Class, Column, Consortium, DateStyle, LinkageField, Plan, Site, public};
+use crate::postgres::PostgresFault;
+
+/// Where the rows of a table are.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// In a text table.
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// Between two cells.
+        delimiter: char,
+    },
+    /// In FHIR resources, one a line, through a view.
+    Fhir {
+        /// The resources.
+        path: PathBuf,
+        /// The view.
+        view: PathBuf,
+    },
+    /// In a table of a PostgreSQL.
+    Postgres {
+        /// Its local socket.
+        socket: PathBuf,
+        /// The file that holds the reader's password.
+        password: PathBuf,
+    },
+}
 
 /// One table of one member.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The name of its dataset and share.
+    /// The name of its dataset and share; of its table, in a database.
     pub name: String,
     /// Where it is.
-    pub path: PathBuf,
-    /// Between two cells.
-    pub delimiter: char,
+    pub origin: Origin,
     /// Its rows now.
     pub rows: u64,
     /// The column that makes a row unlike every other.
@@ -65,6 +90,20 @@ pub enum SourceFault {
         /// Why.
         source: io::Error,
     },
+    /// A set that is not generated cannot be read.
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The demo's database.
+    Postgres(PostgresFault),
+    /// Fewer rows are in the database than were written for it.
+    Lost {
+        /// Which table.
+        table: String,
+    },
 }
 
 impl std::fmt::Display for SourceFault {
@@ -73,6 +112,9 @@ impl std::fmt::Display for SourceFault {
             Self::Plan(fault) => fault.fmt(f),
             Self::Public(fault) => fault.fmt(f),
             Self::Io { path, source } => write!(f, "{source} while writing {}", path.display()),
+            Self::Read { path, source } => write!(f, "{source} while reading {}", path.display()),
+            Self::Postgres(fault) => fault.fmt(f),
+            Self::Lost { table } => write!(f, "not every row of {table} is in the database"),
         }
     }
 }
@@ -90,7 +132,7 @@ pub fn generated(plan: &Plan, dir: &Path) -> Result<Vec<Member>, SourceFault> {
     sites.into_iter().map(|site| generated_member(site, dir)).collect()
 }
 
-fn generated_member(site: Site, dir: &Path) -> Result<Member, SourceFault> {
+pub(crate) fn generated_member(site: Site, dir: &Path) -> Result<Member, SourceFault> {
     let folder = dir.join(&site.name);
     let written = write(&folder, || fs::create_dir_all(&folder).and_then(|()| site.write_to(&folder)))?;
     let mut tables = Vec::new();
@@ -98,8 +140,7 @@ fn generated_member(site: Site, dir: &Path) -> Result<Member, SourceFault> {
         let name = table.file_name.trim_end_matches(".csv").to_owned();
         let policy = write_policy(&folder, &name, &table.columns, Some(table.primary_key()))?;
         tables.push(Table {
-            path: folder.join(table.file_name),
-            delimiter: site.dialect.delimiter,
+            origin: Origin::Text { path: folder.join(table.file_name), delimiter: site.dialect.delimiter },
             rows: written.get(&table.kind).map_or(0, |written| written.rows),
             key: Some(table.primary_key().to_owned()),
             patient: column_of(&table.columns, Class::PatientKey).or_else(|| patient_key(&name, table.primary_key())),
@@ -167,8 +208,7 @@ fn public_member(site: &public::SiteFiles, set: PublicSet, dir: &Path) -> Result
     let mapping = write_mapping(&folder, mapping)?;
     let table = Table {
         name: table.to_owned(),
-        path,
-        delimiter: ',',
+        origin: Origin::Text { path, delimiter: ',' },
         rows: site.rows,
         patient: key.clone(),
         key,
@@ -179,14 +219,19 @@ fn public_member(site: &public::SiteFiles, set: PublicSet, dir: &Path) -> Result
     Ok(Member { name, title, folder, tables: vec![table], mapping, canaries: Vec::new(), site: None })
 }
 
-fn write_mapping(folder: &Path, text: &str) -> Result<PathBuf, SourceFault> {
+pub(crate) fn write_mapping(folder: &Path, text: &str) -> Result<PathBuf, SourceFault> {
     let path = folder.join("mapping.toml");
     write(&path, || fs::write(&path, text))?;
     Ok(path)
 }
 
 /// Every column with its role and treatment, decided from what it is, never from what is in it.
-fn write_policy(folder: &Path, table: &str, columns: &[Column], key: Option<&str>) -> Result<PathBuf, SourceFault> {
+pub(crate) fn write_policy(
+    folder: &Path,
+    table: &str,
+    columns: &[Column],
+    key: Option<&str>,
+) -> Result<PathBuf, SourceFault> {
     let mut text = String::new();
     for column in columns {
         let is_key = key == Some(column.name.as_str());
@@ -212,7 +257,7 @@ fn write_policy(folder: &Path, table: &str, columns: &[Column], key: Option<&str
     Ok(path)
 }
 
-fn write<T>(path: &Path, act: impl FnOnce() -> io::Result<T>) -> Result<T, SourceFault> {
+pub(crate) fn write<T>(path: &Path, act: impl FnOnce() -> io::Result<T>) -> Result<T, SourceFault> {
     act().map_err(|source| SourceFault::Io { path: path.to_owned(), source })
 }
 
