@@ -163,9 +163,9 @@ pub struct LandedCount {
 pub fn check(blob: &Handle, limits: &Limits) -> Result<LandedTable, LandFault> {
     let (reader, schema) = open(blob, limits, Read::All)?;
     let mut heads = Heads::default();
-    let rows = for_each_batch(reader, limits.rows_max, |batch| {
+    let rows = for_each_batch(reader, limits.landed_rows_max, |batch| {
         let plain = plain_batch(&batch, &schema)?;
-        within(heads.take_in(row_ids(&plain)), limits.rows_max)
+        within(heads.take_in(row_ids(&plain)), limits.landed_rows_max)
     })?;
     distinct(heads, blob, limits)?;
     let tokens = schema.fields().get(1).is_some_and(|field| field.name() == TOKEN_COLUMN);
@@ -270,7 +270,7 @@ pub(crate) fn walk<E: From<LandFault> + From<SourceFault>>(
     mut see: impl FnMut(Current<'_>) -> Result<(), E>,
 ) -> Result<HashSet<Id>, E> {
     let expected = schema(chain, limits)?;
-    let mut newer = Newer { ids: HashSet::new(), max: limits.rows_max };
+    let mut newer = Newer { ids: HashSet::new(), max: limits.landed_rows_max };
     let parts: Vec<&LandedPart> = std::iter::once(&chain.full).chain(&chain.deltas).collect();
     for (number, part) in parts.into_iter().enumerate().skip(from).rev() {
         let (reader, schema) = open(&part.rows, limits, read)?;
@@ -279,9 +279,9 @@ pub(crate) fn walk<E: From<LandFault> + From<SourceFault>>(
             return Err(LandFault::ColumnsDiffer { part: number }.into());
         }
         let (mut heads, mut here) = (Heads::default(), Vec::new());
-        for_each_batch(reader, limits.rows_max, |batch| {
+        for_each_batch(reader, limits.landed_rows_max, |batch| {
             let plain = plain_batch(&batch, &schema)?;
-            within(heads.take_in(row_ids(&plain)), limits.rows_max)?;
+            within(heads.take_in(row_ids(&plain)), limits.landed_rows_max)?;
             // Nothing is older than the full snapshot, so nobody asks for its ids.
             here.extend(row_ids(&plain).filter(|_| number > 0));
             let ids = row_ids(&plain);
@@ -308,7 +308,7 @@ impl Newer {
     fn take_in_deletes(&mut self, deletes: Option<&Handle>, limits: &Limits) -> Result<(), LandFault> {
         if let Some(deletes) = deletes {
             let (reader, schema) = open(deletes, limits, Read::Ids)?;
-            for_each_batch(reader, limits.rows_max, |batch| {
+            for_each_batch(reader, limits.landed_rows_max, |batch| {
                 self.ids.extend(row_ids(&plain_batch(&batch, &schema)?));
                 Ok::<(), LandFault>(())
             })?;
@@ -321,7 +321,7 @@ impl Newer {
 fn distinct(heads: Heads, rows: &Handle, limits: &Limits) -> Result<(), LandFault> {
     let Some(mut suspects) = heads.settle() else { return Ok(()) };
     let (reader, schema) = open(rows, limits, Read::Ids)?;
-    for_each_batch(reader, limits.rows_max, |batch| {
+    for_each_batch(reader, limits.landed_rows_max, |batch| {
         let plain = plain_batch(&batch, &schema)?;
         suspects.take_in(row_ids(&plain).zip(batch.first_row + 1..));
         Ok::<(), LandFault>(())

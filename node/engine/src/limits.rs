@@ -8,13 +8,18 @@ pub const PART_FILE_ROWS: u64 = 1 << 20;
 const MEMORY_BYTES: u64 = 1 << 30;
 /// Bytes that a row of a table held by id takes: two entries of 32 bytes, and where they are found.
 const HELD_ROW_BYTES: u64 = 80;
+/// What one landed row takes at most while its id is held.
+const LANDED_ROW_BYTES: u64 = 40;
 
 /// The bounds of one job. Reaching one is a fault that names it, never a shortened result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows of a table whose rows are held in memory by id: about 80 bytes a row for a keyed table, 8 in a landed full
-    /// snapshot and 40 in a landed delta. 10,000,000, and no more than half of the memory holds.
+    /// Rows of a table whose rows are held in memory: about 80 bytes a row of a keyed table, of a part, of a merge.
+    /// 10,000,000, and no more than half of the memory holds.
     pub rows_max: u64,
+    /// Rows of a landed table, of which the ids are held: 8 bytes a row of a full snapshot, 40 of a delta. 10,000,000, and
+    /// no more than half of the memory holds.
+    pub landed_rows_max: u64,
     /// Rows of a table that only streams through: one without a key. 2^32.
     pub rows_streamed_max: u64,
     /// Bytes of one cell. 16 MiB.
@@ -55,6 +60,7 @@ impl Limits {
         let at_most = |bytes: u64, share: u64| usize::try_from(bytes.min(half / share)).unwrap_or(usize::MAX);
         Self {
             rows_max: (half / HELD_ROW_BYTES).min(10_000_000),
+            landed_rows_max: (half / LANDED_ROW_BYTES).min(10_000_000),
             rows_streamed_max: 1 << 32,
             cell_bytes_max: at_most(16 << 20, 32),
             line_bytes_max: at_most(64 << 20, 8),
@@ -86,9 +92,15 @@ mod tests {
     #[test]
     fn what_is_held_at_once_is_bounded_by_the_memory_that_a_job_has() {
         for bytes in [64 << 20, 1 << 30, 3 << 30, 1 << 40] {
-            let Limits { rows_max, sorted_bytes_max, mapped_bytes_max, part_bytes_max, .. } = Limits::of_memory(bytes);
-            let held =
-                [rows_max * HELD_ROW_BYTES, sorted_bytes_max as u64, mapped_bytes_max, 2 * part_bytes_max as u64];
+            let Limits { rows_max, landed_rows_max, sorted_bytes_max, mapped_bytes_max, part_bytes_max, .. } =
+                Limits::of_memory(bytes);
+            let held = [
+                rows_max * HELD_ROW_BYTES,
+                landed_rows_max * LANDED_ROW_BYTES,
+                sorted_bytes_max as u64,
+                mapped_bytes_max,
+                2 * part_bytes_max as u64,
+            ];
             assert!(held.into_iter().all(|held| held <= bytes / 2), "{bytes}: {held:?}");
         }
         let gibibyte = Limits::default();

@@ -79,12 +79,12 @@ db.execute(
         WHERE try_cast(admitted_at AS TIMESTAMP) IS NOT NULL AND try_cast(discharged_at AS TIMESTAMP) IS NOT NULL
         AND {person} IN (SELECT person_id FROM person)"""
 )
-MEASUREMENT = """measurement_id, person_id, concept AS measurement_concept_id, at::DATE AS measurement_date,
-    at AS measurement_datetime, 32817::BIGINT AS measurement_type_concept_id, value AS value_as_number, unit_concept AS unit_concept_id,
+MEASUREMENT = """measurement_id, person_id, concept AS measurement_concept_id, moment::DATE AS measurement_date,
+    moment AS measurement_datetime, 32817::BIGINT AS measurement_type_concept_id, value AS value_as_number, unit_concept AS unit_concept_id,
     visit_occurrence_id, source_value AS measurement_source_value, unit_source_value, origin AS cohortium_source"""
 signs = " UNION ALL ".join(
     f"""SELECT {ID.format(f"'{concept}' || vital_id")} AS measurement_id, {person} AS person_id, {concept}::BIGINT AS concept,
-        try_cast(taken_at AS TIMESTAMP) AS at, try_cast({column} AS DOUBLE) AS value, {unit}::BIGINT AS unit_concept,
+        try_cast(taken_at AS TIMESTAMP) AS moment, try_cast({column} AS DOUBLE) AS value, {unit}::BIGINT AS unit_concept,
         {visit} AS visit_occurrence_id, NULL::VARCHAR AS source_value, NULL::VARCHAR AS unit_source_value, 'vitals' AS origin
         FROM vitals WHERE {column} IS NOT NULL AND {column} <> ''"""
     for column, concept, unit in SIGNS
@@ -92,7 +92,7 @@ signs = " UNION ALL ".join(
 db.execute(f"CREATE TABLE vitals AS SELECT * FROM {read('vitals')}")
 db.execute(
     f"""CREATE TABLE measurement AS SELECT {MEASUREMENT} FROM (
-        SELECT {ID.format("'lab' || lab_id")} AS measurement_id, {person} AS person_id, u.concept, try_cast(taken_at AS TIMESTAMP) AS at,
+        SELECT {ID.format("'lab' || lab_id")} AS measurement_id, {person} AS person_id, u.concept, try_cast(taken_at AS TIMESTAMP) AS moment,
             try_cast(value AS DOUBLE) * u.factor AS value, u.unit_concept, {visit} AS visit_occurrence_id, l.loinc AS source_value,
             l.unit AS unit_source_value, 'labs' AS origin
             FROM {read('labs')} l JOIN lab_unit u ON u.code = l.loinc AND u.unit = replace(l.unit, 'µ', 'u')
@@ -100,7 +100,7 @@ db.execute(
         SELECT {ID.format("'bmi' || encounter_id")}, {person}, 3038553, try_cast(admitted_at AS TIMESTAMP), try_cast(bmi AS DOUBLE), 9531,
             {visit}, NULL, NULL, 'encounters' FROM {read('encounters')} WHERE bmi IS NOT NULL AND bmi <> ''
         UNION ALL {signs}) facts
-        WHERE at IS NOT NULL AND value IS NOT NULL AND person_id IN (SELECT person_id FROM person)
+        WHERE moment IS NOT NULL AND value IS NOT NULL AND person_id IN (SELECT person_id FROM person)
         AND visit_occurrence_id IN (SELECT visit_occurrence_id FROM visit_occurrence)"""
 )
 db.execute(f"CREATE TABLE diagnoses AS SELECT * FROM {read('diagnoses')}")

@@ -287,7 +287,7 @@ fn files_that_do_not_belong_together_are_no_chain() {
     let (first, other) = (one.take("k,v\n1,a\n", None).unwrap(), two.take("k,w\n1,a\n", None).unwrap());
     let fault = count(&chain(&[&first, &other]), &limits).err();
     assert_eq!(fault, Some(LandFault::ColumnsDiffer { part: 1 }));
-    let small = Limits { rows_max: 1, ..limits };
+    let small = Limits { rows_max: 1, landed_rows_max: 1, ..limits };
     let long = one.take("k,v\n1,a\n2,b\n", None).unwrap();
     assert!(count(&chain(&[&first]), &small).is_ok());
     assert!(count(&chain(&[&long]), &small).is_err());
