@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::message::transfer::BulkBegin;
+use crate::record::acceptance::StandingState;
 
 // XFER-1
 #[test]
@@ -123,4 +124,21 @@ fn a_revocation_in_one_consortium_cuts_nothing_of_another_that_has_the_same_id()
     assert_eq!([room(ours).served.len(), room(theirs).served.len()], [0, 1]);
     assert!(pair.seen[1].contains(&Effect::Cut { under: ours }));
     assert!(!pair.seen[1].contains(&Effect::Cut { under: theirs }));
+}
+
+// XFER-1
+#[test]
+fn a_provider_that_hears_of_a_pause_ends_what_it_serves_and_a_resumption_ends_nothing() {
+    let mut pair = Pair::new();
+    pair.share(LandedRows::Exclude);
+    let ours = Under { consortium: pair.consortium, subscription: SUBSCRIPTION };
+    let cut = |pair: &mut Pair| {
+        let found = |effect: &Effect| matches!(effect, Effect::Cut { under } if *under == ours).then_some(());
+        pair.pick(1, found).is_some()
+    };
+    assert!(!cut(&mut pair));
+    for (state, ends) in [(StandingState::Paused, true), (StandingState::Active, false), (StandingState::Ended, true)] {
+        pair.order(0, Command::SetStanding { subscription: SUBSCRIPTION, state }).unwrap();
+        assert_eq!(cut(&mut pair), ends, "{state:?}");
+    }
 }
