@@ -417,7 +417,14 @@ fn rows_that_are_erased_are_in_no_set_of_table_versions_before_the_receipt_says_
 // MAP-8
 #[test]
 fn a_set_leaves_only_under_terms_that_say_whether_it_links_patients() {
-    let mut pair = mapped();
+    let key = LinkageKeyId([3; 16]);
+    // The key is held, so that nothing but the terms speaks against the set.
+    let past = [vec![], vec![Act::LinkageKeyHeld { epoch: 1, key }]];
+    let mut pair = Pair::amended(&Amendment { past, ..Amendment::linked("north") });
+    let stays = Dataset { patient: Some("eid".parse().unwrap()), ..dataset("/data/stays.csv") };
+    pair.order(1, Command::DefineDataset(stays)).unwrap();
+    let defined = mapping(&pair, |_| {});
+    pair.order(1, defined).unwrap();
     let source = Source::Mapped { mapping: "los".parse().unwrap(), table: "person".parse().unwrap() };
     let table = Dataset { source, dataset: DatasetId([8; 16]), name: "los.person".parse().unwrap(), ..dataset("/x") };
     pair.order(1, Command::DefineDataset(table.clone())).unwrap();
@@ -426,7 +433,6 @@ fn a_set_leaves_only_under_terms_that_say_whether_it_links_patients() {
     pair.approve(&terms).unwrap();
     let ticket = run(&mut pair);
     let (_, listing) = listing();
-    let key = LinkageKeyId([3; 16]);
     let linkage = LinkageStatement { epoch: 1, key, normaliser: 1, check: LinkageCheck([4; 16]) };
     pair.feed(
         1,
