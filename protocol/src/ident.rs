@@ -30,6 +30,10 @@ byte_string! {
     SnapshotId, 32
 }
 byte_string! {
+    /// A release, from its request on: random, chosen by who asks for it.
+    ReleaseId, 16
+}
+byte_string! {
     /// A random value that makes one order or request unlike any other.
     Nonce, 16
 }

@@ -113,6 +113,16 @@ pub const ANSWER_DEADLINE: Seconds = Seconds(30);
 pub const RANGE_DEADLINE: Seconds = Seconds(120);
 /// From a revocation to the last byte served under it.
 pub const REVOCATION_DEADLINE: Seconds = Seconds(1);
+/// Bytes of one request for a release, encoded: it is repeated in the release's statement. 512 KiB.
+pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
+/// Columns of one request.
+pub const REQUEST_COLUMNS_MAX: usize = 64;
+/// Lines of one hierarchy as it is written.
+pub const HIERARCHY_LINES_MAX: usize = 65_536;
+/// Levels of one hierarchy, leaves and root included.
+pub const HIERARCHY_LEVELS_MAX: usize = 32;
+/// Files of one release's body.
+pub const BODY_FILES_MAX: usize = 1_000;
 /// Floor of k for microdata that leaves, in patients.
 pub const ANONYMITY_K_FLOOR: u32 = 11;
 

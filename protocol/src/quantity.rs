@@ -42,6 +42,10 @@ pub struct Rho(pub u128);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Delta(pub u128);
 
+/// A share or a loss in millionths: 1,000,000 is the whole. Rounded up, against who releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Millionths(pub u64);
+
 #[cfg(test)]
 mod tests {
     use super::*;

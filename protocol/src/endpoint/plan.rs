@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId, Text};
+use crate::ident::{ConsortiumId, Name, ReleaseId, ShareId, SnapshotId, SubscriptionId, Text};
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
@@ -12,9 +12,13 @@ use crate::record::listing::BlobRef;
 use crate::record::manifest::LinkageStatement;
 use crate::record::mapping::{Mapping, Origin};
 use crate::record::order::{OptOutEntry, PublishPlace};
+use crate::record::release::{AttackRun, BodyFile, Done};
+use crate::record::request::Request;
+use crate::record::reservation::Verdict;
 use crate::record::share::Share;
 use crate::record::site_notice::Departure;
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
+use crate::rule::budget::Spent;
 use crate::state::tables::{MappedSet, TableSet};
 
 /// Everything a run over a source needs.
@@ -164,6 +168,46 @@ pub struct PublishPlan {
     pub set: TableSet,
     /// Where it is published.
     pub into: PublishPlace,
+}
+
+/// Everything the computing of a release needs. There is none without [`Spent`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleasePlan {
+    /// Its reservation is durable.
+    pub spent: Spent,
+    /// What was asked.
+    pub request: Request,
+    /// The least class or count: the request's, or the charter's where that is larger.
+    pub floor: u32,
+    /// The set of table versions.
+    pub set: TableSet,
+    /// Members whose rows are used: those that have accepted the charter version.
+    pub members: BTreeSet<Name>,
+    /// The canonical form of the consortium's own schema; `None` where it uses one that every node has.
+    pub schema: Option<Arc<str>>,
+    /// What earlier releases over the population told of each patient, oldest first.
+    pub earlier: Vec<(ReleaseId, BlobRef)>,
+}
+
+/// What was made of a release, before anybody has approved or signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeRelease {
+    /// The body's files; the blobs are stored and durable.
+    pub body: Vec<BodyFile>,
+    /// Everything for the privacy officer: findings with their numbers, as a blob that stays here.
+    pub report: BlobRef,
+    /// What it tells of each patient, for later releases: a blob that stays here.
+    pub memory: Option<BlobRef>,
+    /// What was done.
+    pub done: Done,
+    /// The attacks that were run.
+    pub attacks: Vec<AttackRun>,
+    /// Earlier releases together with which it keeps its model.
+    pub together_with: BTreeSet<ReleaseId>,
+    /// What was not checked, or is not covered.
+    pub not_covered: Vec<Text>,
+    /// Whether every attack stayed under its threshold.
+    pub verdict: Verdict,
 }
 
 /// One landed version: its listings from the full snapshot to the last delta.
