@@ -6,6 +6,7 @@
 #![expect(clippy::panic, reason = "a measuring program stops at the first error, with the place")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod anonymised;
 mod consolidated;
 mod data;
 mod delta;
@@ -38,7 +39,7 @@ struct Settings {
 
 type Bench = fn(&Settings) -> Outcome;
 
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("transfer", transfer::run),
     ("delta", delta::run),
     ("resume", resume::run),
@@ -46,10 +47,11 @@ const BENCHES: [(&str, Bench); 7] = [
     ("views", views::run),
     ("mapped", mapped::run),
     ("consolidated", consolidated::run),
+    ("anonymised", anonymised::run),
 ];
 
 const USAGE: &str = "usage: bench [--quick] [--pairs N] [--mib N] [--rows N] [--members N] \
-                     [transfer|delta|resume|idle|views|mapped|consolidated ..]";
+                     [transfer|delta|resume|idle|views|mapped|consolidated|anonymised ..]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -59,8 +61,12 @@ fn main() -> ExitCode {
         Some("node") => cohortium_node::cli::run(std::iter::once("cohortium".into()).chain(args)),
         Some("peer") => peers::main(&args.map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>()),
         // Without a further argument these are the names of benches.
-        Some(name @ ("views" | "mapped")) if std::env::args_os().len() > 4 => {
-            let measure = if name == "views" { views::child } else { mapped::child };
+        Some(name @ ("views" | "mapped" | "anonymised")) if std::env::args_os().len() > 4 => {
+            let measure = match name {
+                "views" => views::child,
+                "mapped" => mapped::child,
+                _ => anonymised::child,
+            };
             measure(&args.map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>());
             ExitCode::SUCCESS
         }
