@@ -21,7 +21,7 @@ pub(crate) struct Tree {
     pub(crate) files: Vec<Source>,
 }
 
-/// Folders that builds and tools make.
+/// What builds and tools make.
 const DERIVED: [&str; 5] = ["target", ".git", "out", "__pycache__", "regressions"];
 
 impl Tree {
@@ -98,10 +98,12 @@ fn visit(folder: &Path, prefix: &str, files: &mut Vec<Source>) {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+        // In a second working tree `.git` is a file.
+        if DERIVED.contains(&name.as_str()) {
+            continue;
+        }
         if entry.file_type().unwrap().is_dir() {
-            if !DERIVED.contains(&name.as_str()) {
-                visit(&entry.path(), &path, files);
-            }
+            visit(&entry.path(), &path, files);
         } else if let Ok(text) = fs::read_to_string(entry.path()) {
             files.push(Source { path, text, test: false });
         }
