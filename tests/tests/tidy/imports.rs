@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::source::Source;
 
 /// Folder of each package, what it imports of this workspace, and the outside crates it may name. `*`: any.
-const PACKAGES: [(&str, &[&str], &[&str]); 13] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 14] = [
     (
         "protocol",
         &[],
@@ -76,6 +76,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 13] = [
     ("node/object", &[], &["futures", "object_store", "zeroize"]),
     ("node/fhir", &[], &["arrow"]),
     ("node/anonymise", &["protocol"], &["arrow", "parquet", "rand_chacha"]),
+    ("node/private", &["protocol"], &["opendp"]),
     (
         "node",
         &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object"],

@@ -1,0 +1,314 @@
+//! What noise costs, in integers: zero-concentrated differential privacy and a failure probability, and epsilon for people.
+
+use cohortium_protocol::quantity::{ContributionBound, Delta, Rho};
+
+/// Bits after the point of a [`Rho`].
+const RHO_BITS: i32 = 80;
+/// Bits after the point of a [`Delta`].
+const DELTA_BITS: i32 = 100;
+
+/// What a release costs one linkage token: rho and delta of approximate zCDP (Bun and Steinke 2016, definition 8.1). Costs add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// The concentrated loss.
+    pub rho: Rho,
+    /// The probability that the loss does not bound.
+    pub delta: Delta,
+}
+
+impl Cost {
+    /// The cost that `OpenDP`'s map gives, rounded up: the one place where a float becomes a charge. `None` for what no budget can pay:
+    /// a negative, infinite or undefined loss, and a delta above 1.
+    pub fn ceiling(rho: f64, delta: f64) -> Option<Self> {
+        let cost = Self { rho: Rho(ceiling(rho, RHO_BITS)?), delta: Delta(ceiling(delta, DELTA_BITS)?) };
+        (delta <= 1.0).then_some(cost)
+    }
+
+    /// Both together, or `None` past what the integers hold.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            rho: Rho(self.rho.0.checked_add(other.rho.0)?),
+            delta: Delta(self.delta.0.checked_add(other.delta.0)?),
+        })
+    }
+
+    /// Whether neither part is above the other's.
+    pub fn fits(self, limit: Self) -> bool {
+        self.rho <= limit.rho && self.delta <= limit.delta
+    }
+
+    /// Epsilon at this delta, in which the cost's own delta is contained; infinite where that alone is more.
+    ///
+    /// Source: Canonne, Kamath and Steinke 2020, proposition 12, as in `OpenDP`'s map, with what rounding may lose added.
+    pub fn epsilon(self, delta: Delta) -> f64 {
+        match delta.0.checked_sub(self.delta.0) {
+            Some(left) if left > 0 => epsilon(self.rho_up(), down(left, DELTA_BITS)),
+            _ if self.rho.0 == 0 && self.delta <= delta => 0.0,
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// Rho as a float, never below.
+    pub fn rho_up(self) -> f64 {
+        let near = self.rho.0 as f64;
+        let near = if below(near, self.rho.0) { near.next_up() } else { near };
+        near * (-f64::from(RHO_BITS)).exp2()
+    }
+}
+
+/// The loss of a person whose rows are spread over m tokens: m squared times rho, when the cost has no delta (Bun and Steinke 2016,
+/// proposition 1.9). What has a delta says what a person pays itself. `None` past what the integers hold.
+pub fn rho_of_person(rho: Rho, tokens: ContributionBound) -> Option<Rho> {
+    let m = u128::from(tokens.0.max(1));
+    rho.0.checked_mul(m * m).map(Rho)
+}
+
+/// Whether a cost may still be spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It may; this much will have been spent.
+    Permit(Cost),
+    /// It may not, and nothing changes: a smaller cost may still be permitted.
+    Refuse(Refusal),
+}
+
+/// What there is not enough of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Rho.
+    Rho,
+    /// Delta.
+    Delta,
+}
+
+/// The privacy filter: whether `cost` fits beside what is spent, within the limit. Costs may be chosen after seeing earlier answers: for
+/// zCDP the sum is still the loss (Whitehouse, Ramdas, Rogers and Wu 2023, theorem 1). A refusal leaves the account as it is.
+pub fn filter(spent: Cost, limit: Cost, cost: Cost) -> Decision {
+    let Some(after) = spent.plus(cost) else { return Decision::Refuse(Refusal::Rho) };
+    if after.rho > limit.rho {
+        return Decision::Refuse(Refusal::Rho);
+    }
+    if after.delta > limit.delta {
+        return Decision::Refuse(Refusal::Delta);
+    }
+    Decision::Permit(after)
+}
+
+/// What was paid for the noise of one release, and is used up as the noise is drawn. It is filled with what the ledger has durably
+/// spent; what is left in it when it is dropped stays spent.
+#[derive(Debug)]
+pub struct Purse {
+    left: Cost,
+}
+
+impl Purse {
+    /// A purse with what the ledger says is spent for this release.
+    pub fn of(paid: Cost) -> Self {
+        Self { left: paid }
+    }
+
+    /// What is left.
+    pub fn left(&self) -> Cost {
+        self.left
+    }
+
+    /// Takes a cost out, or nothing where it does not fit.
+    pub(crate) fn pay(&mut self, cost: Cost) -> Option<()> {
+        if !cost.fits(self.left) {
+            return None;
+        }
+        self.left = Cost {
+            rho: Rho(self.left.rho.0.checked_sub(cost.rho.0)?),
+            delta: Delta(self.left.delta.0.checked_sub(cost.delta.0)?),
+        };
+        Some(())
+    }
+}
+
+/// `value` in units of `2^-bits`, rounded up; `None` where that is no number of units. Scaling by a power of two is exact.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be between 0 and 2^127")]
+fn ceiling(value: f64, bits: i32) -> Option<u128> {
+    if !value.is_finite() || value < 0.0 {
+        return None;
+    }
+    // A subnormal product would lose bits; it is one unit at most, whatever it was.
+    let units = (value * f64::from(bits).exp2()).ceil().max(if value > 0.0 { 1.0 } else { 0.0 });
+    (units < 127_f64.exp2()).then_some(units as u128)
+}
+
+/// The largest float that is not above `units` of `2^-bits`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float made from a u128, which saturates"
+)]
+fn down(units: u128, bits: i32) -> f64 {
+    let near = units as f64;
+    let near = if near as u128 > units { near.next_down() } else { near };
+    near * (-f64::from(bits)).exp2()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float made from a u128, which saturates"
+)]
+fn below(near: f64, units: u128) -> bool {
+    (near as u128) < units
+}
+
+/// The least over alpha of what Canonne, Kamath and Steinke's bound gives for epsilon:
+/// `alpha rho + (alpha ln(1 - 1/alpha) - ln(alpha - 1) - ln delta) / (alpha - 1)`.
+///
+/// Every alpha gives a valid epsilon, so the search need not be exact. `OpenDP` looks no lower than 1.01, and neither does this.
+fn epsilon(rho: f64, delta: f64) -> f64 {
+    if rho == 0.0 || delta >= 1.0 {
+        return 0.0;
+    }
+    let at = |log: f64| {
+        let below = log.exp();
+        let alpha = below + 1.0;
+        alpha * rho + (alpha * (-1.0 / alpha).ln_1p() - log - delta.ln()) / below
+    };
+    // Golden sections: the function falls, then rises.
+    let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
+    let (mut low, mut high) = (0.01_f64.ln(), 75.0);
+    for _ in 0..110 {
+        let step = golden * (high - low);
+        if at(high - step) <= at(low + step) {
+            high = low + step;
+        } else {
+            low = high - step;
+        }
+    }
+    // What rounding can lose in either computation is below 1e-13 of the result.
+    (at(low).min(at(high)).max(0.0) * (1.0 + ROUNDING)).next_up()
+}
+
+/// Room for rounding, as a share of epsilon.
+const ROUNDING: f64 = 3e-13;
+
+#[cfg(test)]
+mod tests {
+    use opendp::{
+        combinators::ConcentratedMeasure,
+        measures::{PrivacyProfile, ZeroConcentratedDivergence},
+    };
+
+    use super::*;
+
+    fn theirs(rho: f64, delta: f64) -> f64 {
+        let profile: PrivacyProfile = ZeroConcentratedDivergence::convert(rho).unwrap();
+        profile.epsilon(delta).unwrap()
+    }
+
+    fn cost(rho: f64) -> Cost {
+        Cost::ceiling(rho, 0.0).unwrap()
+    }
+
+    fn delta(value: f64) -> Delta {
+        Cost::ceiling(0.0, value).unwrap().delta
+    }
+
+    // PRIV-3
+    #[test]
+    fn epsilon_is_opendp_s_to_1e_12_and_never_below() {
+        let mut worst: f64 = 0.0;
+        let mut compared = 0;
+        for rho_power in -60..=12 {
+            for part in [1.0, 1.234_567_89, 1.777_7] {
+                let rho = part * f64::from(rho_power).exp2();
+                for small in [1e-2, 1e-4, 3.7e-6, 1e-6, 1e-9, 1e-12, 1e-18] {
+                    let theirs = theirs(cost(rho).rho_up(), down(delta(small).0, DELTA_BITS));
+                    let ours = cost(rho).epsilon(delta(small));
+                    assert!(ours >= theirs, "rho {rho} delta {small}: {ours} is below {theirs}");
+                    if theirs > 0.0 {
+                        worst = worst.max(ours / theirs - 1.0);
+                        compared += 1;
+                    }
+                }
+            }
+        }
+        println!("epsilon beside OpenDP's maps: {compared} pairs, at most {worst:.1e} above, never below");
+        assert!(worst <= 1e-12, "{worst:e}");
+    }
+
+    // PRIV-3
+    #[test]
+    fn a_hundred_costs_of_rho_0_005_are_epsilon_5_22_and_not_43() {
+        let one = cost(0.005);
+        let all = (0..100).try_fold(Cost::default(), |sum, _| sum.plus(one)).unwrap();
+        let (single, hundred) = (one.epsilon(delta(1e-6)), all.epsilon(delta(1e-6)));
+        println!("rho 0.005 is epsilon {single:.5} at delta 1e-6, a hundred of them {hundred:.4}");
+        assert!((single - 0.429_94).abs() < 5e-6, "{single}");
+        assert!((hundred - 5.22).abs() < 5e-3, "{hundred}");
+    }
+
+    #[test]
+    fn a_float_is_rounded_up_to_the_next_unit_and_what_is_no_loss_is_none() {
+        let unit = (-80_f64).exp2();
+        for (value, units) in [
+            (0.0, Some(0)),
+            (unit, Some(1)),
+            (unit * 1.000_000_1, Some(2)),
+            (f64::MIN_POSITIVE, Some(1)),
+            (5e-324, Some(1)),
+            (1.0, Some(1 << 80)),
+            (-0.0, Some(0)),
+            (-unit, None),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+            (1e300, None),
+        ] {
+            assert_eq!(Cost::ceiling(value, 0.0).map(|cost| cost.rho.0), units, "{value:e}");
+        }
+        assert_eq!(Cost::ceiling(0.0, 1.0).unwrap().delta, Delta(1 << 100));
+        assert_eq!(Cost::ceiling(0.0, 1.0_f64.next_up()), None);
+    }
+
+    // PRIV-5
+    #[test]
+    fn the_filter_permits_up_to_the_limit_and_a_refusal_changes_nothing() {
+        let of = |rho, delta| Cost { rho: Rho(rho), delta: Delta(delta) };
+        let limit = of(10, 5);
+        for (spent, asked, decision) in [
+            (of(0, 0), of(10, 5), Decision::Permit(of(10, 5))),
+            (of(9, 0), of(1, 0), Decision::Permit(of(10, 0))),
+            (of(9, 0), of(2, 0), Decision::Refuse(Refusal::Rho)),
+            (of(9, 5), of(1, 0), Decision::Permit(of(10, 5))),
+            (of(9, 5), of(1, 1), Decision::Refuse(Refusal::Delta)),
+            (of(u128::MAX, 0), of(1, 0), Decision::Refuse(Refusal::Rho)),
+            (of(10, 5), of(0, 0), Decision::Permit(of(10, 5))),
+        ] {
+            assert_eq!(filter(spent, limit, asked), decision);
+        }
+    }
+
+    // PRIV-4
+    #[test]
+    fn a_purse_pays_only_what_is_in_it() {
+        let of = |rho, delta| Cost { rho: Rho(rho), delta: Delta(delta) };
+        let mut purse = Purse::of(of(10, 2));
+        assert_eq!(purse.pay(of(11, 0)), None);
+        assert_eq!(purse.pay(of(0, 3)), None);
+        assert_eq!(purse.pay(of(7, 2)), Some(()));
+        assert_eq!(purse.left(), of(3, 0));
+        assert_eq!(purse.pay(of(3, 1)), None);
+        assert_eq!(purse.pay(of(3, 0)), Some(()));
+    }
+
+    #[test]
+    fn delta_of_the_cost_is_part_of_the_delta_at_which_epsilon_is_shown() {
+        let with = |d: f64| Cost::ceiling(0.01, d).unwrap();
+        let plain = with(0.0).epsilon(delta(1e-6));
+        assert!(with(5e-7).epsilon(delta(1e-6)) > plain);
+        assert_eq!(with(1e-6).epsilon(delta(1e-6)), f64::INFINITY);
+        assert_eq!(Cost::default().epsilon(delta(0.0)), 0.0);
+    }
+
+    #[test]
+    fn a_person_pays_the_square_of_its_tokens() {
+        assert_eq!(rho_of_person(Rho(5), ContributionBound(3)), Some(Rho(45)));
+        assert_eq!(rho_of_person(Rho(u128::MAX), ContributionBound(2)), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! What no single file can show: the generator that is compiled in, charges, and audits of every mechanism on neighbouring tables.
+
+mod audit;
+mod charges;
+mod generator;
