@@ -63,6 +63,21 @@ pub fn rho_of_person(rho: Rho, tokens: ContributionBound) -> Option<Rho> {
     rho.0.checked_mul(m * m).map(Rho)
 }
 
+/// The largest rho whose epsilon at this delta is at most `epsilon`: how a wish in epsilon becomes a budget. `None` where there is none.
+pub fn rho_within(epsilon: f64, delta: Delta) -> Option<Rho> {
+    let fits = |rho: u128| Cost { rho: Rho(rho), delta: Delta(0) }.epsilon(delta) <= epsilon;
+    let (mut low, mut high) = (0_u128, 1_u128 << 110);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (low > 0).then_some(Rho(low))
+}
+
 /// Whether a cost may still be spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -304,6 +319,17 @@ mod tests {
         assert!(with(5e-7).epsilon(delta(1e-6)) > plain);
         assert_eq!(with(1e-6).epsilon(delta(1e-6)), f64::INFINITY);
         assert_eq!(Cost::default().epsilon(delta(0.0)), 0.0);
+    }
+
+    #[test]
+    fn a_wish_in_epsilon_becomes_the_largest_rho_that_keeps_it() {
+        for wish in [0.01, 0.429_94, 1.0, 8.0] {
+            let Rho(rho) = rho_within(wish, delta(1e-6)).unwrap();
+            let epsilon = |units| Cost { rho: Rho(units), ..Cost::default() }.epsilon(delta(1e-6));
+            assert!(epsilon(rho) <= wish && epsilon(rho + (rho >> 30)) > wish);
+        }
+        assert_eq!(rho_within(f64::NAN, delta(1e-6)), None);
+        assert_eq!(rho_within(1.0, Delta(0)), None);
     }
 
     #[test]

@@ -21,5 +21,8 @@ pub mod mechanism;
 pub mod owner;
 pub mod interval;
 pub mod quantile;
+pub mod margins;
+pub mod planner;
+pub mod postprocess;
 #[cfg(test)]
 mod tests;

@@ -2,4 +2,6 @@
 
 mod audit;
 mod charges;
+mod data;
 mod generator;
+mod margins;
