@@ -14,7 +14,7 @@ use crate::{
 /// Rounds of the method. Their number is fixed, so that time says nothing of values.
 const ROUNDS: usize = 300;
 /// The penalty on negative cells, beside the precision of a typical cell: it decides how fast the rounds converge, not to what.
-const PENALTY: f64 = 0.3;
+const PENALTY: f64 = 0.5;
 
 type Parts = BTreeMap<Columns, Vec<f64>>;
 

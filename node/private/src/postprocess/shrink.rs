@@ -12,10 +12,7 @@ use crate::{
 
 /// How far a cell is moved at most, in deviations of its noise.
 const TRANSLATION_MAX: f64 = 1.0;
-/// The least share of a variance that is left to what was shrunk, so that it stays a number to divide by.
-const SHARE_MIN: f64 = 0.02;
-
-/// The estimates with every part of two columns shrunk, and its variance by the mean factor.
+/// The estimates with every part of two columns shrunk.
 pub(crate) fn towards_independence(estimates: &Estimates) -> Estimates {
     let mut shrunk = estimates.clone();
     for (part, measured) in &mut shrunk.measured {
@@ -49,16 +46,13 @@ fn shrink(domain: &Domain, pair: &Columns, measured: &mut Measured, expected: &[
     let seen = cells.iter().map(|cell| cell * cell - noise).sum::<f64>();
     let factor = (seen / expected.iter().map(|cell| cell * cell).sum::<f64>()).max(0.0);
     let reach = TRANSLATION_MAX * noise.sqrt();
-    let mut shares = 0.0;
     for (cell, expected) in cells.iter_mut().zip(expected) {
         let prior = factor * expected * expected;
         let share = prior / (prior + noise);
-        shares += share;
         *cell -= ((1.0 - share) * *cell).clamp(-reach, reach);
     }
     let kept = domain.part_of(&cells, pair, pair);
     measured.coefficients = kept.iter().zip(&prior).map(|(kept, prior)| kept + prior).collect();
-    measured.variance *= (shares / cells.len() as f64).max(SHARE_MIN);
 }
 
 #[cfg(test)]
