@@ -123,6 +123,12 @@ pub const HIERARCHY_LINES_MAX: usize = 65_536;
 pub const HIERARCHY_LEVELS_MAX: usize = 32;
 /// Files of one release's body.
 pub const BODY_FILES_MAX: usize = 1_000;
+/// Attacks that one release states.
+pub const ATTACK_RUNS_MAX: usize = 256;
+/// Sentences on what one release does not cover.
+pub const NOT_COVERED_MAX: usize = 64;
+/// Releases of one consortium that are asked for and neither signed nor refused.
+pub const RELEASES_OPEN_MAX: usize = 64;
 /// Floor of k for microdata that leaves, in patients.
 pub const ANONYMITY_K_FLOOR: u32 = 11;
 

@@ -53,6 +53,10 @@ impl World {
             Effect::Publish { ticket, .. } => {
                 self.later(node, 1, Input::Published { ticket, end: Err(RunFault::Unreadable) });
             }
+            Effect::ReadRequest { ticket, .. } => self.later(node, 1, Input::RequestRead { ticket, read: None }),
+            Effect::Release { ticket, .. } => {
+                self.later(node, 1, Input::ReleaseMade { ticket, end: Err(RunFault::Unreadable) });
+            }
             Effect::OpenLanding { ticket, blob } => {
                 let state = self.nodes[node].disk.open_landing(blob);
                 let after = self.dice.between(1, 10);
@@ -64,7 +68,7 @@ impl World {
                 let after = self.dice.between(1, 20);
                 self.later(node, after, Input::ListingRead { ticket, listing });
             }
-            Effect::Check { ticket, version } => {
+            Effect::Check { ticket, version, .. } => {
                 let table = worker::read(&self.nodes[node].disk, &version);
                 let rows =
                     table.map(|table| cohortium_protocol::quantity::Rows(len(&table.keys().collect::<Vec<_>>())));

@@ -311,6 +311,6 @@ fn columns(wide: bool) -> Vec<Column> {
 fn recolumned(content: &Content, wide: bool) -> Content {
     match content {
         Content::Table(table) => Content::Table(TableTerms::of(columns(wide), table.linkage)),
-        Content::UncheckedFiles => Content::UncheckedFiles,
+        Content::UncheckedFiles | Content::Release { .. } => content.clone(),
     }
 }

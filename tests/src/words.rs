@@ -38,6 +38,8 @@ pub(crate) const fn document(document: &Document) -> &'static str {
         Document::LinkageWrap(_) => "LinkageWrap",
         Document::SiteNotice(_) => "SiteNotice",
         Document::CommonSchema(_) => "CommonSchema",
+        Document::Project(_) => "Project",
+        Document::Withdrawal(_) => "Withdrawal",
     }
 }
 
@@ -113,7 +115,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::OpenLanding { ticket, blob } => format!("{ticket:?} open {}", short(&blob.digest.0)),
         Effect::FinishBlob { ticket, blob } => format!("{ticket:?} finish {}", short(&blob.digest.0)),
         Effect::ReadListing { ticket, blob } => format!("{ticket:?} read listing {}", short(&blob.digest.0)),
-        Effect::Check { ticket, version } => format!("{ticket:?} check {}", short(&version.snapshot.0)),
+        Effect::Check { ticket, version, .. } => format!("{ticket:?} check {}", short(&version.snapshot.0)),
         other => format!("{other:?}"),
     }
 }

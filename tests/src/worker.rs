@@ -78,6 +78,7 @@ pub(crate) fn run(plan: &RunPlan, source: &Source, disk: &Disk, key: Option<&Sec
         |fault| Made { end: RunEnd::Failed(fault), blobs: Vec::new(), table: Table::new(), patients: BTreeSet::new() };
     match &plan.share.content {
         Content::UncheckedFiles => run_files(plan, source, disk),
+        Content::Release { .. } => failed(RunFault::Unreadable),
         Content::Table(_) if plan.epoch.is_some() && key.is_none() => failed(RunFault::NoLinkageKey),
         Content::Table(_) => run_table(plan, source, disk, key, habits).unwrap_or_else(failed),
     }

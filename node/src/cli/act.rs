@@ -95,6 +95,15 @@ pub(crate) fn tell(act: &Act) -> Told {
         }
         Act::VocabularyFailed { fault } => Told::new("vocabulary-failed", "").ended(word(fault)),
         Act::CommonSchema(signed) => Told::new("common-schema", read(signed, |schema| short(&schema.named()))),
+        Act::Project(_)
+        | Act::ReleaseRefused { .. }
+        | Act::ReleaseSame { .. }
+        | Act::ReleaseReserved(_)
+        | Act::ReleaseMade { .. }
+        | Act::ReleaseFailed { .. }
+        | Act::ReleaseStopped { .. }
+        | Act::Released(_)
+        | Act::Withdrawal(_) => of_release(act),
         Act::MappingFailed { mapping, fault } => Told::new("mapping-failed", short(mapping)).ended(word(fault)),
         Act::Consolidated { consolidation, .. } => {
             Told::new("consolidated", read(consolidation, |all| format!("number {}", all.sequence)))
@@ -116,6 +125,24 @@ pub(crate) fn tell(act: &Act) -> Told {
         Act::Erased { subscription, snapshot } => {
             Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
         }
+    }
+}
+
+/// What happened to a project or release.
+fn of_release(act: &Act) -> Told {
+    match act {
+        Act::Project(signed) => {
+            Told::new("project", read(signed, |project| format!("{} version {}", project.name, project.version)))
+        }
+        Act::ReleaseRefused { release, refusal } => Told::new("release-refused", short(release)).ended(word(refusal)),
+        Act::ReleaseSame { release, same } => Told::new("release-same", short(release)).ended(short(same)),
+        Act::ReleaseReserved(reservation) => Told::new("release-reserved", short(&reservation.release)),
+        Act::ReleaseMade { release, .. } => Told::new("release-made", short(release)),
+        Act::ReleaseFailed { release, fault } => Told::new("release-failed", short(release)).ended(word(fault)),
+        Act::ReleaseStopped { release, .. } => Told::new("release-stopped", short(release)),
+        Act::Released(signed) => Told::new("released", read(signed, |release| short(&release.release))),
+        Act::Withdrawal(signed) => Told::new("withdrawal", read(signed, |said| short(&said.release))),
+        _ => Told::default(),
     }
 }
 
@@ -147,6 +174,9 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         Act::SiteNotice(signed) => Some(signed.to_bytes()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.to_bytes()),
         Act::CommonSchema(signed) => Some(signed.to_bytes()),
+        Act::Project(signed) => Some(signed.to_bytes()),
+        Act::Released(signed) => Some(signed.to_bytes()),
+        Act::Withdrawal(signed) => Some(signed.to_bytes()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -167,6 +197,12 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         | Act::PipelineStep { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }
+        | Act::ReleaseRefused { .. }
+        | Act::ReleaseSame { .. }
+        | Act::ReleaseReserved(_)
+        | Act::ReleaseMade { .. }
+        | Act::ReleaseFailed { .. }
+        | Act::ReleaseStopped { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -246,6 +282,12 @@ const fn command_word(command: &Command) -> &'static str {
         Command::RunMapping { .. } | Command::RunMappingDespite { .. } => "run-mapping",
         Command::LoadVocabulary { .. } => "load-vocabulary",
         Command::StateSchema { .. } => "state-schema",
+        Command::DefineProject(_) => "define-project",
+        Command::ApproveProject { .. } => "approve-project",
+        Command::RequestRelease { .. } => "request-release",
+        Command::SignRelease { .. } => "sign-release",
+        Command::RefuseRelease { .. } => "refuse-release",
+        Command::WithdrawRelease { .. } => "withdraw-release",
         Command::ReadMapped { .. } => "read-mapped",
         Command::Consolidate => "consolidate",
         Command::UseTables { .. } => "use-tables",

@@ -11,6 +11,7 @@ use crate::cli::print::{Table, visible, word};
 pub(crate) fn shown(content: &Content) -> String {
     match content {
         Content::UncheckedFiles => "Files that nobody looks into.\n".to_owned(),
+        Content::Release { release } => format!("The release {release}.\n"),
         Content::Table(table) => described(table, table.columns.iter()),
     }
 }
@@ -19,6 +20,7 @@ pub(crate) fn shown(content: &Content) -> String {
 pub(crate) fn leaving(content: &Content) -> String {
     match content {
         Content::UncheckedFiles => "Files that nobody looked into.\n".to_owned(),
+        Content::Release { release } => format!("The release {release}.\n"),
         Content::Table(table) => described(table, table.leaving()),
     }
 }

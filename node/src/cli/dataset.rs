@@ -267,6 +267,7 @@ fn place_of(source: &Source) -> String {
         Source::Mapped { mapping, table } => format!("{mapping}/{table}"),
         Source::Postgres(table) | Source::Maria(table) => remote::shown(table),
         Source::S3(object) => format!("{}/{}", object.bucket, object.key),
+        Source::Release { release } => release.to_string(),
         Source::Csv { .. }
         | Source::Parquet { .. }
         | Source::Ndjson { .. }

@@ -187,7 +187,11 @@ fn define(cx: &Cx, terms: Define) -> Result<Shown, CliFault> {
         Source::Files { .. } if terms.columns.any() || terms.link => {
             return Err(CliFault::usage("a folder of files has no columns: no column flag and no --link"));
         }
+        Source::Release { .. } if terms.columns.any() || terms.link => {
+            return Err(CliFault::usage("the columns of a release are its own: no column flag, no --link"));
+        }
         Source::Files { .. } => Content::UncheckedFiles,
+        Source::Release { release } => Content::Release { release: *release },
         Source::Mapped { .. } if terms.columns.any() || terms.link => {
             return Err(CliFault::usage(
                 "the columns of a mapped table are the common schema's: no column flag, no --link",
@@ -374,6 +378,7 @@ fn list(view: &View) -> Shown {
         let columns = match &share.content {
             Content::Table(table) => format!("{} of {}", table.leaving().count(), table.columns.len()),
             Content::UncheckedFiles => "unchecked files".to_owned(),
+            Content::Release { release } => format!("release {}", short(release)),
         };
         let to: Vec<String> = share.consumers.iter().map(ToString::to_string).collect();
         table.row([

@@ -18,10 +18,14 @@ use cohortium_protocol::record::manifest::Manifest;
 use cohortium_protocol::record::node_record::NodeRecord;
 use cohortium_protocol::record::order::Order;
 use cohortium_protocol::record::person::Person;
+use cohortium_protocol::record::project::Project;
 use cohortium_protocol::record::receipt::Receipt;
+use cohortium_protocol::record::release::Release;
+use cohortium_protocol::record::request::Request as ReleaseRequest;
 use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::share::Share;
 use cohortium_protocol::record::site_notice::SiteNotice;
+use cohortium_protocol::record::withdrawal::Withdrawal;
 use serde_json::{Value, json};
 
 use crate::cli::act::document;
@@ -91,13 +95,19 @@ fn bytes_of(document: &Document) -> Vec<u8> {
         Document::LinkageWrap(signed) => signed.to_bytes(),
         Document::SiteNotice(signed) => signed.to_bytes(),
         Document::CommonSchema(signed) => signed.to_bytes(),
+        Document::Project(signed) => signed.to_bytes(),
+        Document::Withdrawal(signed) => signed.to_bytes(),
     }
 }
 
 type Reader = fn(&[u8]) -> Result<Value, SignedFault>;
 
 /// One reader for each kind of signed document.
-const READERS: [Reader; 16] = [
+const READERS: [Reader; 20] = [
+    read_as::<Project>,
+    read_as::<ReleaseRequest>,
+    read_as::<Release>,
+    read_as::<Withdrawal>,
     read_as::<Charter>,
     read_as::<ExportHeading>,
     read_as::<Consolidation>,

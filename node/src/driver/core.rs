@@ -246,10 +246,12 @@ impl Core {
             Effect::LoadVocabulary { ticket, folder } => hands.load_vocabulary(ticket, folder),
             Effect::Consolidate { ticket, plan } => hands.consolidate(ticket, plan),
             Effect::Publish { ticket, plan } => hands.publish(ticket, plan),
+            Effect::ReadRequest { ticket, plan } => hands.read_request(ticket, plan),
+            Effect::Release { ticket, plan } => hands.release(ticket, plan),
             Effect::OpenLanding { ticket, blob } => hands.open_landing(ticket, blob),
             Effect::FinishBlob { ticket, blob } => hands.finish_blob(ticket, blob),
             Effect::ReadListing { ticket, blob } => hands.read_listing(ticket, blob),
-            Effect::Check { ticket, version } => hands.check(ticket, version),
+            Effect::Check { ticket, version, release } => hands.check(ticket, version, release),
             Effect::Sweep => hands.sweep(),
             Effect::MakeLinkageKey { ticket, consortium, epoch } => hands.make_linkage_key(ticket, consortium, epoch),
             Effect::WrapLinkageKey { ticket, consortium, epoch, recipients } => {

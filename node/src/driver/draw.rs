@@ -71,7 +71,8 @@ pub(crate) async fn draw(hands: &Arc<Hands>, source: &Source, depth: Depth) -> R
         | Source::Ndjson { .. }
         | Source::Json { .. }
         | Source::ArrowIpc { .. }
-        | Source::Mapped { .. } => Ok(None),
+        | Source::Mapped { .. }
+        | Source::Release { .. } => Ok(None),
         Source::Fhir { path, view } => {
             let path = path.clone();
             let opened = blocking(move || Opened::new(path.as_str()).map_err(ReportFault::of)).await?;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use cohortium_protocol::endpoint::io::{
-    ConsolidationPlan, Input, LandedVersion, MapPlan, PublishPlan, RunPlan, Ticket,
+    ConsolidationPlan, Input, LandedVersion, MapPlan, PublishPlan, ReleasePlan, RequestPlan, RunPlan, Ticket,
 };
-use cohortium_protocol::ident::Text;
+use cohortium_protocol::ident::{ConsortiumId, ReleaseId, Text};
+use cohortium_protocol::record::journal_entry::RunFault;
 
 use crate::driver::hands::Hands;
 use crate::driver::{consolidation, landed, mapping, publish, run, sweep, vocabulary};
@@ -57,9 +58,28 @@ impl Hands {
         self.report(async move { Input::Published { ticket, end: publish::run(&hands, *plan).await } });
     }
 
-    pub(crate) fn check(self: &Arc<Self>, ticket: Ticket, version: LandedVersion) {
+    /// Requests are not read here yet: none stands.
+    pub(crate) fn read_request(self: &Arc<Self>, ticket: Ticket, _plan: Box<RequestPlan>) {
+        self.report(async move { Input::RequestRead { ticket, read: None } });
+    }
+
+    /// Releases are not computed here yet.
+    pub(crate) fn release(self: &Arc<Self>, ticket: Ticket, _plan: Box<ReleasePlan>) {
+        self.report(async move { Input::ReleaseMade { ticket, end: Err(RunFault::Unreadable) } });
+    }
+
+    pub(crate) fn check(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        version: LandedVersion,
+        release: Option<(ConsortiumId, ReleaseId)>,
+    ) {
         let hands = Arc::clone(self);
-        self.report(async move { Input::Checked { ticket, rows: landed::check(&hands, &version).await } });
+        self.report(async move {
+            // Releases are not verified here yet: none lands.
+            let rows = if release.is_none() { landed::check(&hands, &version).await } else { None };
+            Input::Checked { ticket, rows }
+        });
     }
 
     pub(crate) fn sweep(self: &Arc<Self>) {

@@ -31,6 +31,7 @@ use crate::worker::job::{Job, Key32, Report, ReportFault, SealedFile, Terms};
 pub(crate) async fn run(hands: &Arc<Hands>, plan: RunPlan) -> RunEnd {
     let taken = match plan.dataset.source {
         Source::Files { .. } => run_files(hands, plan).await,
+        Source::Release { .. } => Err(RunFault::Unreadable),
         Source::Csv { .. }
         | Source::Parquet { .. }
         | Source::Ndjson { .. }

@@ -120,6 +120,11 @@ pub(crate) fn log(notice: &Notice) {
             tracing::warn!(event = "publish-failed", %consolidation, ?fault);
         }
         Notice::ConsolidationFailed(fault) => tracing::warn!(event = "consolidation-failed", ?fault),
+        Notice::ReleaseRefused(release, refusal) => tracing::info!(event = "release-refused", %release, ?refusal),
+        Notice::ReleaseMade(release) => tracing::info!(event = "release-made", %release),
+        // Why, depends on rows: it is for the privacy officer (law 7).
+        Notice::ReleaseNotMade(release) => tracing::warn!(event = "release-not-made", %release),
+        Notice::Withdrawn(release) => tracing::warn!(event = "release-withdrawn", %release),
         // How many rows landed is for the person who asks, not for a log file (law 8).
         Notice::Landed(subscription, snapshot, _) => tracing::info!(event = "landed", %subscription, %snapshot),
         Notice::LandingRefused(subscription, snapshot, code) => {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use cohortium_protocol::digest::DocumentDigest;
-use cohortium_protocol::ident::{DatasetId, ShareId, SnapshotId, SubscriptionId};
+use cohortium_protocol::ident::{DatasetId, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::common_schema::schema_digest;
 use cohortium_protocol::record::journal_entry::Act;
 use cohortium_protocol::record::order::Command;
 
-/// An id of a thing: a share, dataset or subscription (16 bytes), or a snapshot or document (32 bytes).
+/// An id of a thing: a share, dataset, subscription or release (16 bytes), or a snapshot or document (32 bytes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     /// Random bytes.
@@ -46,6 +46,12 @@ impl From<SubscriptionId> for Subject {
     }
 }
 
+impl From<ReleaseId> for Subject {
+    fn from(id: ReleaseId) -> Self {
+        Self::Random(id.0)
+    }
+}
+
 impl From<SnapshotId> for Subject {
     fn from(id: SnapshotId) -> Self {
         Self::Digest(id.0)
@@ -75,6 +81,9 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         Act::SiteNotice(signed) => Some(signed.digest()),
         Act::Consolidated { consolidation, .. } => Some(consolidation.digest()),
         Act::CommonSchema(signed) => Some(signed.digest()),
+        Act::Project(signed) => Some(signed.digest()),
+        Act::Released(signed) => Some(signed.digest()),
+        Act::Withdrawal(signed) => Some(signed.digest()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -95,6 +104,12 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         | Act::PipelineStep { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }
+        | Act::ReleaseRefused { .. }
+        | Act::ReleaseSame { .. }
+        | Act::ReleaseReserved(_)
+        | Act::ReleaseMade { .. }
+        | Act::ReleaseFailed { .. }
+        | Act::ReleaseStopped { .. }
         | Act::Erased { .. } => None,
     }
 }
@@ -141,9 +156,24 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         Act::VocabularyLoaded(loaded) => {
             [loaded.vocabulary.digest.into(), Subject::Digest(loaded.index.digest.0)].into()
         }
+        Act::ReleaseSame { release, same } => [(*release).into(), (*same).into()].into(),
+        Act::ReleaseReserved(reservation) => {
+            [reservation.release.into(), reservation.project.into(), reservation.consolidation.into()].into()
+        }
+        Act::ReleaseRefused { release, .. }
+        | Act::ReleaseMade { release, .. }
+        | Act::ReleaseFailed { release, .. }
+        | Act::ReleaseStopped { release, .. } => [(*release).into()].into(),
+        Act::Released(signed) => {
+            signed.claimed().map(|said| [said.release.into(), said.project.into()].into()).unwrap_or_default()
+        }
+        Act::Withdrawal(signed) => {
+            signed.claimed().map(|said| [said.release.into(), said.statement.into()].into()).unwrap_or_default()
+        }
         Act::CommonSchema(signed) => signed.claimed().map(|schema| [schema.named().into()].into()).unwrap_or_default(),
         Act::ConsolidationFailed { .. }
         | Act::VocabularyFailed { .. }
+        | Act::Project(_)
         | Act::PipelineStep { .. }
         | Act::Began { .. }
         | Act::Person(_)
@@ -185,6 +215,11 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         | Command::ReadTables { consolidation }
         | Command::Publish { consolidation, .. } => [(*consolidation).into()].into(),
         Command::Query { question, reason } => [(*question).into(), (*reason).into()].into(),
+        Command::DefineProject(project) => [Signed::unsigned(&**project).digest().into()].into(),
+        Command::ApproveProject { project } => [(*project).into()].into(),
+        Command::RequestRelease { release, request } => [(*release).into(), Subject::Digest(request.digest.0)].into(),
+        Command::SignRelease { release, statement } => [(*release).into(), (*statement).into()].into(),
+        Command::RefuseRelease { release } | Command::WithdrawRelease { release, .. } => [(*release).into()].into(),
         Command::StateSchema { text } => [schema_digest(text).into()].into(),
         Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }

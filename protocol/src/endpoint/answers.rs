@@ -41,7 +41,9 @@ fn waits(state: &State, peer: &Name, document: &Document) -> bool {
         | Document::Receipt(_)
         | Document::LinkageWrap(_)
         | Document::SiteNotice(_)
-        | Document::CommonSchema(_) => false,
+        | Document::CommonSchema(_)
+        | Document::Project(_)
+        | Document::Withdrawal(_) => false,
     }
 }
 
@@ -135,7 +137,9 @@ impl Endpoint {
             | Document::Receipt(_)
             | Document::LinkageWrap(_)
             | Document::SiteNotice(_)
-            | Document::CommonSchema(_) => None,
+            | Document::CommonSchema(_)
+            | Document::Project(_)
+            | Document::Withdrawal(_) => None,
         };
         self.persist(consortium, &Actor::Node, act.into_iter().collect());
     }

@@ -14,10 +14,13 @@ use crate::record::journal_entry::{Act, Actor};
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::{ContentLabel, Manifest, leaving_columns};
 use crate::record::node_record::NodeRecord;
+use crate::record::project::Project;
 use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::{Change, Revocation};
 use crate::record::share::{Content, Linkage};
 use crate::record::site_notice::SiteNotice;
+use crate::record::withdrawal::Withdrawal;
+use crate::rule::review::fits_charter;
 use crate::rule::snapshot_chain::check_continues;
 use crate::state::State;
 use crate::state::charters::Standing;
@@ -126,6 +129,7 @@ impl Endpoint {
                     self.cut(Under { consortium, subscription: standing.subscription }, ErrorCode::OutOfOrder);
                 }
             }
+            Act::Withdrawal(signed) => self.withdrawal_heard(consortium, &signed),
             Act::Began { .. }
             | Act::Order(_)
             | Act::Person(_)
@@ -157,6 +161,14 @@ impl Endpoint {
             | Act::CommonSchema(_)
             | Act::VocabularyLoaded(_)
             | Act::VocabularyFailed { .. }
+            | Act::Project(_)
+            | Act::ReleaseRefused { .. }
+            | Act::ReleaseSame { .. }
+            | Act::ReleaseReserved(_)
+            | Act::ReleaseMade { .. }
+            | Act::ReleaseFailed { .. }
+            | Act::ReleaseStopped { .. }
+            | Act::Released(_)
             | Act::Erased { .. } => {}
         }
     }
@@ -202,7 +214,8 @@ impl Endpoint {
             if up.standing == Standing::CharterOnly && !introduces {
                 continue;
             }
-            if room.state.stopped && !introduces && !matches!(**document, Document::Revocation(_)) {
+            let takes_back = matches!(**document, Document::Revocation(_) | Document::Withdrawal(_));
+            if room.state.stopped && !introduces && !takes_back {
                 continue;
             }
             let numbered = Numbered { index: up.next, document: (**document).clone() };
@@ -231,6 +244,8 @@ impl Sender<'_> {
             Document::Receipt(signed) => self.receipt(&signed).map(|()| Act::Receipt(signed)),
             Document::LinkageWrap(signed) => self.linkage_wrap(&signed).map(|()| Act::LinkageWrap(signed)),
             Document::SiteNotice(signed) => self.site_notice(&signed).map(|()| Act::SiteNotice(signed)),
+            Document::Project(signed) => self.project(&signed).map(|()| Act::Project(signed)),
+            Document::Withdrawal(signed) => self.withdrawal(&signed).map(|()| Act::Withdrawal(signed)),
         }?;
         match self.standing {
             Standing::Party => Ok(act),
@@ -372,7 +387,7 @@ impl Sender<'_> {
         let terms = found.terms_in_force();
         let linkage = match &terms.content {
             Content::Table(table) => table.linkage,
-            Content::UncheckedFiles => Linkage::None,
+            Content::UncheckedFiles | Content::Release { .. } => Linkage::None,
         };
         if manifest.label != ContentLabel::of(&terms.content) || manifest.columns != leaving_columns(terms) {
             return Err(ErrorCode::Malformed);
@@ -412,6 +427,36 @@ impl Sender<'_> {
         let operates = self.state.charters.kind_of(&self.state.party, self.peer) == Some(PartyKind::Operator);
         let about_us = notice.member == self.state.party && notice.operator == *self.peer;
         if operates && about_us { Ok(()) } else { Err(ErrorCode::IdentityRefused) }
+    }
+
+    /// From the operator, and within the charter as it is here (spec REL-7).
+    fn project(&self, signed: &Signed<Project>) -> Result<(), ErrorCode> {
+        let project = self.verified(signed, self.peer)?;
+        self.home(project.consortium)?;
+        let operates = self.state.charters.kind_of(&self.state.party, self.peer) == Some(PartyKind::Operator);
+        if !operates || project.operator != *self.peer {
+            return Err(ErrorCode::IdentityRefused);
+        }
+        let head = self.state.charters.head().ok_or(ErrorCode::CharterNotInForce)?;
+        fits_charter(&project, &head.charter).map_err(|_| ErrorCode::CharterNotInForce)?;
+        let last = self.state.releases.project(&project.name).map_or(0, |known| known.project.version);
+        if last < project.version { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
+    }
+
+    /// From the operator, about a release that it has offered to this party (spec REL-15).
+    fn withdrawal(&self, signed: &Signed<Withdrawal>) -> Result<(), ErrorCode> {
+        let withdrawal = self.verified(signed, self.peer)?;
+        self.home(withdrawal.consortium)?;
+        if withdrawal.operator != *self.peer {
+            return Err(ErrorCode::IdentityRefused);
+        }
+        let offered = self.state.subscriptions_to_release(withdrawal.release);
+        let from_peer = |found: &Subscription| found.side == Side::Consumer && found.peer == *self.peer;
+        if !offered.into_iter().any(from_peer) {
+            return Err(ErrorCode::NotFound);
+        }
+        let again = self.state.releases.withdrawal(withdrawal.release).is_some();
+        if again { Err(ErrorCode::OutOfOrder) } else { Ok(()) }
     }
 
     /// At the operator: from the key maker, to be relayed. At a member: relayed, for it, from the charter's key maker.

@@ -5,7 +5,7 @@
 
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ShareId, SubscriptionId, Text};
+use crate::ident::{ConsortiumId, Name, ReleaseId, ShareId, SubscriptionId, Text};
 use crate::key::pair::{PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::log::tree::{TreeHash, TreeHead};
@@ -22,8 +22,8 @@ use crate::wire::codec::Blob;
 pub use super::exchange::{Answer, Message, Part};
 pub use super::notice::{Notice, OrderFault, TOO_FEW_SITES};
 pub use super::plan::{
-    ConsolidatedSet, ConsolidationPlan, Gates, LandedTable, LandedVersion, MapEnd, MapPlan, Parts, PublishPlan,
-    RunPlan, SiteDepartures,
+    ConsolidatedSet, ConsolidationPlan, Gates, LandedTable, LandedVersion, MadeRelease, MapEnd, MapPlan, Parts,
+    PublishPlan, ReleasePlan, RequestPlan, RequestRead, RunPlan, SiteDepartures,
 };
 
 /// What time it is, told with every input.
@@ -203,6 +203,20 @@ pub enum Input {
         ticket: Ticket,
         /// The new version is there, whole; or why it is not.
         end: Result<(), RunFault>,
+    },
+    /// A request for a release was read and its question planned, or could not be.
+    RequestRead {
+        /// Which.
+        ticket: Ticket,
+        /// What it asks for and would read; `None`: it is no request, or its question does not fit the tables.
+        read: Option<Box<RequestRead>>,
+    },
+    /// The computing of a release has ended.
+    ReleaseMade {
+        /// Which.
+        ticket: Ticket,
+        /// What was made, durable; or why nothing.
+        end: Result<Box<MadeRelease>, RunFault>,
     },
     /// The members' tables were compared, as an order asked for: what departs, by site. Sites at which nothing does are
     /// left out.
@@ -425,6 +439,20 @@ pub enum Effect {
         /// What to do.
         plan: Box<PublishPlan>,
     },
+    /// Read a request for a release and plan its question without a row; report [`Input::RequestRead`].
+    ReadRequest {
+        /// Ours.
+        ticket: Ticket,
+        /// What to do.
+        plan: Box<RequestPlan>,
+    },
+    /// Compute a release in the worker; report [`Input::ReleaseMade`]. It is paid for.
+    Release {
+        /// Ours.
+        ticket: Ticket,
+        /// What to do.
+        plan: Box<ReleasePlan>,
+    },
     /// Open or resume the landing of a blob; report [`Input::LandingOpened`].
     OpenLanding {
         /// Ours.
@@ -452,6 +480,9 @@ pub enum Effect {
         ticket: Ticket,
         /// The version.
         version: LandedVersion,
+        /// For the folder of a release: the consortium that it must be anchored in, and which release it must be. It is
+        /// verified offline, all of it.
+        release: Option<(ConsortiumId, ReleaseId)>,
     },
     /// Remove every blob and landing that no live listing or index names; report [`Input::Swept`].
     Sweep,

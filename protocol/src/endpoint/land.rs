@@ -17,6 +17,7 @@ use crate::record::journal_entry::{Act, Actor};
 use crate::record::listing::{BlobRef, BlobRole, Listing};
 use crate::record::manifest::{Base, ContentLabel, Manifest};
 use crate::record::receipt::{Outcome, Receipt};
+use crate::state::releases::offered_release;
 use crate::state::subscription::{Fate, Side};
 use crate::time::Seconds;
 use crate::wire::codec;
@@ -347,10 +348,12 @@ impl Endpoint {
         };
         match label {
             ContentLabel::Unchecked => self.finish_landing(consortium, subscription, Rows(0)),
-            ContentLabel::Pseudonymised | ContentLabel::SafeHarbor => {
+            ContentLabel::Pseudonymised | ContentLabel::SafeHarbor | ContentLabel::Release => {
+                let release = found.and_then(|found| offered_release(found.terms_in_force()));
+                let release = release.map(|release| (consortium, release));
                 let ticket = self.ticket(Waiting::Check { consortium, subscription });
                 let version = LandedVersion { subscription, snapshot, listings };
-                self.after(consortium, Effect::Check { ticket, version });
+                self.after(consortium, Effect::Check { ticket, version, release });
             }
         }
     }
@@ -440,6 +443,8 @@ impl Endpoint {
             | Waiting::LoadVocabulary(_)
             | Waiting::Consolidate(_)
             | Waiting::Publish(_)
+            | Waiting::Request { .. }
+            | Waiting::Release { .. }
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::LogProof { .. }
@@ -508,9 +513,9 @@ pub(super) fn fits(listing: &Listing, manifest: &Manifest) -> bool {
     let count = |role: BlobRole| listing.entries().iter().filter(|entry| entry.role == role).count();
     let (rows, deletes, files) = (count(BlobRole::Rows), count(BlobRole::Deletes), count(BlobRole::File));
     let kinds = match (manifest.label, manifest.base) {
-        (ContentLabel::Unchecked, Base::Full) => rows == 0 && deletes == 0,
+        (ContentLabel::Unchecked | ContentLabel::Release, Base::Full) => rows == 0 && deletes == 0,
         // Rows under Safe Harbor have no key, so that they are always whole.
-        (ContentLabel::Unchecked | ContentLabel::SafeHarbor, Base::Delta) => false,
+        (ContentLabel::Unchecked | ContentLabel::SafeHarbor | ContentLabel::Release, Base::Delta) => false,
         (ContentLabel::Pseudonymised | ContentLabel::SafeHarbor, Base::Full) => rows == 1 && deletes == 0 && files == 0,
         (ContentLabel::Pseudonymised, Base::Delta) => rows <= 1 && deletes <= 1 && files == 0,
     };

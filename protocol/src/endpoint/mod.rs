@@ -22,6 +22,8 @@ mod share_orders;
 mod table_orders;
 mod sites;
 mod pipelines;
+mod release_orders;
+mod releases;
 mod linkage;
 mod upkeep;
 mod witness;
@@ -31,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::code::{ErrorCode, MessageType};
 use crate::digest::BlobDigest;
-use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId};
+use crate::ident::{ConsortiumId, Name, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use crate::key::pair::{KeyPair, PublicKey, SealingKey};
 use crate::key::signed::Signed;
 use crate::log::tree::TreeHead;
@@ -95,6 +97,8 @@ struct Room {
     tables_fault: Option<RunFault>,
     /// Whether a publication runs.
     publishing: bool,
+    /// Releases that are asked for, computed, or wait for the officer.
+    desk: releases::Desk,
     /// Steps of pipelines that are under way, by what ends them.
     stepping: BTreeMap<plan::Awaited, Name>,
     listings: BTreeMap<SnapshotId, BTreeMap<BlobDigest, BlobRef>>,
@@ -166,6 +170,8 @@ enum Waiting {
     Consolidate(Box<io::ConsolidationPlan>),
     LoadVocabulary(ConsortiumId),
     Publish(Box<io::PublishPlan>),
+    Request { consortium: ConsortiumId, release: ReleaseId },
+    Release { consortium: ConsortiumId, release: ReleaseId },
     LinkageKey { consortium: ConsortiumId, epoch: u32 },
     LinkageWrap { consortium: ConsortiumId, epoch: u32, recipients: Vec<(Name, SealingKey)> },
     LogProof { conn: ConnId, from: u64, asked: bool },
@@ -207,6 +213,7 @@ impl Endpoint {
             consolidating: false,
             tables_fault: None,
             publishing: false,
+            desk: releases::Desk::default(),
             stepping: BTreeMap::new(),
             listings: BTreeMap::new(),
             parked: Vec::new(),
@@ -244,6 +251,8 @@ impl Endpoint {
             Input::VocabularyLoaded { ticket, end } => self.vocabulary_loaded(ticket, end),
             Input::Consolidated { ticket, end } => self.consolidated(ticket, end),
             Input::Published { ticket, end } => self.published(ticket, end),
+            Input::RequestRead { ticket, read } => self.request_read(ticket, read),
+            Input::ReleaseMade { ticket, end } => self.release_made(ticket, end),
             Input::Compared { consortium, consolidation, departures } => {
                 self.compared(consortium, consolidation, departures);
             }
@@ -329,6 +338,7 @@ impl Endpoint {
         while room.held.front().is_some_and(|(needs, _)| *needs <= room.persisted) {
             self.effects.extend(room.held.pop_front().map(|(_, effect)| effect));
         }
+        self.compute_what_is_paid(consortium);
     }
 
     /// A log that cannot be written: nothing is served from now on (law 10).
@@ -367,6 +377,8 @@ impl Endpoint {
             | Input::VocabularyLoaded { .. }
             | Input::Consolidated { .. }
             | Input::Published { .. }
+            | Input::RequestRead { .. }
+            | Input::ReleaseMade { .. }
             | Input::Compared { .. }
             | Input::PipelineDue { .. }
             | Input::LandingOpened { .. }
@@ -404,6 +416,8 @@ impl Endpoint {
             | Waiting::LoadVocabulary(_)
             | Waiting::Consolidate(_)
             | Waiting::Publish(_)
+            | Waiting::Request { .. }
+            | Waiting::Release { .. }
             | Waiting::LinkageKey { .. }
             | Waiting::LinkageWrap { .. }
             | Waiting::Witness { .. } => true,
@@ -466,6 +480,8 @@ impl Endpoint {
                 | Waiting::LoadVocabulary(_)
                 | Waiting::Consolidate(_)
                 | Waiting::Publish(_)
+                | Waiting::Request { .. }
+                | Waiting::Release { .. }
                 | Waiting::LinkageKey { .. }
                 | Waiting::LinkageWrap { .. }
                 | Waiting::LogProof { .. }

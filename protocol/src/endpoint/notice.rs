@@ -2,9 +2,10 @@
 
 use crate::code::ErrorCode;
 use crate::digest::{BlobDigest, DocumentDigest};
-use crate::ident::{Name, ShareId, SnapshotId, SubscriptionId};
+use crate::ident::{Name, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use crate::quantity::Rows;
 use crate::record::journal_entry::RunFault;
+use crate::record::refusal::Refusal;
 
 /// Something a person may want to see; also a line of the structured log. No content of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,14 @@ pub enum Notice {
     Published(DocumentDigest),
     /// A publication changed nothing, or with `Unsettled` perhaps everything.
     PublishFailed(DocumentDigest, RunFault),
+    /// A request for a release was refused by review.
+    ReleaseRefused(ReleaseId, Refusal),
+    /// A release was made and waits for the privacy officer.
+    ReleaseMade(ReleaseId),
+    /// A release was paid for and is none: why, is for the privacy officer.
+    ReleaseNotMade(ReleaseId),
+    /// A release was recalled, by us or by its operator.
+    Withdrawn(ReleaseId),
     /// A version landed and is in use.
     Landed(SubscriptionId, SnapshotId, Rows),
     /// A landing was refused.

@@ -2,7 +2,7 @@
 
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, DatasetId, Name, SubscriptionId, Text};
+use crate::ident::{ConsortiumId, DatasetId, Name, ReleaseId, SubscriptionId, Text};
 use crate::key::signed::{Signed, Verified};
 use crate::limits::CLOCK_SKEW_MAX;
 use crate::record::journal_entry::{Act, Actor};
@@ -39,6 +39,11 @@ pub(super) enum Then {
     Consolidate,
     Publish(Box<crate::record::order::PublishPlace>),
     Pipelines,
+    /// Take up the next release.
+    Releases,
+    /// A release is signed or refused.
+    Decided(ReleaseId),
+    CutThese(Vec<SubscriptionId>),
 }
 
 /// Only of a dataset that says which patient a row is of.
@@ -108,6 +113,19 @@ impl Endpoint {
             Some(Then::Consolidate) => self.start_consolidation(consortium),
             Some(Then::Publish(into)) => self.start_publishing(consortium, into),
             Some(Then::Pipelines) => self.pipelines_due(),
+            Some(Then::Releases) => self.next_release(consortium),
+            Some(Then::Decided(release)) => {
+                if let Some(room) = self.rooms.get_mut(&consortium) {
+                    room.desk.forget(*release);
+                }
+                self.after(consortium, Effect::Sweep);
+            }
+            // No byte after a recall: cut at once, as after a revocation.
+            Some(Then::CutThese(subscriptions)) => {
+                for subscription in subscriptions.clone() {
+                    self.cut(Under { consortium, subscription }, ErrorCode::Revoked);
+                }
+            }
         }
     }
 
@@ -195,10 +213,13 @@ impl Endpoint {
             Command::CompareSites => Self::compare_sites(room, now),
             Command::Query { .. } => Self::query(room, now),
             Command::DefinePipeline(pipeline) => Self::define_pipeline(room, &order.person, pipeline),
-            Command::ChangePipeline { pipeline, .. } => {
-                let known = room.state.pipelines.contains_key(pipeline);
-                there(known, "pipeline", and_then(vec![], Then::Pipelines))
-            }
+            Command::ChangePipeline { pipeline, .. } => Self::change_pipeline(room, pipeline),
+            Command::DefineProject(project) => Self::define_project(room, now, project),
+            Command::ApproveProject { project } => Self::approve_project(room, now, *project),
+            Command::RequestRelease { release, request } => Self::request_release(room, *release, *request),
+            Command::SignRelease { release, statement } => Self::sign_release(room, now, *release, *statement),
+            Command::RefuseRelease { release } => Self::refuse_release(room, *release),
+            Command::WithdrawRelease { release, reason } => Self::withdraw_release(room, now, *release, reason),
             Command::OptOut { dataset, .. } => opt_out(room, *dataset),
             Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),
@@ -212,6 +233,11 @@ impl Endpoint {
                 there(known, "party in the charter that binds this node", only(vec![]))
             }
         }
+    }
+
+    fn change_pipeline(room: &Room, pipeline: &Name) -> Result<Consequence, OrderFault> {
+        let known = room.state.pipelines.contains_key(pipeline);
+        there(known, "pipeline", and_then(vec![], Then::Pipelines))
     }
 
     fn roll_back(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
-use crate::ident::{ConsortiumId, Name, ReleaseId, ShareId, SnapshotId, SubscriptionId, Text};
+use crate::ident::{ColumnName, ConsortiumId, Name, ReleaseId, ShareId, SnapshotId, SubscriptionId, Text};
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
@@ -12,14 +12,15 @@ use crate::record::listing::BlobRef;
 use crate::record::manifest::LinkageStatement;
 use crate::record::mapping::{Mapping, Origin};
 use crate::record::order::{OptOutEntry, PublishPlace};
-use crate::record::release::{AttackRun, BodyFile, Done};
 use crate::record::request::Request;
-use crate::record::reservation::Verdict;
 use crate::record::share::Share;
 use crate::record::site_notice::Departure;
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::rule::budget::Spent;
+use crate::state::releases::SignedRelease;
 use crate::state::tables::{MappedSet, TableSet};
+
+pub use crate::record::made_release::MadeRelease;
 
 /// Everything a run over a source needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct RunPlan {
     pub epoch: Option<u32>,
     /// For a mapped table: the set that it is taken from.
     pub set: Option<MappedSet>,
+    /// For a release: what was signed of it.
+    pub release: Option<SignedRelease>,
 }
 
 /// Everything a mapping run needs.
@@ -189,25 +192,32 @@ pub struct ReleasePlan {
     pub earlier: Vec<(ReleaseId, BlobRef)>,
 }
 
-/// What was made of a release, before anybody has approved or signed it.
+/// Everything that the reading of a request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeRelease {
-    /// The body's files; the blobs are stored and durable.
-    pub body: Vec<BodyFile>,
-    /// Everything for the privacy officer: findings with their numbers, as a blob that stays here.
-    pub report: BlobRef,
-    /// What it tells of each patient, for later releases: a blob that stays here.
-    pub memory: Option<BlobRef>,
-    /// What was done.
-    pub done: Done,
-    /// The attacks that were run.
-    pub attacks: Vec<AttackRun>,
-    /// Earlier releases together with which it keeps its model.
-    pub together_with: BTreeSet<ReleaseId>,
-    /// What was not checked, or is not covered.
-    pub not_covered: Vec<Text>,
-    /// Whether every attack stayed under its threshold.
-    pub verdict: Verdict,
+pub struct RequestPlan {
+    /// The consortium.
+    pub consortium: ConsortiumId,
+    /// The release that was asked for.
+    pub release: ReleaseId,
+    /// The request, encoded.
+    pub request: BlobRef,
+    /// The tables that its question is planned over; `None`: the request is only read.
+    pub set: Option<TableSet>,
+    /// The canonical form of the consortium's own schema; `None` where it uses one that every node has.
+    pub schema: Option<Arc<str>>,
+}
+
+/// What a request asks for, and what its question would read: found by planning, without a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRead {
+    /// The request.
+    pub request: Request,
+    /// The digest of what is asked and of whom, under a secret of the node's: see `question` of a reservation.
+    pub question: DocumentDigest,
+    /// Tables and columns of the common schema that the question reads, filters and joins included.
+    pub reads: BTreeMap<Name, BTreeSet<Name>>,
+    /// For each column of the answer, the columns (table, column) that it is made of.
+    pub columns: BTreeMap<ColumnName, BTreeSet<(Name, Name)>>,
 }
 
 /// One landed version: its listings from the full snapshot to the last delta.

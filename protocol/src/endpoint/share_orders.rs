@@ -18,6 +18,7 @@ use crate::record::schema::Treatment;
 use crate::record::share::{Content, Form, Linkage, Share, Standard};
 use crate::record::vocabulary::Vocabulary;
 use crate::rule::charter_in_force::strict_enough;
+use crate::state::releases::{SignedRelease, offered_release};
 use crate::state::subscription::{Phase, Side, Subscription};
 use crate::state::tables::MappedSet;
 use crate::time::UnixMillis;
@@ -25,13 +26,20 @@ use crate::time::UnixMillis;
 use super::io::{Effect, Notice, OrderFault, RunEnd, RunPlan, Taken, Ticket};
 use super::orders::{Consequence, Then, and_then, consumed, only};
 use super::plan::Awaited;
+use super::release_orders::shareable;
 use super::{Endpoint, Room, Waiting};
 
 impl Endpoint {
     pub(super) fn define_dataset(room: &Room, dataset: &Dataset) -> Result<Consequence, OrderFault> {
         let twin =
             room.state.datasets.values().any(|other| other.name == dataset.name && other.dataset != dataset.dataset);
-        if twin { Err(OrderFault::OutOfOrder { why: "another dataset has this name" }) } else { Ok(only(vec![])) }
+        if twin {
+            return Err(OrderFault::OutOfOrder { why: "another dataset has this name" });
+        }
+        if let Source::Release { release } = dataset.source {
+            shareable(room, release)?;
+        }
+        Ok(only(vec![]))
     }
 
     /// Terms that fit the node, the dataset and the charter (spec SHARE-5).
@@ -47,6 +55,7 @@ impl Endpoint {
         if files != matches!(share.content, Content::UncheckedFiles) {
             return Err(OrderFault::OutOfOrder { why: "a folder is shared as unchecked files, and only a folder" });
         }
+        check_release(room, share, dataset)?;
         // The person ids of a mapped table were made with the key that its set names.
         let has_fields = dataset.linkage.is_some() || matches!(dataset.source, Source::Mapped { .. });
         if links(share) && !(has_fields && charter.linkage.is_some()) {
@@ -98,6 +107,7 @@ impl Endpoint {
         if room.state.stopped {
             return Err(OrderFault::Stopped);
         }
+        released_of(room, share)?;
         if !share.consumers.contains(consumer) {
             return Err(OrderFault::NotFound { what: "consumer in the share's terms" });
         }
@@ -205,6 +215,7 @@ impl Endpoint {
         let charter = room.state.charters.binding(&room.state.party).ok_or(OrderFault::CharterNotInForce)?;
         let why = match change {
             Change::Revoke if found.revoked => Some("the subscription is revoked already"),
+            Change::Reinstate if found.withdrawn => Some("the release was recalled for good"),
             Change::Reinstate if !found.revoked => Some("the subscription is not revoked"),
             Change::Expires(at) if *at > found.invitation.at.plus(charter.charter.terms.share_validity_max) => {
                 Some("the expiry is later than the charter allows")
@@ -262,6 +273,7 @@ impl Endpoint {
             Err(fault) => return self.run_failed(consortium, share, fault),
         };
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
+        let Ok(release) = released_of(room, &terms) else { return };
         let Some(offer) = room.state.offers.get(&share) else { return };
         let linked = set.as_ref().map_or(epoch, |set| set.linkage.as_ref().map(|statement| statement.epoch));
         let previous = offer
@@ -271,7 +283,7 @@ impl Endpoint {
             .map(|stated| (stated.manifest.listing, stated.index));
         let opted_out = opted_out(room, &dataset);
         room.running.insert(share);
-        let plan = Box::new(RunPlan { consortium, dataset, share: terms, opted_out, previous, epoch, set });
+        let plan = Box::new(RunPlan { consortium, dataset, share: terms, opted_out, previous, epoch, set, release });
         let ticket = self.ticket(Waiting::Run(plan.clone()));
         self.after(consortium, Effect::Run { ticket, plan });
     }
@@ -360,6 +372,7 @@ fn may_run(room: &Room, now: UnixMillis, share: ShareId) -> Result<(&Dataset, &S
     let offer = room.state.offers.get(&share).ok_or(OrderFault::NotFound { what: "share" })?;
     let terms = offer.approved_now().ok_or(OrderFault::NotApproved)?;
     let dataset = room.state.datasets.get(&terms.dataset).ok_or(OrderFault::NotFound { what: "dataset" })?;
+    released_of(room, terms)?;
     if room.state.stopped {
         return Err(OrderFault::Stopped);
     }
@@ -376,6 +389,11 @@ fn may_run(room: &Room, now: UnixMillis, share: ShareId) -> Result<(&Dataset, &S
         Some(why) => Err(OrderFault::OutOfOrder { why }),
         None => Ok((dataset, terms)),
     }
+}
+
+/// What was signed of the release that these terms share; `None` where they share none.
+fn released_of(room: &Room, terms: &Share) -> Result<Option<SignedRelease>, OrderFault> {
+    offered_release(terms).map(|release| shareable(room, release).cloned()).transpose()
 }
 
 /// The set that a mapped table is taken from; `None` for every other dataset. It must be linked as the terms say: who
@@ -405,6 +423,21 @@ fn links(terms: &Share) -> bool {
 /// Whether rows may be known by their key under these terms.
 fn is_keyed(terms: &Share) -> bool {
     matches!(&terms.content, Content::Table(table) if table.keyed())
+}
+
+/// A release is shared as that release and nothing else, with those that it names as recipients (spec REL-13).
+fn check_release(room: &Room, share: &Share, dataset: &Dataset) -> Result<(), OrderFault> {
+    let source = if let Source::Release { release } = dataset.source { Some(release) } else { None };
+    if source != offered_release(share) {
+        return Err(OrderFault::OutOfOrder { why: "a signed release is shared as that release, and only it" });
+    }
+    let Some(release) = source else { return Ok(()) };
+    let stated = shareable(room, release)?.signed.claimed().map_err(|_| OrderFault::Document)?;
+    if share.consumers.is_subset(&stated.request.recipients) {
+        Ok(())
+    } else {
+        Err(OrderFault::OutOfOrder { why: "a consumer is not among the release's recipients" })
+    }
 }
 
 /// What the dataset itself says of who a patient is counts more than a column's name or role (spec SHARE-26).

@@ -76,7 +76,7 @@ impl Endpoint {
     }
 }
 
-fn usable_set(room: &Room, now: UnixMillis) -> Result<&TableSet, OrderFault> {
+pub(super) fn usable_set(room: &Room, now: UnixMillis) -> Result<&TableSet, OrderFault> {
     let set = room.state.tables.current().ok_or(OrderFault::NotFound { what: "consolidated table" })?;
     if all_usable(room, now, set) {
         Ok(set)

@@ -337,16 +337,16 @@ pub(super) fn map_plan(room: &Room, name: &Name, wishes: &MapWishes) -> Option<M
 }
 
 /// The schema that the charter names which binds this node.
-fn named_schema(room: &Room) -> Option<DocumentDigest> {
+pub(super) fn named_schema(room: &Room) -> Option<DocumentDigest> {
     room.state.charters.binding(&room.state.party).and_then(|version| version.charter.schema)
 }
 
-fn schema_text(room: &Room, named: Option<DocumentDigest>) -> Option<Arc<str>> {
+pub(super) fn schema_text(room: &Room, named: Option<DocumentDigest>) -> Option<Arc<str>> {
     named.and_then(|named| room.state.schemas.get(&named)).map(|stated| Arc::clone(&stated.text))
 }
 
 /// Shares of which landed rows may be used (law 11).
-fn usable_shares(room: &Room, now: UnixMillis) -> BTreeSet<ShareId> {
+pub(super) fn usable_shares(room: &Room, now: UnixMillis) -> BTreeSet<ShareId> {
     let consumed = room.state.subscriptions.values().filter(|found| found.side == Side::Consumer);
     consumed.filter(|found| found.rows_usable(now)).map(|found| found.invitation.share.share).collect()
 }
@@ -408,8 +408,9 @@ fn landed_table(found: &Subscription) -> Option<LandedTable> {
     let start = chain.len().checked_sub(listings.len())?;
     let chain = chain.get(start..)?;
     let head = &chain.last()?.manifest;
-    // Files that nobody looked into are never an input (law 1), whatever their manifest says of them.
-    let origin = Origin::of(&head.ext).ok().flatten().filter(|_| head.label != ContentLabel::Unchecked)?;
+    // Files that nobody looked into are never an input (law 1), nor is a release, whatever their manifest says of them.
+    let is_input = !matches!(head.label, ContentLabel::Unchecked | ContentLabel::Release);
+    let origin = Origin::of(&head.ext).ok().flatten().filter(|_| is_input)?;
     let vocabulary = Vocabulary::of(&head.ext).ok()?;
     Some(LandedTable {
         member: found.peer.clone(),

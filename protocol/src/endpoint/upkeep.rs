@@ -117,6 +117,7 @@ impl Endpoint {
         self.renew_records();
         self.reopen_wraps();
         self.pipelines_due();
+        self.releases_due();
     }
 
     /// When to send `Input::Tick` at the latest. After a tick it lies ahead; a node whose journal failed sleeps.

@@ -104,15 +104,17 @@ impl Endpoint {
         live.extend(room.state.mappings.values().filter_map(Mapped::last_set));
         live.extend(room.state.vocabularies.current().map(|loaded| loaded.index));
         live.extend(room.state.tables.sets().iter().map(|set| set.listing));
+        live.extend(room.state.releases.live_blobs());
         live
     }
 
-    /// The row and vocabulary indexes among [`Endpoint::live_blobs`], which are blobs of their own and not listings.
+    /// The row and vocabulary indexes and the blobs of releases among [`Endpoint::live_blobs`], which are blobs of their own
+    /// and not listings.
     pub fn live_indexes(&self, consortium: ConsortiumId) -> Vec<BlobRef> {
         let Some(room) = self.rooms.get(&consortium) else { return Vec::new() };
         let last = room.state.offers.values().filter_map(|offer| offer.snapshots.last());
         let vocabulary = room.state.vocabularies.current().map(|loaded| loaded.index);
-        last.filter_map(|stated| stated.index).chain(vocabulary).collect()
+        last.filter_map(|stated| stated.index).chain(vocabulary).chain(room.state.releases.live_blobs()).collect()
     }
 
     /// Whether a run or landing is under way, so that a sweep must wait.
@@ -123,6 +125,7 @@ impl Endpoint {
                 || room.consolidating
                 || room.publishing
                 || room.loading
+                || room.desk.is_busy()
                 || !room.landings.is_empty()
         })
     }

@@ -12,9 +12,11 @@ use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::Manifest;
 use crate::record::node_record::NodeRecord;
+use crate::record::project::Project;
 use crate::record::receipt::Receipt;
 use crate::record::revocation::Revocation;
 use crate::record::site_notice::SiteNotice;
+use crate::record::withdrawal::Withdrawal;
 
 /// A signed document of any kind that travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,10 @@ pub enum Document {
     SiteNotice(Signed<SiteNotice>),
     /// The common schema that a charter version names.
     CommonSchema(Signed<CommonSchema>),
+    /// A project under which releases may be asked for.
+    Project(Signed<Project>),
+    /// The recall of a release.
+    Withdrawal(Signed<Withdrawal>),
 }
 
 impl Document {
@@ -59,6 +65,8 @@ impl Document {
             Self::LinkageWrap(signed) => signed.digest(),
             Self::SiteNotice(signed) => signed.digest(),
             Self::CommonSchema(signed) => signed.digest(),
+            Self::Project(signed) => signed.digest(),
+            Self::Withdrawal(signed) => signed.digest(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{ColumnName, DatasetId, Name, Text};
+use crate::ident::{ColumnName, DatasetId, Name, ReleaseId, Text};
 use crate::record::remote::{DatabaseTable, ObjectPlace, ViewText};
 use crate::record::text_form::TextForm;
 
@@ -79,10 +79,15 @@ pub enum Source {
     Maria(Box<DatabaseTable>),
     /// An object of an S3 store.
     S3(Box<ObjectPlace>),
+    /// The folder of a release that this node has signed.
+    Release {
+        /// The release.
+        release: ReleaseId,
+    },
 }
 
 impl Source {
-    /// The path on the node's machine; a mapped table, a database and an object of a store have none.
+    /// The path on the node's machine; a mapped table, a database, an object of a store and a release have none.
     pub const fn path(&self) -> Option<&Text> {
         match self {
             Self::Csv { path, .. }
@@ -92,7 +97,7 @@ impl Source {
             | Self::ArrowIpc { path }
             | Self::Fhir { path, .. } => Some(path),
             Self::Files { folder } => Some(folder),
-            Self::Mapped { .. } | Self::Postgres(_) | Self::Maria(_) | Self::S3(_) => None,
+            Self::Mapped { .. } | Self::Postgres(_) | Self::Maria(_) | Self::S3(_) | Self::Release { .. } => None,
         }
     }
 
@@ -110,6 +115,7 @@ impl Source {
             Self::Postgres(_) => "postgres",
             Self::Maria(_) => "maria",
             Self::S3(_) => "s3",
+            Self::Release { .. } => "release",
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
-use crate::ident::{Name, ShareId, SnapshotId, SubscriptionId};
+use crate::ident::{Name, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use crate::key::signed::Signed;
 use crate::quantity::Bytes;
 use crate::record::acceptance::{Acceptance, Standing};
@@ -14,14 +14,20 @@ use crate::record::consolidation::Consolidation;
 use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::listing::BlobRef;
+use crate::record::made_release::MadeRelease;
 use crate::record::manifest::{LinkageKeyId, LinkageStatement, Manifest};
 use crate::record::node_record::NodeRecord;
 use crate::record::order::Order;
 use crate::record::person::Person;
+use crate::record::project::Project;
 use crate::record::receipt::Receipt;
+use crate::record::refusal::Refusal;
+use crate::record::release::Release;
+use crate::record::reservation::Reservation;
 use crate::record::revocation::Revocation;
 use crate::record::site_notice::SiteNotice;
 use crate::record::vocabulary::LoadedVocabulary;
+use crate::record::withdrawal::Withdrawal;
 use crate::time::UnixMillis;
 
 pub use crate::record::run_fault::RunFault;
@@ -214,6 +220,49 @@ pub enum Act {
         /// Why.
         fault: RunFault,
     },
+    /// A project that was approved here, or received.
+    Project(Signed<Project>),
+    /// A request was refused by review: nothing was paid.
+    ReleaseRefused {
+        /// The release.
+        release: ReleaseId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The same was asked before of the same table versions: that release is this one, and nothing was paid.
+    ReleaseSame {
+        /// The release.
+        release: ReleaseId,
+        /// The one that it is.
+        same: ReleaseId,
+    },
+    /// A release is paid for once this entry is durable, whatever becomes of it.
+    ReleaseReserved(Box<Reservation>),
+    /// It was made, and waits for the privacy officer.
+    ReleaseMade {
+        /// The release.
+        release: ReleaseId,
+        /// What was made.
+        made: Box<MadeRelease>,
+    },
+    /// It was paid for and not made.
+    ReleaseFailed {
+        /// The release.
+        release: ReleaseId,
+        /// Why.
+        fault: RunFault,
+    },
+    /// It was made, and an attack on it succeeded: it is never signed.
+    ReleaseStopped {
+        /// The release.
+        release: ReleaseId,
+        /// What was found, for the privacy officer: a blob that stays here.
+        report: BlobRef,
+    },
+    /// A release was signed.
+    Released(Signed<Release>),
+    /// A release was recalled here, or its recall was received.
+    Withdrawal(Signed<Withdrawal>),
 }
 
 /// How a step of a pipeline ended.

@@ -33,6 +33,8 @@ pub enum ContentLabel {
     Unchecked,
     /// Held to 45 CFR 164.514(b)(2): no identifier of its list, no pseudonym, no token.
     SafeHarbor,
+    /// The folder of a signed release: what may be believed of it, its statement says.
+    Release,
 }
 
 impl ContentLabel {
@@ -41,6 +43,7 @@ impl ContentLabel {
     pub const fn of(terms: &Content) -> Self {
         match terms {
             Content::UncheckedFiles => Self::Unchecked,
+            Content::Release { .. } => Self::Release,
             Content::Table(table) => match table.standard {
                 Standard::None => Self::Pseudonymised,
                 Standard::HipaaSafeHarbor => Self::SafeHarbor,
@@ -108,7 +111,7 @@ pub struct Manifest {
 pub fn leaving_columns(terms: &Share) -> Vec<Column> {
     match &terms.content {
         Content::Table(table) => table.leaving().cloned().collect(),
-        Content::UncheckedFiles => Vec::new(),
+        Content::UncheckedFiles | Content::Release { .. } => Vec::new(),
     }
 }
 

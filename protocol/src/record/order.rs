@@ -6,16 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{DocumentDigest, sha256_for};
 use crate::hex::byte_string;
-use crate::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId, Text};
+use crate::ident::{ConsortiumId, DatasetId, Name, Nonce, ReleaseId, ShareId, SnapshotId, SubscriptionId, Text};
 use crate::key::pair::PublicKey;
 use crate::key::signed::{Record, Signed};
 use crate::record::acceptance::{Answer, StandingState};
 use crate::record::charter::Charter;
 use crate::record::dataset::Dataset;
 use crate::record::extension::Extensions;
+use crate::record::listing::BlobRef;
 use crate::record::mapping::Mapping;
 use crate::record::person::Person;
 use crate::record::pipeline::Pipeline;
+use crate::record::project::Project;
 use crate::record::remote::DatabasePlace;
 use crate::record::revocation::Change;
 use crate::record::share::Share;
@@ -242,6 +244,39 @@ pub enum Command {
     StateSchema {
         /// Its canonical form.
         text: String,
+    },
+    /// Operator: define a project, or its next version. Nothing is asked for under it before it is approved.
+    DefineProject(Box<Project>),
+    /// Operator, privacy officer: releases may be asked for under this version of a project.
+    ApproveProject {
+        /// The digest of the project that was read.
+        project: DocumentDigest,
+    },
+    /// Operator: ask for a release. The words of the request are in a blob of the node's store, not in the journal.
+    RequestRelease {
+        /// The release that comes of it.
+        release: ReleaseId,
+        /// The request, encoded.
+        request: BlobRef,
+    },
+    /// Operator, privacy officer: sign a release that was made.
+    SignRelease {
+        /// The release.
+        release: ReleaseId,
+        /// The digest of the statement that was read.
+        statement: DocumentDigest,
+    },
+    /// Operator, privacy officer: a release that was made is not signed, now or later.
+    RefuseRelease {
+        /// The release.
+        release: ReleaseId,
+    },
+    /// Operator, privacy officer: recall a release.
+    WithdrawRelease {
+        /// The release.
+        release: ReleaseId,
+        /// For people.
+        reason: Text,
     },
 }
 

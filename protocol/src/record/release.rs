@@ -12,6 +12,7 @@ use crate::key::signed::Record;
 use crate::limits::{BODY_FILES_MAX, PARTIES_MAX};
 use crate::quantity::{AnonymityK, Bytes, Millionths, Rows};
 use crate::record::extension::Extensions;
+use crate::record::listing::BlobRef;
 use crate::record::project::ReleaseKind;
 use crate::record::request::Request;
 use crate::record::vocabulary::Vocabulary;
@@ -36,6 +37,13 @@ pub struct BodyFile {
     pub sha256: FileDigest,
     /// Rows in it.
     pub rows: Rows,
+}
+
+impl BodyFile {
+    /// The blob that it is.
+    pub const fn blob(&self) -> BlobRef {
+        BlobRef { digest: self.digest, bytes: self.bytes }
+    }
 }
 
 /// Where the rows of one member in one table version come from.
@@ -180,7 +188,7 @@ pub struct ReleaseFields {
     pub body: Vec<BodyFile>,
     /// The software that made it, and its version.
     pub software: Text,
-    /// When it was signed.
+    /// When it was made.
     pub at: UnixMillis,
     /// Room for later versions.
     pub ext: Extensions,

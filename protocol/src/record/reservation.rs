@@ -1,11 +1,14 @@
 //! The reservation: what a release costs its population, on record before anything is computed (law 2).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::DocumentDigest;
 use crate::ident::{Name, ReleaseId};
 use crate::quantity::{Delta, Rho};
 use crate::record::project::ReleaseKind;
+use crate::table_version::TableVersionId;
 
 /// What is debited to the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,12 @@ pub struct Reservation {
     pub account: Name,
     /// The consolidation whose table versions are read.
     pub consolidation: DocumentDigest,
+    /// The table versions that are read.
+    pub tables: BTreeMap<Name, TableVersionId>,
+    /// Members whose rows are used: those that have accepted the charter version.
+    pub members: BTreeSet<Name>,
+    /// Parties that will receive it.
+    pub recipients: BTreeSet<Name>,
     /// What is debited.
     pub charge: Charge,
 }

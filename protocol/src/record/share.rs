@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{ColumnName, ConsortiumId, DatasetId, Name, ShareId, Text};
+use crate::ident::{ColumnName, ConsortiumId, DatasetId, Name, ReleaseId, ShareId, Text};
 use crate::key::signed::Record;
 use crate::limits::COLUMNS_MAX;
 use crate::record::charter::LandedRows;
@@ -38,6 +38,11 @@ pub enum Content {
     Table(TableTerms),
     /// A set of files that nobody looked into: labelled `unchecked` everywhere, never an input to consolidation.
     UncheckedFiles,
+    /// The folder of one signed release, always whole, and never an input to consolidation.
+    Release {
+        /// The release.
+        release: ReleaseId,
+    },
 }
 
 /// What of a table leaves, and as what.
@@ -167,7 +172,7 @@ pub enum ShareFault {
     SafeHarborTokens,
     /// Version 0.
     Version,
-    /// Unchecked files are only ever copied.
+    /// Unchecked files and releases are only ever copied.
     FilesInPlace,
     /// The provider is among its own consumers.
     ConsumerIsProvider,
@@ -204,7 +209,7 @@ impl fmt::Display for ShareFault {
             Self::SafeHarbor { column, breach } => write!(f, "column {column} would leave as {breach}"),
             Self::SafeHarborTokens => f.write_str("linkage tokens do not leave under Safe Harbor"),
             Self::Version => f.write_str("the version is zero"),
-            Self::FilesInPlace => f.write_str("a set of unchecked files can only be copied"),
+            Self::FilesInPlace => f.write_str("a set of unchecked files or a release can only be copied"),
             Self::ConsumerIsProvider => f.write_str("the provider is among the consumers"),
         }
     }
@@ -223,8 +228,10 @@ impl TryFrom<ShareFields> for Share {
             return Err(ShareFault::ConsumerIsProvider);
         }
         match &fields.content {
-            Content::UncheckedFiles if fields.form != Form::Snapshot => return Err(ShareFault::FilesInPlace),
-            Content::UncheckedFiles => {}
+            Content::UncheckedFiles | Content::Release { .. } if fields.form != Form::Snapshot => {
+                return Err(ShareFault::FilesInPlace);
+            }
+            Content::UncheckedFiles | Content::Release { .. } => {}
             Content::Table(table) => check_table(table, fields.expires)?,
         }
         Ok(Self(fields))

@@ -5,3 +5,4 @@ pub mod role;
 pub mod charter_in_force;
 pub mod widening;
 pub mod snapshot_chain;
+pub mod review;

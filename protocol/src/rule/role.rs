@@ -29,6 +29,8 @@ pub enum Action {
     SeeRows,
     /// Make table versions of what has landed, use others, publish them, or compare sites.
     ManageTables,
+    /// Ask for releases under a project.
+    AskForReleases,
     /// Halt all output.
     Halt,
     /// Lift the halt.
@@ -37,7 +39,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ManagePersons,
         Self::ManageMembership,
         Self::BindNode,
@@ -49,6 +51,7 @@ impl Action {
         Self::RecordOptOut,
         Self::SeeRows,
         Self::ManageTables,
+        Self::AskForReleases,
         Self::Halt,
         Self::Resume,
     ];
@@ -67,6 +70,7 @@ impl Action {
             Self::RecordOptOut => "record an opt-out",
             Self::SeeRows => "see rows",
             Self::ManageTables => "consolidate what has landed or publish it",
+            Self::AskForReleases => "ask for releases",
             Self::Halt => "halt all output",
             Self::Resume => "lift the halt",
         }
@@ -79,6 +83,7 @@ impl Action {
             Self::BindNode | Self::ReleaseShares | Self::Resume | Self::ManageLinkage => &[Role::PrivacyOfficer],
             Self::PrepareShares | Self::ManageSubscriptions | Self::ManageTables => &[Role::DataSteward],
             Self::Restrict | Self::RecordOptOut | Self::SeeRows => &[Role::DataSteward, Role::PrivacyOfficer],
+            Self::AskForReleases => &[Role::DataScientist],
             Self::Halt => &[Role::SiteAdministrator, Role::DataSteward, Role::PrivacyOfficer],
         }
     }
@@ -115,7 +120,8 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         | Command::RunMappingDespite { .. }
         | Command::LoadVocabulary { .. }
         | Command::DefinePipeline(_)
-        | Command::ChangePipeline { .. } => Action::PrepareShares,
+        | Command::ChangePipeline { .. }
+        | Command::DefineProject(_) => Action::PrepareShares,
         Command::Consolidate | Command::UseTables { .. } | Command::Publish { .. } | Command::CompareSites => {
             Action::ManageTables
         }
@@ -128,7 +134,12 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         Command::ApproveShare { .. }
         | Command::Invite { .. }
         | Command::ChangeSubscription { .. }
-        | Command::Export { .. } => Action::ReleaseShares,
+        | Command::Export { .. }
+        | Command::ApproveProject { .. }
+        | Command::SignRelease { .. }
+        | Command::RefuseRelease { .. }
+        | Command::WithdrawRelease { .. } => Action::ReleaseShares,
+        Command::RequestRelease { .. } => Action::AskForReleases,
         Command::OptOut { .. } => Action::RecordOptOut,
         Command::Preview { .. }
         | Command::ReadLanded { .. }
@@ -179,10 +190,13 @@ mod tests {
 
     // ROLE-3
     #[test]
-    fn an_auditor_or_data_scientist_changes_nothing_and_nobody_may_do_anything_without_a_role() {
+    fn a_data_scientist_asks_for_releases_an_auditor_does_nothing_and_nobody_may_do_anything_without_a_role() {
         for action in Action::ALL {
-            assert!(!permits(&[Role::Auditor, Role::DataScientist], action), "{action:?}");
+            let asks = action == Action::AskForReleases;
+            assert_eq!(permits(&[Role::Auditor, Role::DataScientist], action), asks, "{action:?}");
+            assert!(!permits(&[Role::Auditor], action), "{action:?}");
             assert!(!permits(&[], action), "{action:?}");
         }
+        assert_eq!(Action::AskForReleases.roles(), [Role::DataScientist]);
     }
 }

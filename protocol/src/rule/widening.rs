@@ -47,9 +47,8 @@ pub fn widenings(last: &Share, next: &Share) -> Vec<Widening> {
     match (&last.content, &next.content) {
         (Content::Table(last), Content::Table(next)) => table_widenings(last, next, &mut found),
         (Content::UncheckedFiles, Content::UncheckedFiles) => {}
-        (Content::Table(_), Content::UncheckedFiles) | (Content::UncheckedFiles, Content::Table(_)) => {
-            found.push(Widening::Other);
-        }
+        (Content::Release { release: last }, Content::Release { release: next }) if last == next => {}
+        (Content::Table(_) | Content::UncheckedFiles | Content::Release { .. }, _) => found.push(Widening::Other),
     }
     found.extend(next.consumers.difference(&last.consumers).cloned().map(Widening::Consumer));
     if next.expires > last.expires {

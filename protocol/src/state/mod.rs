@@ -10,7 +10,9 @@ pub mod share;
 pub mod tables;
 pub mod subscription;
 pub mod pipelines;
+pub mod releases;
 mod notices;
+mod roster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use crate::record::order::{Command, OptOutChoice, OptOutEntry, Order};
 use crate::record::person::Person;
 use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::Revocation;
+use crate::record::share::Share;
 use crate::record::site_notice::SiteNotice;
 use crate::time::UnixMillis;
 
@@ -39,6 +42,7 @@ use charters::Charters;
 use linkage::LinkageState;
 use outbox::{Mailbox, document_in};
 use pipelines::Piped;
+use releases::{Phase, Releases};
 use share::{Offer, Stated};
 use subscription::{Fate, Side, Snapshot, Subscription};
 use tables::{Mapped, StatedSchema, Tables, Vocabularies};
@@ -112,6 +116,8 @@ pub struct State {
     pub notices: Vec<SiteNotice>,
     /// Pipelines of this node.
     pub pipelines: BTreeMap<Name, Piped>,
+    /// Projects and releases.
+    pub releases: Releases,
     /// Whether all output is stopped.
     pub stopped: bool,
 }
@@ -142,6 +148,7 @@ impl State {
             tables: Tables::default(),
             notices: Vec::new(),
             pipelines: BTreeMap::new(),
+            releases: Releases::default(),
             stopped: false,
         }
     }
@@ -203,6 +210,15 @@ impl State {
             Act::VocabularyLoaded(loaded) => self.vocabularies.add(entry.at, loaded.clone()),
             Act::CommonSchema(schema) => self.apply_schema(schema, peer),
             Act::VocabularyFailed { fault } => self.vocabularies.fail(*fault),
+            Act::Project(signed) => self.apply_project(signed, peer),
+            Act::ReleaseRefused { release, refusal } => self.releases.close(*release, Phase::Refused(*refusal)),
+            Act::ReleaseSame { release, same } => self.releases.close(*release, Phase::Same(*same)),
+            Act::ReleaseReserved(reservation) => self.apply_reservation(reservation, entry.at),
+            Act::ReleaseMade { release, made } => self.releases.make(*release, entry.at, made.clone()),
+            Act::ReleaseFailed { release, fault } => self.releases.close(*release, Phase::Failed(*fault)),
+            Act::ReleaseStopped { release, report } => self.releases.close(*release, Phase::Stopped(*report)),
+            Act::Released(signed) => self.apply_release(signed),
+            Act::Withdrawal(signed) => self.apply_withdrawal(signed, peer),
         }
     }
 
@@ -216,26 +232,13 @@ impl State {
             }
             Command::ConfirmRoot { party, root } => drop(self.confirmed.insert(party, root)),
             Command::DefineDataset(dataset) => self.apply_dataset(dataset),
-            Command::DefineShare(share) => {
-                let terms = Signed::unsigned(&share).digest();
-                match self.offers.get_mut(&share.share) {
-                    Some(offer) => offer.define(share, terms),
-                    None => drop(self.offers.insert(share.share, Offer::new(share, terms))),
-                }
-            }
+            Command::DefineShare(share) => self.apply_share(share),
             Command::ApproveShare { share, .. } => {
                 if let Some(offer) = self.offers.get_mut(&share) {
                     offer.approve();
                 }
             }
-            Command::OptOut { dataset, entry, choice } => {
-                let entries = self.opted_out.entry(dataset).or_default();
-                match choice {
-                    OptOutChoice::Out => entries.insert(entry),
-                    OptOutChoice::In => entries.remove(&entry),
-                };
-                self.age_sets(dataset);
-            }
+            Command::OptOut { dataset, entry, choice } => self.apply_choice(dataset, entry, choice),
             Command::RollBack { subscription, snapshot } => {
                 if let Some(found) = self.subscriptions.get_mut(&subscription) {
                     found.current = Some(snapshot);
@@ -245,6 +248,11 @@ impl State {
             Command::UseTables { consolidation } => self.tables.use_again(consolidation),
             Command::DefinePipeline(pipeline) => self.define_pipeline(signed, order.person, *pipeline),
             Command::ChangePipeline { pipeline, change } => self.change_pipeline(&pipeline, change),
+            Command::DefineProject(project) => self.releases.define(*project),
+            Command::RequestRelease { release, request } => {
+                self.releases.file(release, order.person, order.at, request);
+            }
+            Command::RefuseRelease { release } => self.releases.close(release, Phase::Declined),
             Command::Stop => self.stopped = true,
             Command::Start => self.stopped = false,
             Command::ProposeCharter(_)
@@ -265,6 +273,9 @@ impl State {
             | Command::RunMappingDespite { .. }
             | Command::LoadVocabulary { .. }
             | Command::StateSchema { .. }
+            | Command::ApproveProject { .. }
+            | Command::SignRelease { .. }
+            | Command::WithdrawRelease { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
             | Command::ReadTables { .. }
@@ -277,121 +288,26 @@ impl State {
         }
     }
 
+    fn apply_share(&mut self, share: Share) {
+        let terms = Signed::unsigned(&share).digest();
+        match self.offers.get_mut(&share.share) {
+            Some(offer) => offer.define(share, terms),
+            None => drop(self.offers.insert(share.share, Offer::new(share, terms))),
+        }
+    }
+
+    fn apply_choice(&mut self, dataset: DatasetId, entry: OptOutEntry, choice: OptOutChoice) {
+        let entries = self.opted_out.entry(dataset).or_default();
+        match choice {
+            OptOutChoice::Out => entries.insert(entry),
+            OptOutChoice::In => entries.remove(&entry),
+        };
+        self.age_sets(dataset);
+    }
+
     fn apply_person(&mut self, signed: &Signed<Person>) {
         let person = known(signed);
         self.persons.insert(person.person.clone(), person);
-    }
-
-    fn apply_charter(&mut self, signed: &Signed<crate::record::charter::Charter>, peer: Option<&Name>) {
-        let Ok(version) = self.charters.check(signed) else { return };
-        let operates = version.charter.operator().0 == &self.party;
-        let decides = operates || peer.is_some() || version.charter.version == 1;
-        let in_force = if decides {
-            self.charters.take(version.clone()).is_some()
-        } else {
-            self.charters.note(version.clone());
-            false
-        };
-        let merged = self.charters.chain().iter().chain(self.charters.proposals());
-        let Some(merged) = merged.into_iter().find(|known| known.digest == version.digest).cloned() else { return };
-        let operator = merged.charter.operator().0.clone();
-        for (name, party) in &merged.charter.roster {
-            let joining = self.joining.get(name).filter(|known| known.record.root == party.root).cloned();
-            let Some(known) = joining else { continue };
-            if self.is_newer_record(&known.record) {
-                self.records.insert(name.clone(), known);
-            }
-            // One that is only proposed may have to be proposed again.
-            if in_force {
-                self.joining.remove(name);
-            }
-        }
-        let document = Arc::new(Document::Charter(merged.signed.clone()));
-        if self.party == operator {
-            let all: Vec<Name> = merged.charter.members().map(|(name, _)| name.clone()).collect();
-            let proposed = peer.is_none();
-            let news = if in_force || proposed { all } else { Vec::new() };
-            for name in news {
-                self.send_charter(&name, &document);
-            }
-            if in_force {
-                self.introduce(&merged.charter);
-            }
-        } else if peer.is_none() {
-            self.mail.entry(operator).or_default().push(document);
-        }
-    }
-
-    /// The operator tells new members of every other's node record, and the others of theirs.
-    fn introduce(&mut self, charter: &crate::record::charter::Charter) {
-        let before = self.charters.chain().iter().rev().nth(1).map(|version| version.charter.clone());
-        let is_new = |name: &Name| before.as_ref().is_none_or(|before| !before.roster.contains_key(name));
-        for (member, _) in charter.members() {
-            for (other, known) in &self.records {
-                let news = other != member && charter.roster.contains_key(other) && (is_new(member) || is_new(other));
-                if news && *other != self.party {
-                    let document = Arc::new(Document::NodeRecord(known.signed.clone()));
-                    self.mail.entry(member.clone()).or_default().push(document);
-                }
-            }
-            if is_new(member) {
-                self.tell_schema(charter, member);
-            }
-        }
-    }
-
-    /// A party first gets what it lacks of the chain, so that it can check what comes: all of it at the beginning, and
-    /// what came into force without it after a proposal with it came to nothing.
-    fn send_charter(&mut self, name: &Name, document: &Arc<Document>) {
-        let chain: Vec<Arc<Document>> =
-            self.charters.chain().iter().map(|version| Arc::new(Document::Charter(version.signed.clone()))).collect();
-        let mailbox = self.mail.entry(name.clone()).or_default();
-        for earlier in chain.into_iter().filter(|earlier| earlier != document) {
-            if !mailbox.holds(&earlier) {
-                mailbox.push(earlier);
-            }
-        }
-        mailbox.push(Arc::clone(document));
-    }
-
-    fn apply_record(&mut self, signed: &Signed<NodeRecord>) {
-        let record = known(signed);
-        if !self.is_newer_record(&record) {
-            return;
-        }
-        let party = record.party.clone();
-        self.records.insert(party.clone(), Known { signed: signed.clone(), record });
-        let document = Arc::new(Document::NodeRecord(signed.clone()));
-        self.relay_record(&party, &document);
-    }
-
-    /// Whether a record says more than the one that is known. Records of different roots are not compared: after a
-    /// handover the new root begins anew, whatever the old one signed.
-    pub fn is_newer_record(&self, record: &NodeRecord) -> bool {
-        let same_root = self.records.get(&record.party).filter(|have| have.record.root == record.root);
-        same_root.is_none_or(|have| have.record.sequence < record.sequence)
-    }
-
-    /// The operator tells every member of every other's record; a member tells the operator of its own.
-    fn relay_record(&mut self, party: &Name, document: &Arc<Document>) {
-        let Some(head) = self.charters.head() else { return };
-        let (operator, members) = (head.charter.operator().0.clone(), head.charter.members());
-        let to: Vec<Name> = match self.party == operator {
-            true => members.map(|(name, _)| name.clone()).filter(|name| name != party).collect(),
-            false if *party == self.party => vec![operator],
-            false => Vec::new(),
-        };
-        for name in to {
-            self.mail.entry(name).or_default().push(Arc::clone(document));
-        }
-    }
-
-    fn apply_join(&mut self, secret: DocumentDigest, signed: &Signed<NodeRecord>) {
-        let record = known(signed);
-        if let Some(found) = self.secrets.get_mut(&secret) {
-            found.used_by = Some(record.root);
-        }
-        self.joining.insert(record.party.clone(), Known { signed: signed.clone(), record });
     }
 
     fn apply_invitation(&mut self, signed: &Signed<Invitation>, peer: Option<&Name>) {

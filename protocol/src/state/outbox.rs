@@ -98,6 +98,8 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         Act::LinkageWrap(signed) => Some(signed.digest()),
         Act::SiteNotice(signed) => Some(signed.digest()),
         Act::CommonSchema(signed) => Some(signed.digest()),
+        Act::Project(signed) => Some(signed.digest()),
+        Act::Withdrawal(signed) => Some(signed.digest()),
         Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
         Act::Began { .. }
         | Act::Order(_)
@@ -121,6 +123,13 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         | Act::PipelineStep { .. }
         | Act::VocabularyLoaded(_)
         | Act::VocabularyFailed { .. }
+        | Act::ReleaseRefused { .. }
+        | Act::ReleaseSame { .. }
+        | Act::ReleaseReserved(_)
+        | Act::ReleaseMade { .. }
+        | Act::ReleaseFailed { .. }
+        | Act::ReleaseStopped { .. }
+        | Act::Released(_)
         | Act::Erased { .. } => None,
     }
 }

@@ -57,7 +57,7 @@ impl Offer {
     /// Whether this approval is one for the terms as they stand.
     pub fn approval_fits(&self, terms: DocumentDigest, unchecked: Unchecked) -> bool {
         let needed = match self.share.content {
-            Content::Table(_) => Unchecked::No,
+            Content::Table(_) | Content::Release { .. } => Unchecked::No,
             Content::UncheckedFiles => Unchecked::Acknowledged,
         };
         self.terms == terms && unchecked == needed

@@ -98,6 +98,8 @@ pub struct Subscription {
     pub standing_sequence: u32,
     /// Whether the provider has revoked.
     pub revoked: bool,
+    /// Whether the release that is shared was recalled: for good, and nothing of it is kept.
+    pub withdrawn: bool,
     /// Number of the provider's last change.
     pub change_sequence: u32,
     /// When it ends.
@@ -140,6 +142,7 @@ impl Subscription {
             standing: StandingState::Active,
             standing_sequence: 0,
             revoked: false,
+            withdrawn: false,
             change_sequence: 0,
             expires: invitation.share.expires,
             schedule: invitation.share.schedule.clone(),
@@ -230,11 +233,16 @@ impl Subscription {
         }
     }
 
+    /// The release that is shared was recalled.
+    pub const fn withdraw(&mut self) {
+        (self.withdrawn, self.revoked) = (true, true);
+    }
+
     /// What holds now.
     pub fn phase(&self, now: UnixMillis) -> Phase {
         match (self.standing, self.terms) {
             (StandingState::Ended, _) => Phase::Ended,
-            _ if self.revoked => Phase::Revoked,
+            _ if self.revoked || self.withdrawn => Phase::Revoked,
             _ if now >= self.expires => Phase::Expired,
             (_, None) if self.answer == Some(Answer::Refuse) => Phase::Refused,
             (_, None) => Phase::Invited,
@@ -309,14 +317,15 @@ impl Subscription {
 
     /// Whether landed rows may be used at `now` (law 11).
     pub fn rows_usable(&self, now: UnixMillis) -> bool {
-        let over = self.revoked || now >= self.expires;
-        !over || self.terms_in_force().landed_rows == LandedRows::Keep
+        let over = self.revoked || self.withdrawn || now >= self.expires;
+        !over || !self.withdrawn && self.terms_in_force().landed_rows == LandedRows::Keep
     }
 
     /// Whether landed rows must be erased at `now`, and some are left.
     pub fn must_erase(&self, now: UnixMillis) -> bool {
-        let over = self.revoked || now >= self.expires;
+        let over = self.revoked || self.withdrawn || now >= self.expires;
+        let erases = self.withdrawn || self.terms_in_force().landed_rows == LandedRows::Erase;
         let left = |snapshot: &Snapshot| matches!(snapshot.fate, Fate::Landed | Fate::Stated);
-        over && self.snapshots.iter().any(left) && self.terms_in_force().landed_rows == LandedRows::Erase
+        over && erases && self.snapshots.iter().any(left)
     }
 }

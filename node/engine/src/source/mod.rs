@@ -55,7 +55,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a table source; `None` for a folder of files that nobody looks into.
+    /// The format of a table source; `None` for a folder of files that nobody looks into, and for a release.
     pub fn of(source: &Source) -> Option<Self> {
         match source {
             Source::Csv { form, .. } => Some(Self::Csv(form.clone())),
@@ -64,7 +64,7 @@ impl Format {
             Source::Ndjson { .. } => Some(Self::Ndjson),
             Source::Json { .. } => Some(Self::Json),
             Source::ArrowIpc { .. } => Some(Self::ArrowIpc),
-            Source::Files { .. } => None,
+            Source::Files { .. } | Source::Release { .. } => None,
             Source::Fhir { .. } | Source::Postgres(_) | Source::Maria(_) => Some(Self::Drawn),
             Source::S3(object) => Some(match &object.form {
                 ObjectForm::Csv(form) => Self::Csv(form.clone()),
