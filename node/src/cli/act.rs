@@ -1,7 +1,9 @@
 //! One act of the journal in the words of a person: what it was, about what, how many bytes, how it ended.
 
+use cohortium_protocol::ident::{Name, SnapshotId, SubscriptionId};
 use cohortium_protocol::key::signed::{Record, Signed};
-use cohortium_protocol::record::acceptance::{Acceptance, Answer};
+use cohortium_protocol::record::acceptance::{Acceptance, Answer, Standing};
+use cohortium_protocol::record::invitation::Invitation;
 use cohortium_protocol::record::journal_entry::{Act, Actor, StepEnd};
 use cohortium_protocol::record::manifest::Manifest;
 use cohortium_protocol::record::order::{Command, OptOutChoice};
@@ -57,13 +59,9 @@ pub(crate) fn tell(act: &Act) -> Told {
             Told::new("node-record", read(record, |record| format!("{} number {}", record.party, record.sequence)))
         }
         Act::JoinAsked { record, .. } => Told::new("join-asked", read(record, |record| record.party.to_string())),
-        Act::Invitation(signed) => Told::new(
-            "invitation",
-            read(signed, |invitation| format!("{} to {}", invitation.share.name, invitation.consumer)),
-        ),
+        Act::Invitation(signed) => invitation(signed),
         Act::Acceptance(signed) => answer(signed),
-        Act::Standing(signed) => Told::new("standing", read(signed, |standing| short(&standing.subscription)))
-            .ended(read(signed, |standing| word(&standing.state))),
+        Act::Standing(signed) => standing(signed),
         Act::Revocation(signed) => Told::new("change", read(signed, |change| short(&change.subscription)))
             .ended(read(signed, |change| change_word(&change.change).to_owned())),
         Act::Manifest(signed) => manifest(signed),
@@ -78,14 +76,12 @@ pub(crate) fn tell(act: &Act) -> Told {
         Act::LinkageKeyHeld { epoch, .. } => Told::new("linkage-key-held", format!("epoch {epoch}")),
         Act::Served { subscription, bytes } => Told::new("served", short(subscription)).of(bytes.0),
         Act::PeerRefused { peer, code } => {
-            let peer = peer.as_ref().map_or_else(|| "a stranger".to_owned(), ToString::to_string);
-            Told::new("peer-refused", peer).ended(code.to_string())
+            Told::new("peer-refused", peer.as_ref().map_or("a stranger", Name::as_str)).ended(code.to_string())
         }
         Act::DocumentRefused { code, .. } => Told::new("document-refused", "").ended(code.to_string()),
         Act::DocumentKnown { .. } => Told::new("document-known", ""),
         Act::SnapshotUnwanted { subscription, snapshot, code } => {
-            Told::new("snapshot-unwanted", format!("{} {}", short(subscription), short(snapshot)))
-                .ended(code.to_string())
+            both("snapshot-unwanted", subscription, snapshot).ended(code.to_string())
         }
         Act::Mapped { mapping, set, .. } => {
             Told::new("mapped", format!("{} {}", short(mapping), short(&set.digest))).of(set.bytes.0)
@@ -122,9 +118,7 @@ pub(crate) fn tell(act: &Act) -> Told {
         Act::PipelineStep { pipeline, step, attempt, end } => {
             Told::new("pipeline-step", format!("{pipeline} step {step} attempt {attempt}")).ended(ended(*end))
         }
-        Act::Erased { subscription, snapshot } => {
-            Told::new("erased", format!("{} {}", short(subscription), short(snapshot)))
-        }
+        Act::Erased { subscription, snapshot } => both("erased", subscription, snapshot),
     }
 }
 
@@ -144,6 +138,19 @@ fn of_release(act: &Act) -> Told {
         Act::Withdrawal(signed) => Told::new("withdrawal", read(signed, |said| short(&said.release))),
         _ => Told::default(),
     }
+}
+
+fn invitation(signed: &Signed<Invitation>) -> Told {
+    Told::new("invitation", read(signed, |said| format!("{} to {}", said.share.name, said.consumer)))
+}
+
+fn both(what: &'static str, subscription: &SubscriptionId, snapshot: &SnapshotId) -> Told {
+    Told::new(what, format!("{} {}", short(subscription), short(snapshot)))
+}
+
+fn standing(signed: &Signed<Standing>) -> Told {
+    let state = read(signed, |said| word(&said.state));
+    Told::new("standing", read(signed, |said| short(&said.subscription))).ended(state)
 }
 
 fn answer(signed: &Signed<Acceptance>) -> Told {

@@ -429,7 +429,7 @@ impl Sender<'_> {
         if operates && about_us { Ok(()) } else { Err(ErrorCode::IdentityRefused) }
     }
 
-    /// From the operator, and within the charter as it is here (spec REL-7).
+    /// From the operator, and within the charter as it is here.
     fn project(&self, signed: &Signed<Project>) -> Result<(), ErrorCode> {
         let project = self.verified(signed, self.peer)?;
         self.home(project.consortium)?;
@@ -443,7 +443,7 @@ impl Sender<'_> {
         if last < project.version { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
     }
 
-    /// From the operator, about a release that it has offered to this party (spec REL-15).
+    /// From the operator, about a release that it has offered to this party.
     fn withdrawal(&self, signed: &Signed<Withdrawal>) -> Result<(), ErrorCode> {
         let withdrawal = self.verified(signed, self.peer)?;
         self.home(withdrawal.consortium)?;

@@ -60,7 +60,7 @@ impl Spending {
         }
     }
 
-    /// Whether one debit more stays within a limit (spec REL-6). What epsilon does not cover always does.
+    /// Whether one debit more stays within a limit. What epsilon does not cover always does.
     pub const fn affords(self, charge: Charge, limit: BudgetShare) -> bool {
         let Charge::Private { rho, delta } = charge else { return true };
         let rho = self.rho.0.checked_add(rho.0);

@@ -75,7 +75,7 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
-/// Decides about a request (spec REL-3 to REL-6, REL-9).
+/// Decides about a request.
 pub fn review(asking: &Asking<'_>, known: &Known<'_>) -> Decision {
     match reviewed(asking, known) {
         Err(refusal) => Decision::Refuse(refusal),
@@ -231,7 +231,7 @@ pub enum Misfit {
     Budget,
 }
 
-/// Whether a project can stand under a charter (spec REL-7).
+/// Whether a project can stand under a charter.
 ///
 /// # Errors
 /// What does not fit.
