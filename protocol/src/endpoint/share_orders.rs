@@ -425,7 +425,7 @@ fn is_keyed(terms: &Share) -> bool {
     matches!(&terms.content, Content::Table(table) if table.keyed())
 }
 
-/// A release is shared as that release and nothing else, with those that it names as recipients.
+/// A release is shared as that release and nothing else, with those that it names as recipients (spec REL-13).
 fn check_release(room: &Room, share: &Share, dataset: &Dataset) -> Result<(), OrderFault> {
     let source = if let Source::Release { release } = dataset.source { Some(release) } else { None };
     if source != offered_release(share) {

@@ -41,6 +41,9 @@ def add_golden(book):
         ("dataset", "ndjson", world.dataset() | {"source": {"ndjson": {"path": "/data/a.ndjson"}}}),
         ("dataset", "json", world.dataset() | {"source": {"json": {"path": "/data/a.json"}}}),
         *((("dataset", kind, world.dataset() | {"source": source}) for kind, source in world.remote_sources())),
+        ("share", "release", world.release_share()),
+        ("dataset", "release", world.dataset() | {"source": {"release": {"release": world.RELEASE}}, "key": [], "patient": None, "linkage": None}),
+        ("manifest", "release", world.manifest() | {"label": "release", "columns": [], "linkage": None}),
         ("dataset", "arrow-ipc", world.dataset() | {"source": {"arrow-ipc": {"path": "/data/a.arrow"}}}),
     ]
     plain += [("revocation", f"{index}", world.revocation(change)) for index, change in enumerate((
@@ -385,7 +388,8 @@ def add_messages(book):
         "charter": world.charter_2(), "node-record": world.node_record("operator"), "invitation": world.invitation(),
         "acceptance": world.acceptance(), "standing": world.standing(), "revocation": world.revocation(),
         "manifest": world.manifest(), "receipt": world.receipt(), "linkage-wrap": world.linkage_wrap(),
-        "site-notice": world.site_notice(),
+        "site-notice": world.site_notice(), "common-schema": world.common_schema(), "project": world.project(),
+        "withdrawal": world.withdrawal(),
     }
     for index, (name, document) in enumerate(documents.items()):
         seeds = (world.OPERATOR[0],) if name == "node-record" else (world.OPERATOR[2],)
