@@ -144,7 +144,7 @@ def add_review(book):
     one("identifier", asking(columns=columns | {"days": [["person", "person_id"]]}), known(), "the patient under another name")
     one("joined", asking(columns=columns | {"days": [["death", "person_id"]]}), known(), "the patient of another table")
     one("recipient", asking(), known(project=project | {"recipients": ["south"]}), "a recipient that is not the project's")
-    one("gone", asking(), known(charter=charter | {"roster": roster}), "a recipient that has left")
+    one("gone", asking(), known(charter=charter | {"roster": roster, "linkage": None}), "a recipient that has left")
     one("operator", asking(request=world.request(recipients=["operator"])), known(project=project | {"recipients": ["operator"]}), "the operator is no recipient")
     one("nobody", asking(request=world.request(recipients=[])), known(), "for no member")
     low = {"asked": {"microdata": cells | {"k": 10}}}
