@@ -1,6 +1,6 @@
 //! A synthetic table: columns and a tree of pairs are measured, a graphical model is fitted to them, and rows are drawn from it.
 //!
-//! Source: the MST mechanism (McKenna, Miklau and Sheldon 2021): a third of the budget for single columns, a third to choose the pairs
+//! Source: the MST mechanism (`McKenna`, Miklau and Sheldon 2021): a third of the budget for single columns, a third to choose the pairs
 //! that independence describes worst, a third for those pairs. On a tree, margins that agree are the margins of exactly one Markov
 //! field, so fitting is making them agree. Rows are drawn from noised values alone: they cost nothing more.
 
@@ -247,7 +247,7 @@ impl Model {
 fn deal(weights: &[f64], count: usize, dice: &mut ChaCha20Rng) -> Vec<usize> {
     let total: f64 = weights.iter().sum();
     let step = total / count as f64;
-    let mut place = (dice.next_u32() as f64 + 0.5) / 32_f64.exp2() * step;
+    let mut place = (f64::from(dice.next_u32()) + 0.5) / 32_f64.exp2() * step;
     let (mut reached, mut value) = (weights[0], 0);
     let mut dealt = Vec::with_capacity(count);
     for _ in 0..count {
