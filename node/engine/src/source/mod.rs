@@ -131,6 +131,14 @@ impl SourceReader {
         }
     }
 
+    /// The rows that the file states, where its format does: what is read is compared with it at the end.
+    pub(crate) fn rows_stated(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Parquet(reader) => Some(reader.rows_stated()),
+            Kind::Csv(_) | Kind::Json(_) | Kind::ArrowIpc(_) | Kind::Drawn(_) => None,
+        }
+    }
+
     /// Reads only these columns, one flag for each; to be called before the first batch.
     pub fn project(&mut self, needed: &[bool]) {
         match &mut self.0 {
