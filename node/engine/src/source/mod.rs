@@ -197,6 +197,28 @@ pub(crate) fn for_each_batch<E: From<SourceFault>>(
     })
 }
 
+/// As [`for_each_batch`], with the work in two steps on threads of their own: `make` sees the batches and hands over what it makes of
+/// them, `work` gets that in the same order. The fault that comes first in that order is the one that is returned.
+pub(crate) fn for_each_made<T: Send, E: From<SourceFault> + Send>(
+    reader: SourceReader,
+    rows_max: u64,
+    mut make: impl FnMut(SourceBatch, &mut dyn FnMut(T) -> Result<(), E>) -> Result<(), E> + Send,
+    mut work: impl FnMut(T) -> Result<(), E>,
+) -> Result<u64, E> {
+    thread::scope(|scope| {
+        let (sender, made) = sync_channel(BATCHES_WAITING);
+        let making = scope.spawn(move || {
+            // Nobody takes it any more once the work has failed; that fault is the one that counts.
+            let mut give = |made| sender.send(made).map_err(|_| SourceFault::ReaderLost.into());
+            for_each_batch(reader, rows_max, |batch| make(batch, &mut give))
+        });
+        for made in made {
+            work(made)?;
+        }
+        making.join().unwrap_or_else(|_| Err(SourceFault::ReaderLost.into()))
+    })
+}
+
 /// As [`for_each_batch`], with a part of the work that needs no order: `map` runs on several threads, `work` gets what it made
 /// in the order of the batches. The first fault in that order is the one that is returned.
 pub(crate) fn for_each_mapped<T: Send, E: From<SourceFault> + Send>(
