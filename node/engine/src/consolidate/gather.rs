@@ -85,8 +85,7 @@ pub fn merge(
     let before = layers.gone(job.snapshots, &job.limits)?;
     let touched = Arc::new(Ids::of(touched));
     let keys = SortKeys::new(&job.shape.schema(), job.shape.order())?;
-    let layer =
-        |files: &[Handle], gone| Layer::new(job.shape, files.to_vec(), Some(gone), Seen::File, &job.limits);
+    let layer = |files: &[Handle], gone| Layer::new(job.shape, files.to_vec(), Some(gone), Seen::File, &job.limits);
     let changed = layer(&layers.changed, Arc::clone(&touched));
     let (mut writer, kept, streams);
     if has_room(job, &layers, &before, &touched, rows.len()) {

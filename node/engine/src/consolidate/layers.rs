@@ -47,14 +47,8 @@ impl Layers {
     /// Looks at the footers.
     pub(crate) fn of(shape: &TableShape, files: &[Handle], limits: &Limits) -> Result<Self, ConsolidateFault> {
         let (table, file) = (shape.schema(), shape.file_schema());
-        let mut layers = Self {
-            base: Vec::new(),
-            gone: None,
-            changed: Vec::new(),
-            base_rows: 0,
-            changed_rows: 0,
-            digested: true,
-        };
+        let mut layers =
+            Self { base: Vec::new(), gone: None, changed: Vec::new(), base_rows: 0, changed_rows: 0, digested: true };
         for handle in files {
             let reader = SourceReader::open(handle, Format::Parquet, limits)?;
             let rows = reader.rows_stated().unwrap_or(0);
@@ -209,7 +203,9 @@ impl Layer {
             Seen::File => file,
             Seen::Digests => {
                 let fields = file.fields();
-                Arc::new(Schema::new([fields.first(), fields.last()].into_iter().flatten().cloned().collect::<Vec<_>>()))
+                Arc::new(Schema::new(
+                    [fields.first(), fields.last()].into_iter().flatten().cloned().collect::<Vec<_>>(),
+                ))
             }
         };
         Self { files: files.into_iter(), reader: None, gone, seen, schema, limits: *limits }

@@ -8,8 +8,8 @@ use cohortium_protocol::ident::Name;
 use cohortium_protocol::quantity::Rows;
 
 use crate::consolidate::fault::ConsolidateFault;
-use crate::consolidate::merged::{Merged, SortKeys};
 use crate::consolidate::layers::PartReader;
+use crate::consolidate::merged::{Merged, SortKeys};
 use crate::consolidate::shape::TableShape;
 use crate::handle::Handle;
 use crate::limits::Limits;

@@ -14,8 +14,8 @@ use super::*;
 use crate::cells::{id_array, text};
 use crate::consolidate::fault::ConsolidateFault;
 use crate::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
-use crate::consolidate::merged::SortedBatches;
 use crate::consolidate::layers::{PartReader, Seen};
+use crate::consolidate::merged::SortedBatches;
 use crate::consolidate::part::{PartReport, copy, digest};
 use crate::consolidate::shape::{TableColumn, TableFields, TableShape};
 use crate::consolidate::union::TableReader;
@@ -306,7 +306,8 @@ fn a_small_change_lies_beside_a_base_that_stays_and_every_reader_sees_the_part()
             small_step(&mut random, &mut rows, done);
             parts.push(delta(&before, &rows, 99));
             let site = Site::new("north", parts.clone());
-            let (at_once, merged) = (site.gather().unwrap(), site.merge(&last, usize::try_from(done).unwrap()).unwrap());
+            let (at_once, merged) =
+                (site.gather().unwrap(), site.merge(&last, usize::try_from(done).unwrap()).unwrap());
             assert_eq!(merged.report.digest, expected("north", &rows), "seed {seed}");
             assert_eq!((at_once.report.digest, at_once.report.rows), (merged.report.digest, merged.report.rows));
             assert_eq!(site.lines(&at_once), site.lines(&merged), "seed {seed}");
@@ -401,20 +402,29 @@ fn a_digest_that_is_not_its_rows_and_a_gone_row_that_is_not_in_the_base_are_noti
     let (site, others) = (Site::new("north", vec![full(&rows)]), Site::new("north", vec![full(&other)]));
     let (built, bent) = (site.gather().unwrap(), others.gather().unwrap());
     // The rows of one part with the digests of another.
-    let mixed: Vec<Handle> = built.files.iter().zip(&bent.files).map(|(rows, digests)| {
-        let read = |file: &Handle| {
-            let files = std::slice::from_ref(file);
-            let mut reader = PartReader::seeing(&site.shape, files, Seen::File, &Limits::default()).unwrap();
-            reader.next_sorted().unwrap().unwrap()
-        };
-        let (rows, digests) = (read(rows), read(digests));
-        let mut columns: Vec<_> = rows.schema().fields().iter().zip(rows.columns()).map(|(field, array)| {
-            (field.name().clone(), array.clone())
-        }).collect();
-        columns.last_mut().unwrap().1 = digests.columns().last().unwrap().clone();
-        let columns = columns.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
-        handle(parquet_file(columns))
-    }).collect();
+    let mixed: Vec<Handle> = built
+        .files
+        .iter()
+        .zip(&bent.files)
+        .map(|(rows, digests)| {
+            let read = |file: &Handle| {
+                let files = std::slice::from_ref(file);
+                let mut reader = PartReader::seeing(&site.shape, files, Seen::File, &Limits::default()).unwrap();
+                reader.next_sorted().unwrap().unwrap()
+            };
+            let (rows, digests) = (read(rows), read(digests));
+            let mut columns: Vec<_> = rows
+                .schema()
+                .fields()
+                .iter()
+                .zip(rows.columns())
+                .map(|(field, array)| (field.name().clone(), array.clone()))
+                .collect();
+            columns.last_mut().unwrap().1 = digests.columns().last().unwrap().clone();
+            let columns = columns.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
+            handle(parquet_file(columns))
+        })
+        .collect();
     assert_eq!(digest(&site.shape, &site.member, &mixed, &site.limits).err(), Some(ConsolidateFault::NotAPart));
     // A change beside a base that it was not made for.
     let mut fewer = rows.clone();
