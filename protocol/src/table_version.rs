@@ -144,7 +144,9 @@ impl PartDigest {
         let mut piece = Vec::with_capacity(PIECE_ROWS.saturating_mul(32));
         for some in rows.chunks(PIECE_ROWS) {
             piece.clear();
-            some.iter().for_each(|row| piece.extend_from_slice(&row.0));
+            for row in some {
+                piece.extend_from_slice(&row.0);
+            }
             hasher.update(&piece);
         }
         Self(*hasher.finalize().as_bytes())
