@@ -1,21 +1,37 @@
-//! Consolidated tables for the people of this node who may see rows: their files, in a folder.
+//! Consolidated tables for the people of this node who may see rows: those in use, and their files in a folder.
 
 use std::sync::Arc;
 
+use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::order::{Command, Order};
 use tokio::task::spawn_blocking;
 
 use crate::control::{ErrorKind, Reply};
+use crate::driver::clock;
 use crate::driver::hands::Hands;
 use crate::driver::landed::{CheckoutFault, checkout_files};
 use crate::driver::listings::listing;
 use crate::driver::meter::Meter;
+use crate::driver::quality::TablesInUse;
 use crate::driver::queue::Queue;
 use crate::driver::told::About;
 use crate::service::answer::{Answered, Out, broken, error, stopping};
 use crate::service::asked::{absolute, carry_out, claimed, other_command};
 use crate::service::progress::told;
+
+/// The tables in use, once the order is on record.
+pub(super) async fn in_use(queue: &Queue, consortium: ConsortiumId) -> Result<TablesInUse, Reply> {
+    let now = clock::wall();
+    let looked = queue.look(move |endpoint| {
+        let set = endpoint.usable_tables(consortium, now)?;
+        let (consolidation, digest) = (set.consolidation.clone(), set.digest);
+        let own_schema = endpoint.own_schema(consortium, consolidation.schema);
+        Some(TablesInUse { consolidation, digest, own_schema })
+    });
+    let found = looked.await.ok_or_else(stopping)?;
+    found.ok_or_else(|| error(ErrorKind::NotFound, "no consolidated table may be used"))
+}
 
 /// The files of the table versions in use, into a new folder: `TABLE/MEMBER/part-000.parquet`. Nobody looks into them.
 pub(super) async fn export(

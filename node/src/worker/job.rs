@@ -123,6 +123,8 @@ pub(crate) struct PublishOrder {
     pub(crate) schema: Option<String>,
     pub(crate) absent: AbsentTable,
     pub(crate) ids: WrittenIds,
+    /// The canonical form of the consortium's own schema.
+    pub(crate) common: Option<String>,
     pub(crate) tables: Vec<PublishedTable>,
 }
 
@@ -199,7 +201,7 @@ pub(crate) enum SiteRows {
 /// A consolidated table that a question may name: the files of each member's part.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct QueryRows {
-    pub(crate) table: Name,
+    pub(crate) shape: TableShape,
     pub(crate) parts: BTreeMap<Name, Vec<SealedFile>>,
 }
 
@@ -245,8 +247,9 @@ pub(crate) enum Job {
         previous: Option<(Vec<SealedFile>, u64)>,
         into: Vec<SealedFile>,
     },
-    /// Runs the quality gates over one member's tables. Files: those of each table, in order.
-    Measure { tables: Vec<(Name, SiteRows)> },
+    /// Runs the quality gates over one member's tables, in the consortium's own schema or OMOP's. Files: those of each
+    /// table, in order.
+    Measure { schema: Option<String>, tables: Vec<(Name, SiteRows)> },
     /// Answers a question over consolidated tables. Files: the parts of each table by member, then the plain file to write
     /// where there is one.
     Query { question: String, tables: Vec<QueryRows>, rows_max: u64, shape: Option<Shape> },

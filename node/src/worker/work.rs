@@ -50,7 +50,7 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
             let order = Gathering { shape: &shape, member: &member, snapshots: &snapshots };
             gathered(&order, &chain, previous, &into, &mut files)
         }
-        Job::Measure { tables } => looks::measured(tables, &mut files),
+        Job::Measure { schema, tables } => looks::measured(schema.as_deref(), tables, &mut files),
         Job::Query { question, tables, rows_max, shape } => {
             let asked = looks::Asked { question: &question, rows_max, shape };
             looks::answered(&asked, tables, &mut files)

@@ -169,6 +169,8 @@ pub struct PublishPlan {
     pub consortium: ConsortiumId,
     /// The set of table versions.
     pub set: TableSet,
+    /// The canonical form of the schema that it is in; `None` where it is one that every node has.
+    pub schema: Option<Arc<str>>,
     /// Where it is published.
     pub into: PublishPlace,
 }

@@ -1,6 +1,7 @@
 //! What an operator asks of consolidated rows: the quality of one site, a comparison of all, a question in SQL.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name};
@@ -13,7 +14,7 @@ use crate::time::UnixMillis;
 
 use super::io::{OrderFault, SiteDepartures, TOO_FEW_SITES};
 use super::orders::{Consequence, only};
-use super::table_orders::all_usable;
+use super::table_orders::{all_usable, schema_text};
 use super::{Endpoint, Room};
 
 impl Endpoint {
@@ -73,6 +74,11 @@ impl Endpoint {
     /// The tables in use, if all their rows may be used now (law 11).
     pub fn usable_tables(&self, consortium: ConsortiumId, now: UnixMillis) -> Option<&TableSet> {
         self.rooms.get(&consortium).and_then(|room| usable_set(room, now).ok())
+    }
+
+    /// The canonical form of the common schema of this digest, where it is a consortium's own and has arrived here.
+    pub fn own_schema(&self, consortium: ConsortiumId, named: DocumentDigest) -> Option<Arc<str>> {
+        self.rooms.get(&consortium).and_then(|room| schema_text(room, Some(named)))
     }
 }
 

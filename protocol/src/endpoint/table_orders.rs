@@ -207,7 +207,8 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Some(set) = room.state.tables.current().cloned() else { return };
         room.publishing = true;
-        let plan = Box::new(PublishPlan { consortium, set, into: into.clone() });
+        let schema = schema_text(room, Some(set.consolidation.schema));
+        let plan = Box::new(PublishPlan { consortium, set, schema, into: into.clone() });
         let ticket = self.ticket(Waiting::Publish(plan.clone()));
         self.after(consortium, Effect::Publish { ticket, plan });
     }
