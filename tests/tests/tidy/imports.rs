@@ -76,7 +76,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 14] = [
     ("node/object", &[], &["futures", "object_store", "zeroize"]),
     ("node/fhir", &[], &["arrow"]),
     ("node/anonymise", &["protocol"], &["arrow", "parquet", "rand_chacha"]),
-    ("node/private", &["protocol"], &["opendp"]),
+    ("node/private", &["protocol"], &["opendp", "rand_chacha"]),
     (
         "node",
         &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object"],
