@@ -186,6 +186,11 @@ impl TableShape {
         self.0.person.as_ref().and_then(|name| self.place(name))
     }
 
+    /// What makes a row unique over all members; empty where nothing does.
+    pub(crate) fn key(&self) -> &[ColumnName] {
+        &self.0.key
+    }
+
     /// Whether rows of one key are one row.
     pub(crate) fn has_key(&self) -> bool {
         !self.0.key.is_empty()

@@ -111,7 +111,7 @@ impl From<&QueryFault> for RunFault {
 }
 
 /// What a fault while planning is to the person: a column's name is the question's own.
-pub(super) fn planning(fault: &DataFusionError) -> QueryFault {
+pub(crate) fn planning(fault: &DataFusionError) -> QueryFault {
     match fault.find_root() {
         DataFusionError::SchemaError(schema, _) => match &**schema {
             SchemaError::FieldNotFound { field, .. } => QueryFault::NoColumn { name: field.name.clone() },

@@ -45,7 +45,7 @@ const DEEPENING: [&str; 23] = [
 ///
 /// # Errors
 /// [`QueryFault::TooLong`], [`QueryFault::TooWide`], [`QueryFault::TooDeep`] or [`QueryFault::Syntax`].
-pub(super) fn check(question: &str) -> Result<(), QueryFault> {
+pub(crate) fn check(question: &str) -> Result<(), QueryFault> {
     if question.len() > QUESTION_BYTES_MAX {
         return Err(QueryFault::TooLong { bytes_max: QUESTION_BYTES_MAX });
     }

@@ -4,11 +4,13 @@
 //! table and no other catalogue; [`ask`] plans, checks the plan against a list of what may be in one, and runs it.
 
 mod fault;
-mod guard;
+pub(crate) mod guard;
 mod plan;
 mod table;
 mod run;
 
 pub use self::fault::QueryFault;
+pub(crate) use self::fault::planning;
 pub use self::run::{Answer, Into, Question, ask};
 pub use self::table::QueryTable;
+pub(crate) use self::table::partitions;

@@ -49,7 +49,7 @@ fn part(shape: &TableShape, member: &str, rows: &[(i64, i64, Option<&str>, Optio
 }
 
 /// Visits of two members; visit 3 of person 2 is stated by both.
-fn tables() -> Vec<QueryTable> {
+pub(super) fn tables() -> Vec<QueryTable> {
     let shape = table_of("visit");
     let north = part(&shape, "north", &[(1, 1, Some("CANARY-7"), Some(0.5)), (3, 2, Some("A"), None)]);
     let south = part(&shape, "south", &[(3, 2, Some("other"), Some(9.0)), (4, 2, None, Some(1.5))]);
