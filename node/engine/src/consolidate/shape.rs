@@ -162,6 +162,16 @@ impl TableShape {
         &self.0.columns
     }
 
+    /// What makes a row unique over all members; empty where nothing does.
+    pub fn key(&self) -> &[ColumnName] {
+        &self.0.key
+    }
+
+    /// The patient's column.
+    pub const fn patient(&self) -> Option<&ColumnName> {
+        self.0.person.as_ref()
+    }
+
     /// The columns of a consolidated table and of each file of its parts: row id, the common schema's, source, origin,
     /// member, snapshot.
     pub fn schema(&self) -> SchemaRef {
