@@ -73,16 +73,17 @@ pub fn verify(folder: &dyn FolderRead, anchor: Option<ConsortiumId>) -> Checked<
     if read.whole(STATEMENT_JSON, JSON_BYTES_MAX)? != statement_json(&statement) {
         return Err(ReleaseFault::new(STATEMENT_JSON, Wrong::Words));
     }
-    let (reserved, reserved_file) = read.entry(RESERVED)?;
-    check_reservation(&statement, &project, &reserved)?;
-    let (signed, signed_file) = read.entry(SIGNED)?;
-    let signed_at = check_signing(&read, &statement, &signed, &keys)?;
     let log = keys.log(charters.consortium)?;
+    // What an entry says is believed once it is known to be the one in the log.
+    let (reserved, reserved_file) = read.entry(RESERVED)?;
     let first = read.proof(RESERVED_PROOF, &log, RESERVED, &reserved_file)?;
     if first.0 != statement.reserved {
         return Err(ReleaseFault::new(RESERVED_PROOF, Wrong::Proof(ProofFault::Index)));
     }
+    check_reservation(&statement, &project, &reserved)?;
+    let (signed, signed_file) = read.entry(SIGNED)?;
     let second = read.proof(SIGNED_PROOF, &log, SIGNED, &signed_file)?;
+    let signed_at = check_signing(&read, &statement, &signed, &keys)?;
     read.nothing_else(&statement, &charters, &keys)?;
     let names = first.1.union(&second.1);
     let parties = keys.cosigners.keys().filter(|party| {
@@ -138,7 +139,8 @@ impl Keys {
         let mut keys = LogKeys::new(&name, self.operator_keys(), Strangers::Refuse)
             .map_err(|_| wrong(&numbered(OPERATOR_FOLDER, 1)))?;
         for (party, record) in &self.cosigners {
-            keys = keys.with_cosigner(&origin(&consortium, party), record.signing).map_err(|_| wrong(party.as_str()))?;
+            keys =
+                keys.with_cosigner(&origin(&consortium, party), record.signing).map_err(|_| wrong(party.as_str()))?;
         }
         Ok(keys)
     }

@@ -30,8 +30,7 @@ fn few_by_chance(table: &Table, recoding: &Recoding, column: usize, most: usize)
     let members = recoding.members();
     let all = counts(table, column, members.iter().flatten().copied());
     let total: f64 = all.iter().map(|count| f64::from(*count)).sum();
-    let shares: Vec<f64> =
-        all.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / total).collect();
+    let shares: Vec<f64> = all.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / total).collect();
     if shares.len() <= most {
         return released(recoding) as f64;
     }

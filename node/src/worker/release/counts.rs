@@ -34,7 +34,8 @@ pub(super) fn made(
     let patients = patient_numbers(batches, request.patient.as_str())?;
     let (k, floor) = (usize::try_from(order.floor).unwrap_or(usize::MAX), u64::from(order.floor));
     let out = held_back(&patients, history, k);
-    let stays = |row: u32| usize::try_from(row).ok().and_then(|row| patients.get(row)).is_some_and(|of| out.contains(of));
+    let stays =
+        |row: u32| usize::try_from(row).ok().and_then(|row| patients.get(row)).is_some_and(|of| out.contains(of));
     let table = if out.is_empty() { table } else { table.without(stays) };
     let told = counted(&patients.iter().copied().filter(|patient| !out.contains(patient)).collect::<Vec<u64>>());
     let columns: Vec<(usize, usize)> = (0..asked.dimensions.len()).map(|column| (column, 0)).collect();
@@ -81,7 +82,8 @@ fn not_covered(asked: &CountTerms, held_back: bool) -> Vec<String> {
         "a patient with several rows is counted once, where the first of them is".to_owned(),
     ];
     if held_back {
-        texts.push("patients whom this table would single out beside earlier releases are not counted in it".to_owned());
+        texts
+            .push("patients whom this table would single out beside earlier releases are not counted in it".to_owned());
     }
     if asked.rounding != CountRounding::None {
         texts.push("counts and totals are rounded one by one and need not add up".to_owned());

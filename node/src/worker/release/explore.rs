@@ -3,8 +3,8 @@
 use cohortium_anonymise::loss::Losses;
 use cohortium_anonymise::seed::Seed;
 use cohortium_protocol::quantity::Millionths;
-use cohortium_protocol::record::request::{Asked, Recoding};
 use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::record::request::{Asked, Recoding};
 use cohortium_protocol::wire::codec::Blob;
 use serde_json::json;
 

@@ -71,9 +71,7 @@ pub(super) fn recipients(request: &Request, members: &[String]) -> Vec<(String, 
 /// Recodes a table in one of the ways.
 pub(super) fn recode(table: &Table, mode: &Mode, seed: &Seed) -> Result<Recoding, LatticeFault> {
     match mode {
-        Mode::Resistant(models, resistance) => {
-            resistant(table, models, resistance, seed).map_err(LatticeFault::Model)
-        }
+        Mode::Resistant(models, resistance) => resistant(table, models, resistance, seed).map_err(LatticeFault::Model),
         Mode::Local(asked) => local(table, asked).map_err(LatticeFault::Model),
         Mode::FullDomain(asked) => full_domain(table, asked).map(|found| found.recoding),
     }
@@ -100,15 +98,20 @@ pub(super) fn made(
         Recoding::nothing(table.rows(), asked_quasi(asked))
     };
     let told = memory::told(&prepared.patients, &recoding);
-    let attacked =
-        Attacked { table, recoding: &recoding, models: &models, asked, recipients: &prepared.recipients };
+    let attacked = Attacked { table, recoding: &recoding, models: &models, asked, recipients: &prepared.recipients };
     let mut found = attacks::on_microdata(&attacked)?;
     if history.releases() > 0 {
         found.push(attacks::intersected(&told, history, k));
     }
     let losses = Losses::of(table, &recoding);
     let done = Done::Microdata { k: AnonymityK(order.floor), measures: measures(table, &losses) };
-    let report = report::of_microdata(&report::Microdata { order, attacked: &attacked, losses: &losses, found: &found, history });
+    let report = report::of_microdata(&report::Microdata {
+        order,
+        attacked: &attacked,
+        losses: &losses,
+        found: &found,
+        history,
+    });
     let body = body(table, &recoding, &prepared.beside, &seed)?;
     Ok(Computed { body, done, found, told, report, not_covered: not_covered(asked, history, k) })
 }
@@ -157,7 +160,11 @@ fn holds(table: &Table, models: &Models, recoding: &Recoding) -> Result<bool, Mo
 }
 
 /// A measure from 0 on, in millionths.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "measures are not negative, and a cast saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "measures are not negative, and a cast saturates"
+)]
 fn millionths(of: f64) -> Millionths {
     Millionths((of * 1e6).round() as u64)
 }

@@ -32,12 +32,16 @@ pub(super) fn history(earlier: &[SealedFile], files: &mut Files) -> Result<Histo
 
 fn read(bytes: &[u8]) -> Result<Told, ReportFault> {
     let written: Written = codec::decode(bytes, MEMORY_BYTES_MAX).map_err(|_| ReportFault::of(RunFault::Malformed))?;
-    Ok(written.into_iter().map(|(patient, classes)| (patient, classes.into_iter().collect::<BTreeSet<u32>>())).collect())
+    Ok(written
+        .into_iter()
+        .map(|(patient, classes)| (patient, classes.into_iter().collect::<BTreeSet<u32>>()))
+        .collect())
 }
 
 /// Writes what a release told.
 pub(super) fn write(told: &Told, into: &SealedFile, files: &mut Files) -> Result<Made, ReportFault> {
-    let written: Written = told.iter().map(|(patient, classes)| (*patient, classes.iter().copied().collect())).collect();
+    let written: Written =
+        told.iter().map(|(patient, classes)| (*patient, classes.iter().copied().collect())).collect();
     let mut out = sealed::create(files.next()?, into).map_err(disk_full)?;
     out.write_all(&codec::encode(&written)).map_err(disk_full)?;
     sealed::finish(out).map_err(disk_full)
@@ -50,7 +54,8 @@ mod tests {
     #[test]
     fn what_was_told_is_read_as_it_was_written() {
         let told: Told = [(7, BTreeSet::from([0, 3])), (u64::MAX, BTreeSet::from([1]))].into();
-        let written: Written = told.iter().map(|(patient, classes)| (*patient, classes.iter().copied().collect())).collect();
+        let written: Written =
+            told.iter().map(|(patient, classes)| (*patient, classes.iter().copied().collect())).collect();
         let bytes = codec::encode(&written);
         assert!(read(&bytes).is_ok_and(|again| again == told));
         assert!(read(&bytes[..bytes.len() - 1]).is_err());

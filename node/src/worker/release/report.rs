@@ -44,8 +44,12 @@ pub(super) fn of_microdata(of: &Microdata<'_>) -> Vec<u8> {
 /// Measures of a recoding by name.
 pub(super) fn measures(attacked: &Attacked<'_>, losses: &Losses) -> Value {
     let table = attacked.table;
-    let columns: serde_json::Map<String, Value> =
-        table.quasi().iter().zip(&losses.loss_by_column).map(|(column, loss)| (column.name().to_owned(), json!(loss))).collect();
+    let columns: serde_json::Map<String, Value> = table
+        .quasi()
+        .iter()
+        .zip(&losses.loss_by_column)
+        .map(|(column, loss)| (column.name().to_owned(), json!(loss)))
+        .collect();
     json!({
         "rows": table.rows(),
         "suppressed": losses.suppressed,

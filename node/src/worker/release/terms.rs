@@ -18,7 +18,7 @@ use cohortium_protocol::quantity::Millionths;
 use cohortium_protocol::record::hierarchy::{DateLevel, HierarchyForm};
 use cohortium_protocol::record::literal::{Day, Decimal};
 use cohortium_protocol::record::request::{
-    Diversity as AskedDiversity, Distance as AskedDistance, MicrodataTerms, Recoding, ReleaseRole, Request,
+    Distance as AskedDistance, Diversity as AskedDiversity, MicrodataTerms, Recoding, ReleaseRole, Request,
 };
 
 /// Nodes of a lattice that a full-domain search looks at before it takes the best so far.
@@ -47,9 +47,9 @@ pub(super) fn hierarchy(column: &ColumnName, form: &HierarchyForm) -> Result<Arc
             let codes: Vec<&str> = codes.iter().map(Text::as_str).collect();
             Hierarchy::from_prefixes(&codes, &keep.iter().map(|keep| usize::from(*keep)).collect::<Vec<_>>())
         }
-        HierarchyForm::Tree(pairs) => {
-            Hierarchy::from_tree(&pairs.iter().map(|(value, above)| (value.as_str(), above.as_str())).collect::<Vec<_>>())
-        }
+        HierarchyForm::Tree(pairs) => Hierarchy::from_tree(
+            &pairs.iter().map(|(value, above)| (value.as_str(), above.as_str())).collect::<Vec<_>>(),
+        ),
     };
     built.map(Arc::new).map_err(|source| TableFault::Hierarchy { column: column.to_string(), source })
 }
@@ -169,7 +169,12 @@ mod tests {
         let decimal = |text: &str| text.parse::<Decimal>().unwrap();
         let forms = [
             HierarchyForm::Table(vec![vec![text("a"), text("x")], vec![text("b"), text("x")]]),
-            HierarchyForm::Intervals { lower: decimal("0"), upper: decimal("100"), unit: decimal("1"), steps: vec![10] },
+            HierarchyForm::Intervals {
+                lower: decimal("0"),
+                upper: decimal("100"),
+                unit: decimal("1"),
+                steps: vec![10],
+            },
             HierarchyForm::Dates {
                 first: "2020-01-01".parse().unwrap(),
                 last: "2020-12-31".parse().unwrap(),
