@@ -78,7 +78,7 @@ mod tests {
             rounded(&array, "m", digits).map(|array| array.as_primitive::<Int64Type>().value(0))
         };
         assert_eq!([whole(149, -2), whole(-150, -2), whole(7, 3)], [Ok(100), Ok(-200), Ok(7)]);
-        assert_eq!(whole(i64::MAX, -2), Err(TableFault::Kind { column: "m".to_owned() }));
+        assert_eq!(whole(i64::MAX, -3), Err(TableFault::Kind { column: "m".to_owned() }));
     }
 
     #[test]

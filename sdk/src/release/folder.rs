@@ -95,6 +95,14 @@ impl DiskFolder {
         Self { root: root.to_owned() }
     }
 
+    /// Opens one of its files.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(&self, path: &str) -> std::io::Result<File> {
+        File::open(self.root.join(path))
+    }
+
     fn visit(&self, folder: &str, depth: usize, found: &mut Vec<String>) -> Result<(), (String, ReadFault)> {
         let shown = || if folder.is_empty() { ".".to_owned() } else { folder.to_owned() };
         let unreadable = |_| (shown(), ReadFault::Unreadable);

@@ -6,6 +6,7 @@ mod check;
 mod fault;
 mod folder;
 mod layout;
+mod rows;
 
 pub use check::{VerifiedRelease, verify};
 pub use fault::{ReleaseFault, Wrong};
@@ -14,6 +15,8 @@ pub use layout::{
     CHARTER_FOLDER, COSIGNER_FOLDER, ENDING, JournalFile, OPERATOR_FOLDER, PROJECT, RESERVED, RESERVED_PROOF, SIGNED,
     SIGNED_PROOF, STATEMENT, STATEMENT_JSON, numbered, statement_json,
 };
+
+pub use rows::{ReleasedRows, RowsFault, rows};
 
 #[cfg(test)]
 mod tests;

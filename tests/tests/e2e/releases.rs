@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use cohortium_sdk::release::{DiskFolder, rows, verify};
 use cohortium_tests::real::network::{Network, Plan, Way};
 use cohortium_tests::real::site::Site;
 use cohortium_tests::real::source::{CANARY, files_below};
 use cohortium_tests::real::until;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::PROGRAM;
 
@@ -188,7 +190,10 @@ fn consolidate(net: &Network, member: &Site, from: u32, rows: u32) {
     let mut text = String::from("eid,name,age,sex,dx,days\n");
     for row in from..from + rows {
         let sex = if row % 2 == 0 { 8507 } else { 8532 };
-        writeln!(text, "{row},{CANARY}{row},{},{sex},{},{}", 20 + row * 7 % 60, row * 13 % 5, row % 30).unwrap();
+        // Values without a pattern: what repeats with age would be told by an age.
+        let mixed = u64::from(row).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let (age, dx, days) = (20 + mixed % 60, mixed / 60 % 5, mixed / 300 % 30);
+        writeln!(text, "{row},{CANARY}{row},{age},{sex},{dx},{days}").unwrap();
     }
     let name = format!("{}.csv", member.name);
     fs::write(net.path(&name), text).unwrap();
@@ -220,7 +225,41 @@ fn verified(site: &Site, folder: &Path, anchor: &str) -> Value {
     site.tell(&["release", "verify", &folder.display().to_string(), "--anchor", anchor])
 }
 
-// REL-1, FOLD-2
+/// The reference's own checker reads the body beside what is stated of it.
+fn independently_checked(net: &Network, folder: &Path, report: &Value) {
+    let disk = DiskFolder::new(folder);
+    let released = rows(&disk, &verify(&disk, None).unwrap()).unwrap();
+    let line = |cells: Vec<String>| format!("{}\n", cells.join(","));
+    // Values such as `[20, 30)` hold a comma.
+    let cell = |cell: &Option<String>| format!("\"{}\"", cell.clone().unwrap_or_default());
+    let mut csv = line(released.header.clone());
+    csv.extend(released.rows.iter().map(|row| line(row.iter().map(cell).collect())));
+    let measures = &report["measures"];
+    let stated = json!({
+        "quasi": ["age", "sex", "site"], "k": 11, "diversity": [{"column": "dx", "distinct": 2}],
+        "rows": measures["rows"], "suppressed": measures["suppressed"], "classes": measures["classes"],
+    });
+    fs::write(net.path("body.csv"), csv).unwrap();
+    fs::write(net.path("body.json"), stated.to_string()).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/reference/check_anonymity.py");
+    let ran = Command::new("python3").arg(script).args([net.path("body.csv"), net.path("body.json")]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success() && said.contains("holds"), "{said} {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// One flipped byte of a file is named, with exit code 5.
+fn named_when_flipped(site: &Site, folder: &Path, path: &Path, anchor: &str) {
+    let good = fs::read(path).unwrap();
+    let mut bent = good.clone();
+    bent[good.len() / 2] ^= 1;
+    fs::write(path, &bent).unwrap();
+    let said = site.refused(&["release", "verify", &folder.display().to_string(), "--anchor", anchor], 5);
+    let name = path.strip_prefix(folder).unwrap().display().to_string();
+    assert!(said.starts_with(&name), "{name}: {said}");
+    fs::write(path, good).unwrap();
+}
+
+// FOLD-2, FOLD-4, FOLD-5
 #[test]
 fn microdata_is_asked_for_signed_published_landed_and_verified_and_a_recall_erases_it() {
     let place = Place::new();
@@ -248,11 +287,13 @@ fn microdata_is_asked_for_signed_published_landed_and_verified_and_a_recall_eras
         assert_eq!((&verified["anchored"], &verified["release"]), (&true.into(), &release.as_str().into()));
         assert_eq!(verified["rows"], 800 - report["measures"]["suppressed"].as_u64().unwrap());
     }
+    independently_checked(&place.net, &folders[0], report);
     let without = place.net.north().tell(&["release", "verify", &folders[0].display().to_string()]);
     assert_eq!(without["anchored"], false);
     for path in files_below(&folders[0]) {
         let bytes = fs::read(&path).unwrap();
         assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()), "{}", path.display());
+        named_when_flipped(place.net.north(), &folders[0], &path, &anchor);
     }
     // The same question again costs nothing.
     let again = place.ask("again.toml", &microdata(QUESTION, ""));
@@ -266,4 +307,91 @@ fn microdata_is_asked_for_signed_published_landed_and_verified_and_a_recall_eras
     }
     place.net.op.verifies();
     place.net.north().verifies();
+}
+
+#[test]
+fn who_asked_hears_one_constant_refusal_and_the_officer_what_was_wrong_and_later_releases_remember() {
+    let place = Place::new();
+    // By review, before anything is paid: words that say why.
+    let wide = QUESTION.replace("p.gender_concept_id AS sex", "p.race_concept_id AS sex");
+    let refused = place.ask("wide.toml", &microdata(&wide, ""));
+    until("the refusal", || (place.state(&refused)["release"]["state"] == "refused").then_some(()));
+    assert!(
+        place.state(&refused)["release"]["refusal"].as_str().unwrap().contains("column"),
+        "{}",
+        place.state(&refused)
+    );
+    let odd = QUESTION.replace("SELECT p.person_id", "SELECT p.person_id + 1");
+    let odd = place.ask("odd.toml", &microdata(&odd, ""));
+    until("the refusal", || (place.state(&odd)["release"]["state"] == "refused").then_some(()));
+    assert!(place.state(&odd)["fault"].as_str().unwrap().contains("patient"), "{}", place.state(&odd));
+    // By what the rows hold, after it is paid: one word to who asked, column and level to the officer.
+    let hole = microdata(QUESTION, "").replace(r#"["8507", "any"], "#, "");
+    let failed = place.ask("hole.toml", &hole);
+    until("the end", || (place.state(&failed)["release"]["state"] == "not-released").then_some(()));
+    let told = place.state(&failed);
+    assert!(told["fault"].is_null() && told["release"]["refusal"].is_null(), "{told}");
+    let read = place.net.op.tell(&["release", "report", &failed]);
+    assert!(read["fault"].as_str().unwrap().contains("column sex"), "{read}");
+    assert!(!read["fault"].as_str().unwrap().contains("8507"), "no cell: {read}");
+    // An attack that succeeds stops it: who knows the sex knows the sensitive value.
+    let told_by_sex = QUESTION.replace("v.discharged_to_concept_id AS dx", "p.gender_concept_id AS dx");
+    let stopped = place.ask("stopped.toml", &microdata(&told_by_sex, "").replace("distinct = 2\n", ""));
+    until("the end", || (place.state(&stopped)["release"]["state"] == "not-released").then_some(()));
+    let read = place.net.op.tell(&["release", "report", &stopped]);
+    let found = read["report"]["attacks"].as_array().unwrap().iter().filter(|found| found["succeeded"] == true);
+    assert!(read["phase"] == "stopped" && found.into_iter().any(|found| found["attack"] == "homogeneity"), "{read}");
+    place.net.op.refused(&["release", "sign", &stopped], 3);
+    // One that the officer refuses looks the same to who asked.
+    let declined = place.ask("declined.toml", &microdata(QUESTION, ""));
+    place.until_phase(&declined, "made");
+    place.net.op.tell(&["release", "refuse", &declined]);
+    assert_eq!(place.state(&declined)["release"]["state"], "not-released");
+    // Two releases of overlapping cohorts keep k together; then a table of counts.
+    let first = place.ask("first.toml", &microdata(QUESTION, ""));
+    place.until_phase(&first, "made");
+    place.net.op.tell(&["release", "sign", &first]);
+    let younger = format!("{QUESTION} WHERE p.year_of_birth > 1950");
+    let second = place.ask("second.toml", &microdata(&younger, ""));
+    let told = place.until_phase(&second, "made");
+    assert_eq!(told["report"]["earlier_releases"], 1);
+    let attacks = told["report"]["attacks"].as_array().unwrap();
+    let together = attacks.iter().find(|found| found["attack"] == "intersection").unwrap();
+    assert_eq!(together["held"], 0, "{told}");
+    assert_eq!(told["statement"]["together_with"][0], first.as_str());
+    let counted = place.ask("counts.toml", &counts());
+    let told = place.until_phase(&counted, "made");
+    assert_eq!((&told["report"]["kind"], &told["report"]["stood"]), (&"counts".into(), &true.into()), "{told}");
+    let share = place.published(&counted);
+    let folder = place.landed(place.net.north(), &share, "counted");
+    assert_eq!(verified(place.net.north(), &folder, &place.anchor())["kind"], "counts");
+    // The page of an exploration stays with the operator, and takes a reason and an officer.
+    let file = place.write("explored.toml", &microdata(QUESTION, ""));
+    let explore = ["release", "explore", &file, "--reason", "which k", "--html", &place.net.text("explored.html")];
+    assert!(place.net.op.tell(&explore)["points"].as_array().unwrap().len() >= 15);
+    assert!(fs::read_to_string(place.net.path("explored.html")).unwrap().contains("<svg"));
+    place.net.op.refused(&[&["--as", "rita"][..], &explore[..5]].concat(), 3);
+}
+
+// A crash after the reserve counts as spent (law 2).
+#[test]
+fn what_a_crash_ends_stays_paid_for_and_is_asked_for_anew() {
+    let mut place = Place::new();
+    let first = place.ask("request.toml", &microdata(QUESTION, ""));
+    place.net.op.until_act("release-reserved", 0);
+    place.net.op.crash();
+    let state = until("the release to be decided", || {
+        let told = place.net.op.tell(&["release", "report", &first]);
+        let phase = told["phase"].as_str().unwrap().to_owned();
+        ["failed", "made"].contains(&phase.as_str()).then_some(phase)
+    });
+    let again = place.ask("again.toml", &microdata(QUESTION, ""));
+    if state == "made" {
+        place.net.op.until_act("release-same", 0);
+    } else {
+        assert_eq!(place.state(&first)["release"]["state"], "not-released");
+        place.until_phase(&again, "made");
+        assert_eq!(place.net.op.acts("release-reserved").len(), 2, "paid for twice");
+    }
+    place.net.op.verifies();
 }
