@@ -1,12 +1,9 @@
 //! SQL over consolidated rows, for a person who says why: on record before it is answered, its words nowhere.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cohortium_protocol::ident::Name;
 use cohortium_protocol::key::signed::Signed;
-use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::order::{Command, Order};
 use tokio::task::spawn_blocking;
@@ -16,12 +13,11 @@ use crate::control::{Asked, ErrorKind, Reply};
 use crate::driver::clock;
 use crate::driver::fresh::Fresh;
 use crate::driver::hands::Hands;
-use crate::driver::quality::open_part;
 use crate::driver::queue::Queue;
+use crate::driver::release::open;
 use crate::service::answer::{Answered, broken, error, stopping};
 use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
-use crate::worker::job::{Job, QueryRows, Report, ReportFault, Shape};
-use crate::worker::pass::FILES_MAX;
+use crate::worker::job::{Job, Report, ReportFault, Shape};
 
 /// Rows of an answer for a screen.
 pub(crate) const SCREEN_ROWS_MAX: u64 = 10_000;
@@ -58,7 +54,7 @@ pub(super) async fn answer(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed<
     let own = Arc::clone(hands);
     let named = question.clone();
     let opened = spawn_blocking(move || {
-        let (tables, mut files) = open(&own, &tables, &named).map_err(|fault| refused(&fault))?;
+        let (tables, mut files) = open(&own, &tables, None, &named).map_err(|fault| refused(&fault))?;
         let fresh = match &path {
             None => None,
             Some(path) => {
@@ -82,24 +78,4 @@ pub(super) async fn answer(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed<
             Ok(Reply::Count { rows: rows.0 })
         }
     }
-}
-
-/// The tables whose names stand in the question, with their files. Nothing here reads SQL: a name that only looks like one
-/// costs some open files.
-fn open(
-    hands: &Hands,
-    set: &Consolidation,
-    question: &str,
-) -> Result<(Vec<QueryRows>, Vec<std::os::fd::OwnedFd>), ReportFault> {
-    let question = question.to_ascii_lowercase();
-    let (mut tables, mut files) = (Vec::new(), Vec::new());
-    for (table, of) in set.tables.iter().filter(|(table, _)| question.contains(table.as_str())) {
-        let mut parts: BTreeMap<Name, _> = BTreeMap::new();
-        for (member, part) in &of.parts {
-            parts.insert(member.clone(), open_part(hands, &part.blobs, &mut files)?);
-        }
-        tables.push(QueryRows { table: table.clone(), parts });
-    }
-    // One file more may come: what is written.
-    if files.len() < FILES_MAX { Ok((tables, files)) } else { Err(ReportFault::of(RunFault::Limit)) }
 }

@@ -15,10 +15,13 @@ use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::order::{AbsentTable, OptOutEntry, WrittenIds};
 use cohortium_protocol::record::remote::DatabaseRows;
+use cohortium_protocol::record::request::Request;
 use cohortium_protocol::record::share::TableTerms;
 use cohortium_protocol::wire::codec::Blob;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
+
+use crate::worker::release::{ReleaseFiles, ReleaseOrder, Released};
 
 /// The longest job: a long list of opt-outs.
 pub(crate) const JOB_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -262,6 +265,14 @@ pub(crate) enum Job {
     Publish(Box<PublishOrder>),
     /// Reads a vocabulary. Files: the download's concepts, relationships and vocabularies, then the index to write.
     LoadVocabulary { index: SealedFile },
+    /// Plans the question of a request over these tables, without a row. No file.
+    Plan { request: Box<Request>, schema: Option<String>, tables: BTreeSet<Name> },
+    /// Computes a release. Files: the parts of each table by member, then those of `into`.
+    Release { order: Box<ReleaseOrder>, tables: Vec<QueryRows>, into: Box<ReleaseFiles> },
+    /// Tries several ways of recoding for a request. Files: the parts of each table by member.
+    Explore { order: Box<ReleaseOrder>, tables: Vec<QueryRows> },
+    /// Counts the rows of Parquet files of a release's body. Files: one each.
+    CountBody { files: Vec<SealedFile> },
     /// Tries a mapping on fixtures. Files: the sources, the three of a vocabulary, the expected rows.
     Trial { order: Box<TrialOrder> },
     /// Misbehaves, so that tests can see what becomes of it. Not reachable from any request.
@@ -373,6 +384,16 @@ pub(crate) enum Report {
         index: Made,
     },
     Tried(Box<Trial>),
+    /// What a question would read, and what the columns of its answer are made of.
+    Reads {
+        tables: BTreeMap<Name, BTreeSet<Name>>,
+        columns: BTreeMap<ColumnName, BTreeSet<(Name, Name)>>,
+    },
+    Released(Box<Released>),
+    /// Loss and risk of several ways, as JSON.
+    Explored(Blob),
+    /// Rows of each file.
+    Counted(Vec<Rows>),
     Probed(String),
 }
 

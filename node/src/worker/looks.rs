@@ -25,7 +25,7 @@ const MEMORY_PART: u64 = 3;
 /// Where the worker has no limit.
 const MEMORY_BYTES: u64 = 1 << 30;
 
-fn shape(schema: &CommonSchema, table: &Name) -> Result<TableShape, ReportFault> {
+pub(super) fn shape(schema: &CommonSchema, table: &Name) -> Result<TableShape, ReportFault> {
     TableShape::of(schema, table).ok_or(ReportFault::of(RunFault::ColumnsDiffer))
 }
 
@@ -68,6 +68,12 @@ pub(super) fn measured(tables: Vec<(Name, SiteRows)>, files: &mut Files) -> Resu
     Ok(Report::Measured(Blob(json)))
 }
 
+/// Memory that the rows of one question may take together.
+pub(super) fn memory_bytes() -> usize {
+    let memory = getrlimit(Resource::As).current.unwrap_or(MEMORY_BYTES) / MEMORY_PART;
+    usize::try_from(memory).unwrap_or(usize::MAX)
+}
+
 /// A question and its bounds.
 pub(super) struct Asked<'a> {
     pub(super) question: &'a str,
@@ -86,12 +92,11 @@ pub(super) fn answered(asked: &Asked<'_>, tables: Vec<QueryRows>, files: &mut Fi
         }
         known.push(QueryTable { shape: shape(&schema, &table)?, parts: opened });
     }
-    let memory = getrlimit(Resource::As).current.unwrap_or(MEMORY_BYTES) / MEMORY_PART;
     let question = Question {
         text: asked.question,
         tables: &known,
         rows_max: asked.rows_max,
-        memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+        memory_bytes: memory_bytes(),
         limits: Limits::default(),
     };
     let mut out = match asked.shape {

@@ -33,7 +33,7 @@ fn malformed(fault: &impl std::fmt::Display) -> ReportFault {
     ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) }
 }
 
-fn schema_of(own: Option<&str>) -> Result<CommonSchema, ReportFault> {
+pub(super) fn schema_of(own: Option<&str>) -> Result<CommonSchema, ReportFault> {
     CommonSchema::in_use(own).map_err(|fault| malformed(&fault))
 }
 

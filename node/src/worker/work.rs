@@ -24,7 +24,7 @@ use cohortium_protocol::record::journal_entry::RunFault;
 
 use crate::worker::files::{Files, disk_full};
 use crate::worker::job::{IndexFiles, Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
-use crate::worker::{draw, looks, mapping, publish, sealed};
+use crate::worker::{draw, looks, mapping, publish, release, sealed};
 
 /// Does a job with so much memory.
 pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Report, ReportFault> {
@@ -55,6 +55,10 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
             let asked = looks::Asked { question: &question, rows_max, shape };
             looks::answered(&asked, tables, &mut files)
         }
+        Job::Plan { request, schema, tables } => release::planned(&request, schema.as_deref(), &tables),
+        Job::Release { order, tables, into } => release::released(&order, tables, &into, &mut files),
+        Job::Explore { order, tables } => release::explored(&order, tables, &mut files),
+        Job::CountBody { files: of } => counted_body(&of, &mut files),
         Job::LoadVocabulary { index } => mapping::load_vocabulary(&index, &mut files),
         Job::Trial { order } => mapping::tried(&order, &mut files),
         Job::Write { table, shape } => written(&table, shape, &mut files),
@@ -243,6 +247,15 @@ fn gathered(
     let used = writers.into_iter().take(report.files.len());
     let files = used.map(sealed::finish).collect::<Result<Vec<_>, _>>().map_err(disk_full)?;
     Ok(Report::Gathered { report: Box::new(report), files })
+}
+
+fn counted_body(of: &[SealedFile], files: &mut Files) -> Result<Report, ReportFault> {
+    let mut rows = Vec::with_capacity(of.len());
+    for sealed in of {
+        let table = files.sealed(sealed)?;
+        rows.push(plain::count(&table, &files.limits).map_err(|fault| ReportFault::told(&fault))?);
+    }
+    Ok(Report::Counted(rows))
 }
 
 fn written(table: &SealedFile, shape: Shape, files: &mut Files) -> Result<Report, ReportFault> {

@@ -79,7 +79,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 14] = [
     ("node/private", &["protocol"], &["opendp", "rand_chacha"]),
     (
         "node",
-        &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object"],
+        &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object", "anonymise", "sdk"],
         &[
             "base64",
             "bytes",

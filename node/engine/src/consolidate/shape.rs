@@ -162,6 +162,16 @@ impl TableShape {
         &self.0.columns
     }
 
+    /// What makes a row unique over all members; empty where nothing does.
+    pub fn key(&self) -> &[ColumnName] {
+        &self.0.key
+    }
+
+    /// The patient's column.
+    pub const fn patient(&self) -> Option<&ColumnName> {
+        self.0.person.as_ref()
+    }
+
     /// The columns of a consolidated table and of each file of its parts: row id, the common schema's, source, origin,
     /// member, snapshot.
     pub fn schema(&self) -> SchemaRef {
@@ -184,11 +194,6 @@ impl TableShape {
     /// The place of the patient.
     pub(crate) fn person(&self) -> Option<usize> {
         self.0.person.as_ref().and_then(|name| self.place(name))
-    }
-
-    /// What makes a row unique over all members; empty where nothing does.
-    pub(crate) fn key(&self) -> &[ColumnName] {
-        &self.0.key
     }
 
     /// Whether rows of one key are one row.

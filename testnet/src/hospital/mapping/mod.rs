@@ -18,9 +18,10 @@ pub mod shipped;
 mod tests;
 mod words;
 
+pub(super) use code::SEXES;
 use code::{
     BODY_MASS_INDEX, CHECK_UP, CONDITIONS, DIAGNOSIS_ROLES, FROM_RECORD, LABS, LANGUAGES, Measured, PREFERRED_LANGUAGE,
-    SEXES, SIGNS, VISITS,
+    SIGNS, VISITS,
 };
 use words::{Words, quoted, toml};
 
