@@ -37,6 +37,7 @@ pub(crate) mod vocabulary;
 pub(crate) mod meter;
 pub(crate) mod landed;
 pub(crate) mod quality;
+pub(crate) mod exported;
 pub(crate) mod consolidation;
 pub(crate) mod publish;
 pub(crate) mod release;

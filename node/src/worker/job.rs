@@ -17,6 +17,7 @@ use cohortium_protocol::record::order::{AbsentTable, OptOutEntry, WrittenIds};
 use cohortium_protocol::record::remote::DatabaseRows;
 use cohortium_protocol::record::request::Request;
 use cohortium_protocol::record::share::TableTerms;
+use cohortium_protocol::table_version::PartDigest;
 use cohortium_protocol::wire::codec::Blob;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -248,6 +249,8 @@ pub(crate) enum Job {
         previous: Option<(Vec<SealedFile>, u64)>,
         into: Vec<SealedFile>,
     },
+    /// Writes a part of a table version for a person, if its rows have this digest. Files: the part's, then the plain file to write.
+    CopyPart { shape: Box<TableShape>, member: Name, part: Vec<SealedFile>, digest: PartDigest },
     /// Runs the quality gates over one member's tables. Files: those of each table, in order.
     Measure { tables: Vec<(Name, SiteRows)> },
     /// Answers a question over consolidated tables. Files: the parts of each table by member, then the plain file to write

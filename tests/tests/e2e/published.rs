@@ -142,3 +142,28 @@ fn consolidated_tables_are_written_to_a_folder_by_table_and_member() {
     net.op.refused(&["consolidate", "export", &net.text("out")], 2);
     assert!(net.op.acts("order").len() > 1);
 }
+
+// CONS-13
+#[test]
+fn a_small_change_is_seen_by_every_reader_of_a_part() {
+    const ROWS: u32 = 5_000;
+    let net = Network::new(Plan::pair(PROGRAM));
+    consolidated(&net, ROWS, 1);
+    // More rows than a base needs, and a change of less than an eighth of them: beside the base lies what has changed.
+    consolidated(&net, ROWS + 40, 2);
+    let count = |question: &str| {
+        let said = net.op.tell(&["sql", "--reason", "A test", question]);
+        said["rows"][0][0].as_str().unwrap_or_default().to_owned()
+    };
+    let all = (ROWS + 40).to_string();
+    assert_eq!(count("SELECT count(*) FROM person"), all);
+    let joined = "SELECT count(*) FROM person JOIN visit_occurrence ON person.person_id = visit_occurrence.person_id";
+    assert_eq!(count(joined), all);
+    // Fewer again, many of which are in the base: they are gone from every answer and from what is written for people.
+    consolidated(&net, ROWS - 100, 3);
+    assert_eq!(count("SELECT count(*) FROM visit_occurrence"), (ROWS - 100).to_string());
+    // The worker compares the digest of what it writes with the consolidation's.
+    net.op.tell(&["consolidate", "export", &net.text("out")]);
+    assert_eq!(files_below(&net.path("out")).len(), TABLES.len());
+    net.op.verifies();
+}
