@@ -244,6 +244,17 @@ MAPPING = Checked(Struct(
 ), check_mapping)
 ORIGIN = Struct(mapping=DIGEST, schema=DIGEST, set=DIGEST, table=NAME, software=NAME)
 VOCABULARY = Struct(release=TEXT, digest=DIGEST)
+ALLOWANCE_FIELDS = Struct(left_out=Set(NAME), thresholds=Map(TEXT, U16))
+
+
+def check_allowance(a):
+    """MAP-22."""
+    require(all(borne <= 1000 for borne in a["thresholds"].values()), "threshold")
+    counts = len(a["left_out"]) <= MAPPING_TABLES_MAX and len(a["thresholds"]) <= PIPELINE_THRESHOLDS_MAX
+    require(counts and len(ALLOWANCE_FIELDS.write(a)) <= EXTENSION_MAX, "large")
+
+
+ALLOWANCE = Checked(ALLOWANCE_FIELDS, check_allowance)
 
 
 def check_common_schema(s):
@@ -420,7 +431,7 @@ DOCUMENTS = {
     "consolidation": CONSOLIDATION, "site-notice": SITE_NOTICE, "pipeline": PIPELINE, "common-schema": COMMON_SCHEMA,
 }
 RECORDS = DOCUMENTS | {
-    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "text-form": TEXT_FORM,
+    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "allowance": ALLOWANCE, "text-form": TEXT_FORM,
     "select": written(SELECT_MAX), "view": written(VIEW_MAX),
 }
 

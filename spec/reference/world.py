@@ -310,6 +310,10 @@ def vocabulary():
     return {"release": "v5.0 27-FEB-26", "digest": "0c" * 32}
 
 
+def allowance():
+    return {"left_out": ["death", "drug_exposure"], "thresholds": {"cdmTable": 1000, "isRequired": 15}}
+
+
 def common_schema():
     """A schema of one table with one field, in its canonical form."""
     field = ('{"name":"patient_id","kind":"integer","length_max":null,"required":true,"primary_key":true,"reference":"none",'

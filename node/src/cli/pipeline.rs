@@ -10,7 +10,6 @@ use cohortium_protocol::record::order::{Command, PipelineChange};
 use cohortium_protocol::record::pipeline::{Pipeline, PipelineFields, Step, Trigger};
 use cohortium_protocol::time::Seconds;
 use cohortium_schema::gate::Checks;
-use cohortium_schema::schema::CommonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -119,7 +118,8 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
         WrittenTrigger::File(dataset) => Trigger::NewFile { dataset: find::dataset(&view, dataset)?.dataset },
         WrittenTrigger::Schedule(schedule) => Trigger::Schedule(when::schedule(schedule).map_err(wrong)?),
     };
-    let thresholds = thresholds(&common_schema(cx, &view)?, &written.thresholds).map_err(wrong)?;
+    let checks = Checks::of(&common_schema(cx, &view)?);
+    let thresholds = checks.per_mille(&written.thresholds).map_err(|fault| wrong(fault.to_string()))?;
     let steps = written.steps.iter().map(|step| read_step(&view, step, &thresholds));
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     let retry = written.retry.as_ref();
@@ -139,21 +139,6 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
     cx.give(&view, Command::DefinePipeline(Box::new(pipeline)))?;
     let text = format!("Pipeline {} of {steps} steps\n", written.name);
     Ok(Shown::new(json!({"pipeline": written.name, "digest": digest, "steps": steps}), text))
-}
-
-/// Per cent with at most one decimal, of checks that there are.
-fn thresholds(schema: &CommonSchema, written: &BTreeMap<Text, f64>) -> Result<BTreeMap<Text, u16>, String> {
-    let checks = Checks::of(schema);
-    let one = |(check, per_cent): (&Text, &f64)| {
-        if !checks.iter().any(|known| known.id == check.as_str() || known.name == check.as_str()) {
-            return Err(format!("threshold of {:?}: there is no such check", check.as_str()));
-        }
-        let borne = (0..=1_000_u16).find(|borne| (f64::from(*borne) / 10.0 - per_cent).abs() < 1e-9);
-        let borne =
-            borne.ok_or_else(|| format!("threshold of {:?}: 0 to 100 per cent, one decimal", check.as_str()))?;
-        Ok((check.clone(), borne))
-    };
-    written.iter().map(one).collect()
 }
 
 fn read_step(view: &View, written: &str, thresholds: &BTreeMap<Text, u16>) -> Result<Step, CliFault> {

@@ -9,6 +9,7 @@ use cohortium_protocol::endpoint::io::{Input, MapPlan, SiteDepartures, TOO_FEW_S
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::limits::DEPARTURE_UNITS_MAX;
+use cohortium_protocol::record::allowance::Allowance;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::order::{Command, Order};
 use cohortium_protocol::record::share::{Content, TableTerms};
@@ -50,6 +51,7 @@ pub(super) async fn mapping(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed
     let making = Arc::clone(&hands.making).read_owned().await;
     let fresh = fresh.filter(|_| !again);
     let schema = plan.schema.clone();
+    let allowance = Allowance::of(&plan.mapping.ext).unwrap_or_default();
     let (set, linked) = match fresh {
         Some(fresh) => fresh,
         None => match mapping::run(hands, plan).await {
@@ -69,7 +71,7 @@ pub(super) async fn mapping(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed
         hands.sweep();
     }
     let measured = measured.map_err(|fault| refused(&fault))?;
-    let json = json!({"fresh": fresh.is_some(), "measured": measured});
+    let json = json!({"fresh": fresh.is_some(), "measured": measured, "allowance": allowance});
     Ok(Reply::Told { message: Some(json.to_string()) })
 }
 
@@ -113,8 +115,11 @@ pub(super) async fn member(
     let thresholds = thresholds.map_err(|fault| error(ErrorKind::Usage, fault))?.unwrap_or_default();
     carry_out(queue, order).await?;
     let tables = tables::in_use(queue, consortium).await?;
+    let (set, of) = (tables.consolidation.clone(), member.clone());
+    let looked = queue.look(move |endpoint| endpoint.allowance(consortium, &set, &of));
+    let allowance = looked.await.ok_or_else(stopping)?;
     let measured = quality::of_member(hands, &tables, &member).await.map_err(|fault| refused(&fault))?;
-    let report = Quality::new(&measured, &thresholds).map_err(|fault| error(ErrorKind::Usage, fault))?;
+    let report = Quality::new(&measured, &thresholds, &allowance).map_err(|fault| error(ErrorKind::Usage, fault))?;
     let told = report.checks.iter().filter(|check| check.outcome != Outcome::NotApplicable);
     let checks: Vec<_> = told
         .map(|check| {
@@ -123,6 +128,7 @@ pub(super) async fn member(
         .collect();
     let json = json!({
         "member": member, "consolidation": tables.digest, "outcome": report.outcome, "digest": report.digest(), "checks": checks,
+        "left_out": report.left_out, "stated": report.stated,
     });
     Ok(Reply::Told { message: Some(json.to_string()) })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, Text};
 use crate::key::signed::Signed;
+use crate::record::allowance::Allowance;
 use crate::record::common_schema::{CommonSchema, CommonSchemaFields};
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
@@ -45,6 +46,10 @@ impl Endpoint {
         let version = state.mappings.get(&mapping.name).map_or(0, |known| known.mapping.version);
         if version.checked_add(1) != Some(mapping.version) {
             return Err(OrderFault::OutOfOrder { why: "the mapping's version is not the next one" });
+        }
+        let allowance = Allowance::of(&mapping.ext).map_err(|_| OrderFault::Document)?;
+        if !allowance.left_out.is_disjoint(&mapping.tables) {
+            return Err(OrderFault::Document);
         }
         Ok(only(vec![]))
     }
@@ -243,14 +248,15 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.consolidating = false;
         // Rows that were revoked meanwhile are in no later version (law 11); new ones wait for the next run.
-        let usable = consolidation_plan(room, now).tables;
+        let again = consolidation_plan(room, now);
+        let (usable, same_schema) = (again.tables, again.schema == plan.schema);
         let still =
             |table: &LandedTable| usable.iter().any(|now| now.version.subscription == table.version.subscription);
         let usable_now = usable_shares(room, now);
         let kept = |set: &ConsolidatedSet| {
             set.tables.values().flat_map(BTreeMap::values).all(|part| usable_now.contains(&part.share))
         };
-        let stands = plan.tables.iter().all(still) && end.as_ref().map_or(true, |set| kept(set));
+        let stands = same_schema && plan.tables.iter().all(still) && end.as_ref().map_or(true, |set| kept(set));
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
         room.tables_fault = None;
         let (act, notice) = match end.and_then(|set| state_tables(room, now, *set)) {
@@ -386,10 +392,17 @@ fn consolidation_plan(room: &Room, now: UnixMillis) -> ConsolidationPlan {
             .state
             .tables
             .current()
+            .filter(|set| is_in_schema(room, &set.consolidation))
             .map(|set| usable_parts(&set.consolidation, &usable_shares(room, now)))
             .unwrap_or_default(),
         left_out,
     }
+}
+
+/// Whether a set is in the schema in use. Parts of another are not taken over: their rows have other columns (CONS-24).
+fn is_in_schema(room: &Room, set: &Consolidation) -> bool {
+    let own = || room.state.schemas.contains_key(&set.schema);
+    named_schema(room).map_or_else(|| !own(), |named| named == set.schema)
 }
 
 /// The parts of a set whose rows may still be used.

@@ -20,6 +20,7 @@ pub mod share;
 pub mod listing;
 pub mod vocabulary;
 pub mod common_schema;
+pub mod allowance;
 pub mod mapping;
 pub mod manifest;
 pub mod run_fault;

@@ -12,6 +12,7 @@ use cohortium_protocol::message::join::{Join, JoinAck, JoinToken};
 use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
 use cohortium_protocol::message::witness::{LogAnswer, LogOffer};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
+use cohortium_protocol::record::allowance::Allowance;
 use cohortium_protocol::record::charter::{Charter, CharterFields};
 use cohortium_protocol::record::common_schema::{CommonSchema, CommonSchemaFields};
 use cohortium_protocol::record::consolidation::{Consolidation, ConsolidationFields};
@@ -116,6 +117,7 @@ fn record_decoder(name: &str) -> Decode {
         "pipeline" => decoder!(Pipeline),
         "origin" => decoder!(Origin),
         "vocabulary" => decoder!(Vocabulary),
+        "allowance" => decoder!(Allowance),
         "common-schema" => decoder!(CommonSchema),
         "text-form" => decoder!(TextForm),
         "select" => decoder!(Select),

@@ -44,7 +44,7 @@ fn official(schema: &str) -> Option<String> {
 }
 
 /// Maps `rows` stays at the member and has them consolidated at the operator.
-fn consolidated(net: &Network, rows: u32, number: usize) {
+pub(crate) fn consolidated(net: &Network, rows: u32, number: usize) {
     let north = net.north();
     let mut text = String::from("eid,name,age\n");
     (0..rows).for_each(|row| writeln!(text, "{row},{CANARY}{row},{}", 20 + row % 60).unwrap());
