@@ -333,10 +333,13 @@ def check_pipeline(p):
     require(p["trigger"] != {"schedule": "manual"}, "manual")
 
 
+PUBLISH_PLACE = Struct(
+    place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))
 PIPELINE = Checked(Struct(
     consortium=CONSORTIUM, party=NAME, name=NAME,
     trigger=Enum(landed=Struct(subscription=Option(SUBSCRIPTION)), new_file=Struct(dataset=DATASET_ID), schedule=SCHEDULE),
-    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None)),
+    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None,
+                   publish=Struct(into=PUBLISH_PLACE))),
     attempts=U16, wait=SECONDS, ext=EXT,
 ), check_pipeline)
 
@@ -374,8 +377,7 @@ COMMAND = Enum(
     consolidate=None,
     use_tables=Struct(consolidation=DIGEST),
     read_tables=Struct(consolidation=DIGEST),
-    publish=Struct(consolidation=DIGEST, into=Struct(
-        place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))),
+    publish=Struct(consolidation=DIGEST, into=PUBLISH_PLACE),
     check_mapping=Struct(mapping=NAME),
     check_tables=Struct(member=NAME),
     compare_sites=None,

@@ -11,7 +11,8 @@ use cohortium_protocol::ident::{Name, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::{AbsentTable, Command, PublishPlace, WrittenIds};
+use cohortium_protocol::record::order::Command;
+use cohortium_protocol::record::publish_place::{AbsentTable, PublishPlace, WrittenIds};
 use serde_json::{Value, json};
 
 use crate::cli::call::Cx;

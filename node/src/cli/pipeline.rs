@@ -8,6 +8,7 @@ use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::order::{Command, PipelineChange};
 use cohortium_protocol::record::pipeline::{Pipeline, PipelineFields, Step, Trigger};
+use cohortium_protocol::record::publish_place::{AbsentTable, PublishPlace, WrittenIds};
 use cohortium_protocol::time::Seconds;
 use cohortium_schema::gate::Checks;
 use serde::Deserialize;
@@ -18,6 +19,7 @@ use crate::cli::exit::CliFault;
 use crate::cli::find;
 use crate::cli::mapped::{common_schema, found};
 use crate::cli::print::{Shown, Table};
+use crate::cli::remote::{POSTGRES_PORT, ReachFlags, shown_place};
 use crate::cli::when;
 use crate::control::{PipelineView, View};
 use crate::home;
@@ -78,12 +80,28 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
 struct Written {
     name: Name,
     on: WrittenTrigger,
-    /// `check MAPPING`, `share SHARE`, `consolidate`.
+    /// `check MAPPING`, `share SHARE`, `consolidate`, `publish`.
     steps: Vec<String>,
     retry: Option<WrittenRetry>,
+    /// Where a step `publish` lets the tables in use be.
+    publish: Option<WrittenPlace>,
     /// What a check bears beside the list's own thresholds, in per cent.
     #[serde(default)]
     thresholds: BTreeMap<Text, f64>,
+}
+
+/// As the flags of `consolidate publish` say it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPlace {
+    postgres: String,
+    #[serde(flatten)]
+    reach: ReachFlags,
+    schema: Option<Text>,
+    #[serde(default)]
+    create: bool,
+    #[serde(default)]
+    number_ids: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,7 +138,9 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
     };
     let checks = Checks::of(&common_schema(cx, &view)?);
     let thresholds = checks.per_mille(&written.thresholds).map_err(|fault| wrong(fault.to_string()))?;
-    let steps = written.steps.iter().map(|step| read_step(&view, step, &thresholds));
+    let place = written.publish.as_ref().map(place).transpose()?;
+    let parts = Parts { thresholds, place };
+    let steps = written.steps.iter().map(|step| read_step(&view, step, &parts));
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     let retry = written.retry.as_ref();
     let fields = PipelineFields {
@@ -141,17 +161,36 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"pipeline": written.name, "digest": digest, "steps": steps}), text))
 }
 
-fn read_step(view: &View, written: &str, thresholds: &BTreeMap<Text, u16>) -> Result<Step, CliFault> {
+/// What steps share.
+struct Parts {
+    thresholds: BTreeMap<Text, u16>,
+    place: Option<PublishPlace>,
+}
+
+fn place(written: &WrittenPlace) -> Result<PublishPlace, CliFault> {
+    Ok(PublishPlace {
+        place: written.reach.place(&written.postgres, POSTGRES_PORT)?,
+        schema: written.schema.clone(),
+        absent: if written.create { AbsentTable::Create } else { AbsentTable::Refuse },
+        ids: if written.number_ids { WrittenIds::Numbered } else { WrittenIds::Whole },
+    })
+}
+
+fn read_step(view: &View, written: &str, parts: &Parts) -> Result<Step, CliFault> {
     match written.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["check", mapping] => {
             let name: Name = mapping.parse().map_err(|fault| CliFault::usage(format!("the mapping's name {fault}")))?;
             found(view, &name)?;
-            Ok(Step::Check { mapping: name, thresholds: thresholds.clone() })
+            Ok(Step::Check { mapping: name, thresholds: parts.thresholds.clone() })
         }
         ["share", share] => Ok(Step::Share { share: find::share(view, share)?.share.share }),
         ["consolidate"] => Ok(Step::Consolidate),
+        ["publish"] => match &parts.place {
+            Some(place) => Ok(Step::Publish { into: Box::new(place.clone()) }),
+            None => Err(CliFault::usage("the step publish needs a [publish] with postgres, database and user")),
+        },
         _ => Err(CliFault::usage(format!(
-            "{written:?} is no step; write \"check MAPPING\", \"share SHARE\" or \"consolidate\""
+            "{written:?} is no step; write \"check MAPPING\", \"share SHARE\", \"consolidate\" or \"publish\""
         ))),
     }
 }
@@ -213,6 +252,7 @@ fn step_words(view: &View, step: &Step) -> String {
             known.map_or_else(|| format!("share {share}"), |known| format!("share {}", known.share.name))
         }
         Step::Consolidate => "consolidate".to_owned(),
+        Step::Publish { into } => format!("publish to {}", shown_place(&into.place)),
     }
 }
 

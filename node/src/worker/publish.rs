@@ -11,7 +11,7 @@ use cohortium_engine::consolidate::numbered::Numbering;
 use cohortium_engine::consolidate::union::TableReader;
 use cohortium_engine::limits::Limits;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::{AbsentTable, WrittenIds};
+use cohortium_protocol::record::publish_place::{AbsentTable, WrittenIds};
 
 use crate::worker::draw;
 use crate::worker::files::Files;

@@ -14,7 +14,7 @@ use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
 use crate::record::listing::BlobRef;
 use crate::record::manifest::ContentLabel;
 use crate::record::mapping::{Mapping, Origin};
-use crate::record::order::PublishPlace;
+use crate::record::publish_place::PublishPlace;
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::state::subscription::{Side, Subscription};
 use crate::state::tables::{Mapped, TableSet};
@@ -230,6 +230,7 @@ impl Endpoint {
         };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
+        self.step_ended(consortium, &Awaited::Publication, end.map_err(StepFault::Run));
     }
 
     pub(super) fn start_consolidation(&mut self, consortium: ConsortiumId) {

@@ -34,6 +34,7 @@ pub mod reservation;
 pub mod made_release;
 pub mod withdrawal;
 pub mod site_notice;
+pub mod publish_place;
 pub mod pipeline;
 pub mod invitation;
 pub mod acceptance;

@@ -32,6 +32,7 @@ def add_golden(book):
         ("site-notice", "three", world.site_notice()), ("site-notice", "nothing", world.site_notice() | {"departures": []}),
         ("pipeline", "landed", world.pipeline()), ("pipeline", "file", world.pipeline({"new-file": {"dataset": "d5" * 16}})),
         ("pipeline", "daily", world.pipeline({"schedule": {"daily": {"zone": "UTC", "minute": 125, "days": 31}}})),
+        ("pipeline", "publish", world.pipeline() | {"steps": ["consolidate", {"publish": {"into": world.publish_place()}}]}),
         ("mapping", "two-sources", world.mapping()), ("origin", "person", world.origin()),
         ("vocabulary", "release", world.vocabulary()), ("allowance", "two", world.allowance()), ("common-schema", "registry", world.common_schema()),
         ("dataset", "csv", world.dataset()),
