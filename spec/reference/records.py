@@ -251,7 +251,7 @@ def check_allowance(a):
     """MAP-22."""
     require(all(borne <= 1000 for borne in a["thresholds"].values()), "threshold")
     counts = len(a["left_out"]) <= MAPPING_TABLES_MAX and len(a["thresholds"]) <= PIPELINE_THRESHOLDS_MAX
-    require(counts and len(ALLOWANCE_FIELDS.write(a)) <= EXTENSION_MAX, "large")
+    require(counts and len(ALLOWANCE_FIELDS.write(a)) <= EXTENSION_MAX, "too-large")
 
 
 ALLOWANCE = Checked(ALLOWANCE_FIELDS, check_allowance)

@@ -110,6 +110,15 @@ pub(crate) enum DrawFrom {
     Database { speaks: Speaks, sign_on: Box<SignOn>, rows: DatabaseRows, rows_per_second: Option<u32> },
 }
 
+/// One source of a database among several.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DrawTable {
+    /// What the mapping calls it.
+    pub(crate) name: String,
+    pub(crate) rows: DatabaseRows,
+    pub(crate) rows_per_second: Option<u32>,
+}
+
 /// A consolidated table that is published: each member's files, in order.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PublishedTable {
@@ -146,6 +155,8 @@ pub(crate) struct MapOrder {
     pub(crate) shapes: Option<(SealedFile, bool)>,
     /// Tables that had rows in that set.
     pub(crate) had_rows: BTreeSet<String>,
+    /// Sources of databases, by the transaction in which they were drawn: those of one are of one moment.
+    pub(crate) transactions: Vec<Vec<String>>,
     /// Tables that may come out empty.
     pub(crate) may_be_empty: BTreeSet<String>,
 }
@@ -260,6 +271,8 @@ pub(crate) enum Job {
     Observe { source: Source },
     /// Runs case files of the SQL on FHIR suite. Files: one for each name.
     Suite { names: Vec<String> },
+    /// Draws sources of one database in one transaction. Files: the connected socket, then the blobs to write.
+    DrawTogether { speaks: Speaks, sign_on: Box<SignOn>, tables: Vec<DrawTable>, into: Vec<SealedFile> },
     /// Draws a source. Files: the file or socket, then the blob to write. Ends after so many rows.
     Draw { from: DrawFrom, rows_max: u64, into: SealedFile },
     /// Lands tables in a PostgreSQL. Files: the connected socket, then the tables' files.
@@ -365,6 +378,10 @@ pub(crate) enum Report {
     Suite {
         report: String,
     },
+    /// Bytes of each blob that was written.
+    DrawnTogether {
+        bytes: Vec<u64>,
+    },
     /// Bytes of the blob that was written.
     Drawn {
         bytes: u64,
@@ -395,6 +412,12 @@ impl ReportFault {
 
     pub(crate) const fn of(fault: RunFault) -> Self {
         Self { fault, detail: None }
+    }
+
+    /// The fault with the source that it is of.
+    pub(crate) fn of_source(self, name: &str) -> Self {
+        let detail = self.detail.map(|detail| format!("source {name} cannot be read: {detail}"));
+        Self { detail, ..self }
     }
 
     /// A fault of the engine, which says columns and places.

@@ -108,7 +108,7 @@ pub(super) fn mapped(
         made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
     }
     let allowance = mapping.allowance(&schema).map_err(|fault| malformed(&fault))?;
-    let json = shown(&report, &mapping, &allowance)?;
+    let json = shown(&report, &mapping, &allowance, &order.transactions)?;
     Ok(Report::Mapped(Box::new(MappedTables {
         tables: made,
         quarantine: sealed::finish(aside).map_err(disk_full)?,
@@ -130,7 +130,12 @@ fn gates_hold(order: &MapOrder, report: &MapReport, allowance: &Allowance) -> Re
 }
 
 /// The account of a run with the quality report: its findings, its digest, and its page.
-fn shown(report: &MapReport, mapping: &Mapping, allowance: &Allowance) -> Result<serde_json::Value, ReportFault> {
+fn shown(
+    report: &MapReport,
+    mapping: &Mapping,
+    allowance: &Allowance,
+    transactions: &[Vec<String>],
+) -> Result<serde_json::Value, ReportFault> {
     let broken = |_| ReportFault::of(RunFault::WorkerLost);
     let quality = Quality::new(&report.quality, &Thresholds::default(), allowance);
     let quality = quality.map_err(|_| ReportFault::of(RunFault::WorkerLost))?;
@@ -142,6 +147,7 @@ fn shown(report: &MapReport, mapping: &Mapping, allowance: &Allowance) -> Result
         all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
         // What was counted, so that other thresholds need no other run.
         all.insert("measured".to_owned(), serde_json::to_value(&report.quality).map_err(broken)?);
+        all.insert("transactions".to_owned(), serde_json::to_value(transactions).map_err(broken)?);
         all.insert("allowance".to_owned(), serde_json::to_value(allowance).map_err(broken)?);
     }
     Ok(json)

@@ -39,6 +39,9 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
         Job::Observe { source } => observed(&source, &mut files),
         Job::Suite { names } => suite(names, &mut files),
         Job::Draw { from, rows_max, into } => draw::drawn(from, rows_max, &into, &mut files),
+        Job::DrawTogether { speaks, sign_on, tables, into } => {
+            draw::drawn_together((speaks, *sign_on), tables, &into, &mut files)
+        }
         Job::Publish(order) => publish::published(*order, &mut files),
         Job::Check { chain } => checked(&chain, &mut files),
         Job::Count { chain } => {

@@ -126,7 +126,7 @@ fn a_bit_of_a_consolidated_part_is_found_and_named_and_so_is_a_part_that_is_gone
     let files: Vec<PathBuf> = ["person", "visit_occurrence"]
         .map(|table| {
             let part = &view["table_sets"][0]["tables"][table]["parts"]["north"]["blobs"][0];
-            let digest = part["digest"].as_str().unwrap().to_owned();
+            let digest = part[0].as_str().unwrap().to_owned();
             let blobs = files_below(&net.op.home.join("blobs"));
             blobs.into_iter().find(|path| file_name(path).starts_with(&digest)).unwrap()
         })
