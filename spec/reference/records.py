@@ -245,6 +245,17 @@ MAPPING = Checked(Struct(
 ), check_mapping)
 ORIGIN = Struct(mapping=DIGEST, schema=DIGEST, set=DIGEST, table=NAME, software=NAME)
 VOCABULARY = Struct(release=TEXT, digest=DIGEST)
+ALLOWANCE_FIELDS = Struct(left_out=Set(NAME), thresholds=Map(TEXT, U16))
+
+
+def check_allowance(a):
+    """MAP-22."""
+    require(all(borne <= 1000 for borne in a["thresholds"].values()), "threshold")
+    counts = len(a["left_out"]) <= MAPPING_TABLES_MAX and len(a["thresholds"]) <= PIPELINE_THRESHOLDS_MAX
+    require(counts and len(ALLOWANCE_FIELDS.write(a)) <= EXTENSION_MAX, "too-large")
+
+
+ALLOWANCE = Checked(ALLOWANCE_FIELDS, check_allowance)
 
 
 def check_common_schema(s):
@@ -323,10 +334,13 @@ def check_pipeline(p):
     require(p["trigger"] != {"schedule": "manual"}, "manual")
 
 
+PUBLISH_PLACE = Struct(
+    place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))
 PIPELINE = Checked(Struct(
     consortium=CONSORTIUM, party=NAME, name=NAME,
     trigger=Enum(landed=Struct(subscription=Option(SUBSCRIPTION)), new_file=Struct(dataset=DATASET_ID), schedule=SCHEDULE),
-    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None)),
+    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None,
+                   publish=Struct(into=PUBLISH_PLACE))),
     attempts=U16, wait=SECONDS, ext=EXT,
 ), check_pipeline)
 
@@ -510,8 +524,7 @@ COMMAND = Enum(
     consolidate=None,
     use_tables=Struct(consolidation=DIGEST),
     read_tables=Struct(consolidation=DIGEST),
-    publish=Struct(consolidation=DIGEST, into=Struct(
-        place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))),
+    publish=Struct(consolidation=DIGEST, into=PUBLISH_PLACE),
     check_mapping=Struct(mapping=NAME),
     check_tables=Struct(member=NAME),
     compare_sites=None,
@@ -583,7 +596,7 @@ DOCUMENTS = {
     "project": PROJECT, "request": REQUEST, "release": RELEASE, "withdrawal": WITHDRAWAL,
 }
 RECORDS = DOCUMENTS | {
-    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "text-form": TEXT_FORM,
+    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "allowance": ALLOWANCE, "text-form": TEXT_FORM,
     "select": written(SELECT_MAX), "view": written(VIEW_MAX),
 }
 

@@ -250,6 +250,10 @@ def pipeline(trigger=None):
     }
 
 
+def publish_place():
+    return {"place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}
+
+
 def query_digest(domain, salt, text):
     """SQL-1: a question or reason as an order names it."""
     preamble = b"cohortium/1 " + len(domain).to_bytes(8, "little") + domain.encode()
@@ -308,6 +312,10 @@ def origin():
 
 def vocabulary():
     return {"release": "v5.0 27-FEB-26", "digest": "0c" * 32}
+
+
+def allowance():
+    return {"left_out": ["death", "drug_exposure"], "thresholds": {"cdmTable": 1000, "isRequired": 15}}
 
 
 def common_schema():
@@ -501,8 +509,7 @@ def commands():
         "consolidate",
         {"use-tables": {"consolidation": "b5" * 32}},
         {"read-tables": {"consolidation": "b5" * 32}},
-        {"publish": {"consolidation": "b5" * 32, "into": {
-            "place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}}},
+        {"publish": {"consolidation": "b5" * 32, "into": publish_place()}},
         {"check-mapping": {"mapping": "stays"}},
         {"check-tables": {"member": "north"}},
         "compare-sites",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_protocol::digest::{DocumentDigest, sha256_for};
 use cohortium_protocol::endpoint::io::{MadeRelease, ReleasePlan, RequestPlan, RequestRead};
 use cohortium_protocol::ident::{ConsortiumId, Name};
@@ -15,6 +16,7 @@ use cohortium_protocol::record::listing::BlobRef;
 use cohortium_protocol::record::release::BodyFile;
 use cohortium_protocol::record::request::Request;
 use cohortium_protocol::wire::codec;
+use cohortium_schema::schema::CommonSchema;
 use cohortium_store::blob::Pending;
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -108,7 +110,10 @@ async fn computed(hands: &Arc<Hands>, plan: ReleasePlan) -> Result<MadeRelease, 
 }
 
 fn prepare(hands: &Hands, plan: &ReleasePlan) -> Result<(Job, Vec<OwnedFd>, Vec<Pending>), ReportFault> {
-    let (tables, mut files) = open(hands, &plan.set.consolidation, Some(&plan.members), &plan.request.question)?;
+    let set = &plan.set.consolidation;
+    let schema = CommonSchema::named(set.schema, plan.schema.as_deref());
+    let schema = schema.ok_or(ReportFault::of(RunFault::ColumnsDiffer))?;
+    let (tables, mut files) = open(hands, set, &schema, Some(&plan.members), &plan.request.question)?;
     let mut earlier = Vec::with_capacity(plan.earlier.len());
     for (_, memory) in &plan.earlier {
         let (sealed, file) = sets::open(hands, *memory).map_err(ReportFault::of)?;
@@ -157,6 +162,7 @@ pub(crate) fn seed() -> Run<Key32> {
 pub(crate) fn open(
     hands: &Hands,
     set: &Consolidation,
+    schema: &CommonSchema,
     members: Option<&BTreeSet<Name>>,
     question: &str,
 ) -> Result<(Vec<QueryRows>, Vec<OwnedFd>), ReportFault> {
@@ -167,7 +173,8 @@ pub(crate) fn open(
         for (member, part) in of.parts.iter().filter(|(member, _)| members.is_none_or(|all| all.contains(*member))) {
             parts.insert(member.clone(), open_part(hands, &part.blobs, &mut files)?);
         }
-        tables.push(QueryRows { table: table.clone(), parts });
+        let shape = TableShape::of(schema, table).ok_or(ReportFault::of(RunFault::ColumnsDiffer))?;
+        tables.push(QueryRows { shape, parts });
     }
     // One file more may come: what is written.
     if files.len() < FILES_MAX { Ok((tables, files)) } else { Err(ReportFault::of(RunFault::Limit)) }

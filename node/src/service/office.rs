@@ -98,7 +98,7 @@ impl Office {
             Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,
             Request::Import { order, folder } => self.import(order, PathBuf::from(folder), out).await,
             Request::Enter { consortium } => self.enter(consortium).await,
-            Request::Verify => verify::run(&self.hands, &self.home, out).await,
+            Request::Verify => verify::run(&self.queue, &self.hands, &self.home, out).await,
             Request::Shutdown => Ok(Reply::Done),
         };
         answered.unwrap_or_else(|reply| reply)

@@ -10,13 +10,13 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::control::{Asked, ErrorKind, Reply};
-use crate::driver::clock;
 use crate::driver::fresh::Fresh;
 use crate::driver::hands::Hands;
 use crate::driver::queue::Queue;
 use crate::driver::release::open;
-use crate::service::answer::{Answered, broken, error, stopping};
-use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
+use crate::service::answer::{Answered, broken, error};
+use crate::service::asked::{absolute, carry_out, claimed, refused, other_command};
+use crate::service::tables;
 use crate::worker::job::{Job, Report, ReportFault, Shape};
 
 /// Rows of an answer for a screen.
@@ -46,15 +46,13 @@ pub(super) async fn answer(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed<
         }
     };
     carry_out(queue, order).await?;
-    let now = clock::wall();
-    let looked =
-        queue.look(move |endpoint| endpoint.usable_tables(consortium, now).map(|set| set.consolidation.clone()));
-    let tables = looked.await.ok_or_else(stopping)?;
-    let tables = tables.ok_or_else(|| error(ErrorKind::NotFound, "no consolidated table may be used"))?;
+    let tables = tables::in_use(queue, consortium).await?;
     let own = Arc::clone(hands);
     let named = question.clone();
     let opened = spawn_blocking(move || {
-        let (tables, mut files) = open(&own, &tables, None, &named).map_err(|fault| refused(&fault))?;
+        let schema = tables.schema().map_err(|fault| refused(&fault))?;
+        let (tables, mut files) =
+            open(&own, &tables.consolidation, &schema, None, &named).map_err(|fault| refused(&fault))?;
         let fresh = match &path {
             None => None,
             Some(path) => {

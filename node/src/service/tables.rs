@@ -1,21 +1,37 @@
-//! Consolidated tables for the people of this node who may see rows: as files, in a folder.
+//! Consolidated tables for the people of this node who may see rows: those in use, and their files in a folder.
 
 use std::sync::Arc;
 
+use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::order::{Command, Order};
 use cohortium_schema::schema::CommonSchema;
 
 use crate::control::{ErrorKind, Reply};
+use crate::driver::clock;
 use crate::driver::exported;
 use crate::driver::hands::Hands;
 use crate::driver::landed::CheckoutFault;
 use crate::driver::meter::Meter;
+use crate::driver::quality::TablesInUse;
 use crate::driver::queue::Queue;
 use crate::driver::told::About;
 use crate::service::answer::{Answered, Out, broken, error, stopping};
 use crate::service::asked::{absolute, carry_out, claimed, other_command};
 use crate::service::progress::told;
+
+/// The tables in use, once the order is on record.
+pub(super) async fn in_use(queue: &Queue, consortium: ConsortiumId) -> Result<TablesInUse, Reply> {
+    let now = clock::wall();
+    let looked = queue.look(move |endpoint| {
+        let set = endpoint.usable_tables(consortium, now)?;
+        let (consolidation, digest) = (set.consolidation.clone(), set.digest);
+        let own_schema = endpoint.own_schema(consortium, consolidation.schema);
+        Some(TablesInUse { consolidation, digest, own_schema })
+    });
+    let found = looked.await.ok_or_else(stopping)?;
+    found.ok_or_else(|| error(ErrorKind::NotFound, "no consolidated table may be used"))
+}
 
 /// The rows of the table versions of a set, into a new folder: `TABLE/MEMBER/part-000.parquet`.
 pub(super) async fn export(
@@ -37,7 +53,7 @@ pub(super) async fn export(
     });
     let set = looked.await.ok_or_else(stopping)?;
     let (set, text) = set.ok_or_else(|| error(ErrorKind::NotFound, "this set of table versions is not kept"))?;
-    let schema = CommonSchema::in_use(text.as_deref()).map_err(|_| broken())?;
+    let schema = CommonSchema::named(set.schema, text.as_deref()).ok_or_else(broken)?;
     let meter = Meter::default();
     let written = told(out, &meter, exported::export(hands, set, schema, folder, meter.clone())).await;
     let fresh = written.map_err(|fault| match fault {

@@ -41,6 +41,9 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
         Job::Observe { source } => observed(&source, &mut files),
         Job::Suite { names } => suite(names, &mut files),
         Job::Draw { from, rows_max, into } => draw::drawn(from, rows_max, &into, &mut files),
+        Job::DrawTogether { speaks, sign_on, tables, into } => {
+            draw::drawn_together((speaks, *sign_on), tables, &into, &mut files)
+        }
         Job::Publish(order) => publish::published(*order, &mut files),
         Job::Check { chain } => checked(&chain, &mut files),
         Job::Count { chain } => {
@@ -53,7 +56,7 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
             gathered(&order, &chain, previous, &into, &mut files)
         }
         Job::CopyPart { shape, member, part, digest } => copied(&shape, &member, &part, digest, &mut files),
-        Job::Measure { tables } => looks::measured(tables, &mut files),
+        Job::Measure { schema, tables } => looks::measured(schema.as_deref(), tables, &mut files),
         Job::Query { question, tables, rows_max, shape } => {
             let asked = looks::Asked { question: &question, rows_max, shape };
             looks::answered(&asked, tables, &mut files)

@@ -12,6 +12,7 @@ use cohortium_protocol::message::join::{Join, JoinAck, JoinToken};
 use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
 use cohortium_protocol::message::witness::{LogAnswer, LogOffer};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
+use cohortium_protocol::record::allowance::{Allowance, AllowanceFields};
 use cohortium_protocol::record::charter::{Charter, CharterFields};
 use cohortium_protocol::record::common_schema::{CommonSchema, CommonSchemaFields};
 use cohortium_protocol::record::consolidation::{Consolidation, ConsolidationFields};
@@ -120,6 +121,7 @@ fn record_decoder(name: &str) -> Decode {
         "pipeline" => decoder!(Pipeline),
         "origin" => decoder!(Origin),
         "vocabulary" => decoder!(Vocabulary),
+        "allowance" => decoder!(Allowance),
         "common-schema" => decoder!(CommonSchema),
         "project" => decoder!(Project),
         "request" => decoder!(Request),
@@ -203,6 +205,7 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
         "node-record" => field_fault!(input, NodeRecordFields => NodeRecord),
         "share" => field_fault!(input, ShareFields => Share),
         "mapping" => field_fault!(input, MappingFields => Mapping),
+        "allowance" => field_fault!(input, AllowanceFields => Allowance),
         "site-notice" => field_fault!(input, SiteNoticeFields => SiteNotice),
         "pipeline" => field_fault!(input, PipelineFields => Pipeline),
         "common-schema" => field_fault!(input, CommonSchemaFields => CommonSchema),

@@ -65,6 +65,8 @@ fn head(site: &Site) -> String {
 mapping = "{name}"
 version = 1
 schema = "{SCHEMA}"
+# Nothing in these files says more of them: deaths, drugs and procedures are not recorded here.
+leaves_out = ["cdm_source", "death", "drug_exposure", "procedure_occurrence"]
 patients = {{ source = "patients", id = "{patient}" }}
 "#
     )
