@@ -19,13 +19,13 @@ pub struct Limits {
     pub body_max: Duration,
     /// From a whole request to the head of its answer.
     pub answer_max: Duration,
-    /// How long a connection may wait for its next request.
+    /// How long a connection may wait for its next request; for its first one as long as a head may take.
     pub idle_max: Duration,
     /// How long 64 KiB of an answer may take to be accepted: who reads slower is cut.
     pub write_max: Duration,
     /// Connections at once, of everybody together; more wait to be accepted.
     pub connections_max: usize,
-    /// Requests at once of one recipient, until their last byte has left.
+    /// Requests at once of one recipient; those for files until their last byte has left.
     pub requests_per_recipient_max: usize,
     /// Items in one page of a list, when the caller asks for no fewer.
     pub page_items_max: usize,

@@ -84,7 +84,8 @@ impl Names<3> {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Busy(Arc<Mutex<BTreeMap<RecipientId, usize>>>);
 
-/// One request's place. It is given back when the last byte of the answer has left, or the caller has gone.
+/// One request's place. It is given back when the answer is there, or the last byte of a file has left, or its reader
+/// has gone.
 #[derive(Debug)]
 pub(crate) struct Place {
     busy: Busy,

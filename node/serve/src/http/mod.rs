@@ -31,7 +31,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Serves one connection until either side has had enough.
 pub(crate) async fn serve(stream: impl Stream, app: Router, limits: Limits, now: impl Fn() -> UnixMillis + Send) {
-    let mut connection = Connection { stream, read: BytesMut::new(), app, limits };
+    // Who has asked for nothing yet waits no longer than a head may take.
+    let patience = limits.head_max;
+    let mut connection = Connection { stream, read: BytesMut::new(), app, limits, patience };
     // How a connection ends is the caller's affair: it has closed, or broken, or was cut.
     let _ended = connection.run(now).await;
 }
@@ -42,6 +44,8 @@ struct Connection<S> {
     read: BytesMut,
     app: Router,
     limits: Limits,
+    /// How long the next request may be waited for.
+    patience: Duration,
 }
 
 /// What came of waiting for a request.
@@ -73,7 +77,7 @@ impl<S: Stream> Connection<S> {
             };
             let (write_max, at) = (self.limits.write_max, now());
             match respond::write(&mut self.stream, response, &method, keep, write_max, at).await? {
-                Sent::Whole if keep == Keep::Open => {}
+                Sent::Whole if keep == Keep::Open => self.patience = self.limits.idle_max,
                 Sent::Whole => return self.linger().await,
                 // The length was promised, so only the end of the connection tells that the content is not whole.
                 Sent::Cut => return Ok(()),
@@ -83,7 +87,7 @@ impl<S: Stream> Connection<S> {
 
     /// Waits for the next request and reads it whole.
     async fn request(&mut self) -> io::Result<Came> {
-        if self.read.is_empty() && !self.more(Instant::now() + self.limits.idle_max).await?.came() {
+        if self.read.is_empty() && !self.more(Instant::now() + self.patience).await?.came() {
             return Ok(Came::Nothing);
         }
         let head = match self.head().await? {

@@ -235,8 +235,9 @@ impl Running {
         let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let bearer = format!("Bearer {}", *token(1).reveal());
         let own = if named { None } else { Some(("Authorization", bearer.as_str())) };
-        let lines: String =
+        let lines: Vec<String> =
             headers.iter().copied().chain(own).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines = lines.concat();
         let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}{length}Connection: close\r\n\r\n{body}");
         self.raw(request.as_bytes()).expect("the server answers")

@@ -1,4 +1,4 @@
-//! The unmodified PyPI client `delta-sharing`, in an environment of its own under the target folder.
+//! The unmodified Python client `delta-sharing`, in an environment of its own under the target folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
