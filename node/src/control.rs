@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
-use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, Nonce, ShareId, SnapshotId, SubscriptionId, Text};
+use cohortium_protocol::ident::{
+    ConsortiumId, DatasetId, Name, Nonce, ReleaseId, ShareId, SnapshotId, SubscriptionId, Text,
+};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::charter::Charter;
 use cohortium_protocol::record::consolidation::Consolidation;
@@ -14,9 +16,13 @@ use cohortium_protocol::record::invitation::Invitation;
 use cohortium_protocol::record::journal_entry::JournalEntry;
 use cohortium_protocol::record::order::{OptOutEntry, Order};
 use cohortium_protocol::record::pipeline::Pipeline;
+use cohortium_protocol::record::project::Project;
+use cohortium_protocol::record::release::Release;
+use cohortium_protocol::record::request::Request as ReleaseRequest;
 use cohortium_protocol::record::schema::Column;
 use cohortium_protocol::record::share::Share;
 use cohortium_protocol::record::site_notice::SiteNotice;
+use cohortium_protocol::record::withdrawal::Withdrawal;
 
 /// The version of this language; a daemon refuses any other.
 pub const CONTROL_VERSION: u32 = 1;
@@ -160,6 +166,40 @@ pub enum Request {
         /// The question and its bounds.
         asked: Asked,
     },
+    /// Ask for a release. The order is a `Command::RequestRelease` that names the request.
+    RequestRelease {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// The request.
+        request: Box<ReleaseRequest>,
+    },
+    /// Why a request was not understood; nothing where it was.
+    ReleaseFault {
+        /// The consortium.
+        consortium: ConsortiumId,
+        /// The release.
+        release: ReleaseId,
+    },
+    /// Everything of a release for its privacy officer. The order is a `Command::Query` for it.
+    ReleaseReport {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// The release.
+        release: ReleaseId,
+        /// What was hashed before the question.
+        salt: Nonce,
+    },
+    /// Try several ways of recoding for a request. The order is a `Command::Query` for it.
+    Explore {
+        /// The order.
+        order: Box<Signed<Order>>,
+        /// The request.
+        request: Box<ReleaseRequest>,
+        /// Why.
+        reason: String,
+        /// What was hashed before question and reason.
+        salt: Nonce,
+    },
     /// Write what a subscription's consumer lacks into a new folder, to be carried by hand. The order is a
     /// `Command::Export`.
     Export {
@@ -237,7 +277,7 @@ pub enum Reply {
         recipients: Vec<Name>,
     },
     /// To `MappingFault`, `VocabularyFault`, `PublicationFault`, `CommonSchema`, `MappingReport`, `CheckMapping`,
-    /// `CheckTables` and `CompareSites`.
+    /// `CheckTables`, `CompareSites`, `ReleaseFault`, `ReleaseReport` and `Explore`.
     Told {
         /// A sentence, a schema, or a report's JSON; nothing where there is nothing to tell.
         message: Option<String>,
@@ -338,6 +378,12 @@ pub struct View {
     pub notices: Vec<SiteNotice>,
     /// Pipelines of this node.
     pub pipelines: Vec<PipelineView>,
+    /// Projects: those that wait for approval, and each in its last approved version.
+    pub projects: Vec<ProjectView>,
+    /// Releases that were asked for here, as far as who asked may know.
+    pub releases: Vec<ReleaseView>,
+    /// Recalls of releases, made here or received.
+    pub withdrawals: Vec<Withdrawal>,
     /// Epoch of the linkage key held, if any.
     pub linkage_epoch: Option<u32>,
 }
@@ -355,6 +401,38 @@ pub struct Proposal {
     pub eligible: Vec<Name>,
     /// How many of them are needed.
     pub needed: usize,
+}
+
+/// A project.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProjectView {
+    /// Its content.
+    pub project: Project,
+    /// Its digest.
+    pub digest: DocumentDigest,
+    /// Whether a privacy officer has approved it.
+    pub approved: bool,
+}
+
+/// A release, as far as who asked may know: after the payment it waits, is there, or is not, whatever rows made of it (law 7).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReleaseView {
+    /// Its id.
+    pub release: ReleaseId,
+    /// Who asked.
+    pub person: Name,
+    /// When.
+    pub at: String,
+    /// `waits`, `refused`, `not-released`, `released`, `same` or `withdrawn`.
+    pub state: String,
+    /// Why review has refused it.
+    pub refusal: Option<String>,
+    /// The release that it is, where the same was asked before.
+    pub same: Option<ReleaseId>,
+    /// What was signed.
+    pub statement: Option<Box<Release>>,
+    /// The digest of that.
+    pub digest: Option<DocumentDigest>,
 }
 
 /// A hospital that asked to join.

@@ -13,6 +13,7 @@ use cohortium_store::blob::{BlobFault, BlobStore};
 use cohortium_store::keystore::{Keystore, KeystoreFault};
 use cohortium_transport::bind::BindError;
 use cohortium_transport::{Transport, TransportConfig};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -156,7 +157,6 @@ pub fn run(settings: Settings) -> Result<(), DaemonFault> {
 /// # Errors
 /// What the system said.
 fn leave_no_trace() -> std::io::Result<()> {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
@@ -180,6 +180,15 @@ impl fmt::Debug for Running {
     }
 }
 
+/// Takes all open files that the system lets this process have: a job may come with thousands of them.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(fault) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(event = "open-files-limited", current = limit.current, %fault);
+    }
+}
+
 impl Running {
     /// Starts every part, in order. Must be called within a Tokio runtime.
     ///
@@ -195,6 +204,7 @@ impl Running {
         for membership in &memberships {
             entrances.push(entry::open(&home, &keys, membership)?);
         }
+        allow_open_files();
         let pool = Pool::new(worker_program, config.worker).map_err(DaemonFault::Runtime)?;
         let (queue, events) = Queue::new();
         let hands = Arc::new(Hands::new(queue.clone(), blobs, keys, pool));
@@ -288,9 +298,20 @@ mod tests {
 
     #[test]
     fn a_daemon_leaves_no_core_and_cannot_be_looked_into() {
-        use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+        use rustix::process::dumpable_behavior;
+
         leave_no_trace().unwrap();
         assert_eq!(getrlimit(Resource::Core).current, Some(0));
         assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
+
+    #[test]
+    fn a_daemon_may_open_as_many_files_as_the_system_lets_it() {
+        let most = getrlimit(Resource::Nofile).maximum;
+        // One less is room enough for the tests beside this one.
+        let fewer = most.map(|most| most - 1);
+        setrlimit(Resource::Nofile, Rlimit { current: fewer, maximum: most }).unwrap();
+        allow_open_files();
+        assert_eq!(getrlimit(Resource::Nofile).current, most);
     }
 }

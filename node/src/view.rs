@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use cohortium_protocol::endpoint::{Clocks, Endpoint};
 use cohortium_protocol::ident::{ConsortiumId, Name};
+use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::journal_entry::StepFault;
 use cohortium_protocol::record::vocabulary::LoadedVocabulary;
 use cohortium_protocol::state::State;
 use cohortium_protocol::state::charters::Version;
 use cohortium_protocol::state::pipelines::{Parking, Piped};
+use cohortium_protocol::state::releases::{Filed, Told};
 use cohortium_protocol::state::share::Offer;
 use cohortium_protocol::state::subscription::{Fate, Phase, Side, Snapshot, Subscription};
 use cohortium_protocol::state::tables::Mapped;
 use cohortium_protocol::time::UnixMillis;
 
 use crate::control::{
-    Joining, MappingView, PartyView, PersonView, PipelineView, Proposal, ShareView, SnapshotView, SubscriptionView,
-    View, VocabularyView,
+    Joining, MappingView, PartyView, PersonView, PipelineView, ProjectView, Proposal, ReleaseView, ShareView,
+    SnapshotView, SubscriptionView, View, VocabularyView,
 };
 use crate::driver::clock;
 
@@ -56,6 +58,9 @@ fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
         publishing: endpoint.is_publishing(consortium),
         notices: state.notices.clone(),
         pipelines: state.pipelines.values().map(pipeline).collect(),
+        projects: projects(state),
+        releases: state.releases.all().map(|filed| release(state, filed)).collect(),
+        withdrawals: state.releases.withdrawals().cloned().collect(),
         linkage_epoch: state.linkage.held.keys().next_back().copied(),
     })
 }
@@ -145,6 +150,44 @@ fn mapping(known: &Mapped) -> MappingView {
         by: known.by.clone(),
         at: known.at.to_string(),
         sources: known.mapping.sources.clone(),
+    }
+}
+
+fn projects(state: &State) -> Vec<ProjectView> {
+    let drafts = state.releases.drafts().map(|(project, digest)| ProjectView {
+        project: project.clone(),
+        digest: *digest,
+        approved: false,
+    });
+    let approved = state.releases.projects().map(|known| ProjectView {
+        project: known.project.clone(),
+        digest: known.digest,
+        approved: true,
+    });
+    drafts.chain(approved).collect()
+}
+
+/// A release as its requester may know it (law 7).
+fn release(state: &State, filed: &Filed) -> ReleaseView {
+    let told = state.releases.told_requester(filed.release);
+    let (word, refusal, same) = match told {
+        None | Some(Told::Waits) => ("waits", None, None),
+        Some(Told::Refused(refusal)) => ("refused", Some(refusal.to_string()), None),
+        Some(Told::NotReleased) => ("not-released", None, None),
+        Some(Told::Is(is)) if is == filed.release => ("released", None, None),
+        Some(Told::Is(is)) => ("same", None, Some(is)),
+        Some(Told::Withdrawn(_)) => ("withdrawn", None, None),
+    };
+    let signed = filed.released.as_ref().map(|released| &released.signed);
+    ReleaseView {
+        release: filed.release,
+        person: filed.person.clone(),
+        at: filed.at.to_string(),
+        state: word.to_owned(),
+        refusal,
+        same,
+        statement: signed.and_then(|signed| signed.claimed().ok()).map(Box::new),
+        digest: signed.map(Signed::digest),
     }
 }
 

@@ -50,6 +50,17 @@ pub enum Cell<'a> {
     Timestamp(i64),
 }
 
+/// Digests of rows that are hashed at once.
+const PIECE_ROWS: usize = 4_096;
+
+impl RowDigest {
+    /// Two numbers that are ordered as the bytes are, and compared much quicker.
+    fn halves(&self) -> (u128, u128) {
+        let number = |half: Option<&[u8; 16]>| half.copied().map_or(0, u128::from_be_bytes);
+        (number(self.0.first_chunk()), number(self.0.last_chunk()))
+    }
+}
+
 /// The bits that stand for every NaN.
 const NAN_BITS: u64 = 0x7ff8_0000_0000_0000;
 
@@ -124,10 +135,21 @@ impl PartDigest {
     ///
     /// Equal rows count as often as they are there. The member stands here once and not in each row.
     pub fn of(table: &Name, member: &Name, mut rows: Vec<RowDigest>) -> Self {
-        rows.sort_unstable();
+        rows.sort_unstable_by_key(RowDigest::halves);
         let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let head = codec::encode(&(table, member, count));
-        Self(blake3_for(PART, std::iter::once(head.as_slice()).chain(rows.iter().map(|row| row.0.as_slice()))))
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&preamble(PART));
+        hasher.update(&codec::encode(&(table, member, count)));
+        // BLAKE3 is quick where it gets many chunks at once.
+        let mut piece = Vec::with_capacity(PIECE_ROWS.saturating_mul(32));
+        for some in rows.chunks(PIECE_ROWS) {
+            piece.clear();
+            for row in some {
+                piece.extend_from_slice(&row.0);
+            }
+            hasher.update(&piece);
+        }
+        Self(*hasher.finalize().as_bytes())
     }
 }
 

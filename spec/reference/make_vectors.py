@@ -9,7 +9,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 from cases import consolidation, documents, encoding, identity, linkage, log, rules, snapshots  # noqa: E402
-from cases import documents, encoding, identity, linkage, log, rules, snapshots, treatments  # noqa: E402
+from cases import documents, encoding, identity, linkage, log, releases, rules, snapshots, treatments  # noqa: E402
 from cases.book import Book  # noqa: E402
 
 SPEC = Path(__file__).resolve().parent.parent
@@ -38,6 +38,10 @@ def build():
     consolidation.add_rows(book)
     consolidation.add_parts(book)
     consolidation.add_records(book)
+    releases.add_records(book)
+    releases.add_review(book)
+    releases.add_budget(book)
+    releases.add_projects(book)
     snapshots.add_shapes(book)
     snapshots.add_outboards(book)
     snapshots.add_pieces(book)

@@ -2,14 +2,14 @@
 
 import table
 from codec import (
-    BYTES, U8, U16, U32, U64, U128, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, String, Struct, Tuple)
+    BYTES, I8, U8, U16, U32, U64, U128, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, String, Struct, Tuple)
 from dsse import ENVELOPE as SIGNED
 from dsse import KEY
 from ident import COLUMN, MARK, NAME, PATH, TEXT
-from terms import COLUMN_ENTRY, FORMAT, TABLE, check_table, require
+from terms import COLUMN_ENTRY, DAY, DECIMAL, FORMAT, LIMITS, TABLE, check_table, require
 
 DIGEST, CONSORTIUM, SNAPSHOT, SEALING = Fixed(32), Fixed(32), Fixed(32), Fixed(32)
-SHARE_ID, DATASET_ID, SUBSCRIPTION, NONCE = Fixed(16), Fixed(16), Fixed(16), Fixed(16)
+SHARE_ID, DATASET_ID, SUBSCRIPTION, NONCE, RELEASE_ID = Fixed(16), Fixed(16), Fixed(16), Fixed(16), Fixed(16)
 MILLIS, SECONDS, SIZE = U64, U64, U64
 
 EXTENSIONS_MAX, EXTENSION_MAX, PARTIES_MAX, COLUMNS_MAX = 32, 4096, 1000, 4096
@@ -102,17 +102,17 @@ def check_schedule(s):
 SCHEDULE = Checked(
     Enum("manual", every=Struct(zone=TEXT, minutes=U16), daily=Struct(zone=TEXT, minute=U16, days=U8)), check_schedule)
 
-CONTENT = Enum(table=TABLE, unchecked_files=None)
+CONTENT = Enum(table=TABLE, unchecked_files=None, release=Struct(release=RELEASE_ID))
 
 
 def check_share(s):
     """SHARE-1, SHARE-2, SHARE-11 to SHARE-15."""
     require(s["version"] > 0, "version")
     require(s["provider"] not in s["consumers"], "consumer-is-provider")
-    if s["content"] == "unchecked-files":
-        require(s["form"] == "snapshot", "files-in-place")
-    else:
+    if "table" in s["content"]:
         check_table(s["content"]["table"], s["expires"])
+    else:
+        require(s["form"] == "snapshot", "files-in-place")
 
 
 SHARE = Checked(Struct(
@@ -163,7 +163,8 @@ DATASET = Struct(
     source=Enum(
         csv=Struct(path=TEXT, form=TEXT_FORM), parquet=Struct(path=TEXT), files=Struct(folder=TEXT), ndjson=Struct(path=TEXT),
         json=Struct(path=TEXT), arrow_ipc=Struct(path=TEXT), mapped=Struct(mapping=NAME, table=NAME),
-        fhir=Struct(path=TEXT, view=written(VIEW_MAX)), postgres=DATABASE_TABLE, maria=DATABASE_TABLE, s3=OBJECT_PLACE),
+        fhir=Struct(path=TEXT, view=written(VIEW_MAX)), postgres=DATABASE_TABLE, maria=DATABASE_TABLE, s3=OBJECT_PLACE,
+        release=Struct(release=RELEASE_ID)),
     key=Seq(COLUMN), patient=Option(COLUMN),
     linkage=Option(Struct(
         given=COLUMN, family=COLUMN, birth=COLUMN,
@@ -213,7 +214,7 @@ LINKAGE_KEY_ID, LINKAGE_CHECK = Fixed(16), Fixed(16)
 LINKAGE_STATEMENT = Struct(epoch=U32, key=LINKAGE_KEY_ID, normaliser=U16, check=LINKAGE_CHECK)
 MANIFEST = Struct(
     consortium=CONSORTIUM, provider=NAME, share=SHARE_ID, terms=DIGEST, sequence=U64, previous=Option(SNAPSHOT),
-    base=Enum("full", "delta"), taken=MILLIS, listing=BLOB_REF, bytes=SIZE, label=Enum("pseudonymised", "unchecked", "safe_harbor"),
+    base=Enum("full", "delta"), taken=MILLIS, listing=BLOB_REF, bytes=SIZE, label=Enum("pseudonymised", "unchecked", "safe_harbor", "release"),
     columns=Seq(COLUMN_ENTRY), linkage=Option(LINKAGE_STATEMENT), ext=EXT,
 )
 RECEIPT = Struct(
@@ -244,6 +245,17 @@ MAPPING = Checked(Struct(
 ), check_mapping)
 ORIGIN = Struct(mapping=DIGEST, schema=DIGEST, set=DIGEST, table=NAME, software=NAME)
 VOCABULARY = Struct(release=TEXT, digest=DIGEST)
+ALLOWANCE_FIELDS = Struct(left_out=Set(NAME), thresholds=Map(TEXT, U16))
+
+
+def check_allowance(a):
+    """MAP-22."""
+    require(all(borne <= 1000 for borne in a["thresholds"].values()), "threshold")
+    counts = len(a["left_out"]) <= MAPPING_TABLES_MAX and len(a["thresholds"]) <= PIPELINE_THRESHOLDS_MAX
+    require(counts and len(ALLOWANCE_FIELDS.write(a)) <= EXTENSION_MAX, "too-large")
+
+
+ALLOWANCE = Checked(ALLOWANCE_FIELDS, check_allowance)
 
 
 def check_common_schema(s):
@@ -322,12 +334,161 @@ def check_pipeline(p):
     require(p["trigger"] != {"schedule": "manual"}, "manual")
 
 
+PUBLISH_PLACE = Struct(
+    place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))
 PIPELINE = Checked(Struct(
     consortium=CONSORTIUM, party=NAME, name=NAME,
     trigger=Enum(landed=Struct(subscription=Option(SUBSCRIPTION)), new_file=Struct(dataset=DATASET_ID), schedule=SCHEDULE),
-    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None)),
+    steps=Seq(Enum(check=Struct(mapping=NAME, thresholds=Map(TEXT, U16)), share=Struct(share=SHARE_ID), consolidate=None,
+                   publish=Struct(into=PUBLISH_PLACE))),
     attempts=U16, wait=SECONDS, ext=EXT,
 ), check_pipeline)
+
+# --- projects and releases
+
+RELEASE_KIND = Enum("microdata", "counts", "aggregate", "synthetic")
+MILLIONTHS, WHOLE = U64, 1_000_000
+
+
+def check_project(p):
+    """REL-2."""
+    require(p["version"] > 0, "version")
+    require(p["people"] and p["kinds"], "empty")
+    require(p["tables"] and all(1 <= len(columns) <= COLUMNS_MAX for columns in p["tables"].values()), "tables")
+    require(max(len(p["people"]), len(p["recipients"]), len(p["tables"])) <= PARTIES_MAX, "too-many")
+
+
+PROJECT = Checked(Struct(
+    consortium=CONSORTIUM, operator=NAME, name=NAME, version=U32, purpose=TEXT, permit=TEXT, account=NAME, people=Set(NAME),
+    kinds=Set(RELEASE_KIND), tables=Map(NAME, Set(NAME)), recipients=Set(NAME), budget=Struct(rho=U128, delta=U128),
+    expires=MILLIS, ext=EXT,
+), check_project)
+HIERARCHY = Enum(
+    table=Seq(Seq(TEXT)), intervals=Struct(lower=DECIMAL, upper=DECIMAL, unit=DECIMAL, steps=Seq(U32)),
+    dates=Struct(first=DAY, last=DAY, levels=Seq(Enum("month", "quarter", "year", "decade"))),
+    prefixes=Struct(codes=Seq(TEXT), keep=Seq(U8)), tree=Seq(Tuple(TEXT, TEXT)))
+DIVERSITY = Enum(distinct=U32, entropy=MILLIONTHS)
+CLOSENESS = Struct(t=MILLIONTHS, distance=Enum(equal=None, ordered=None, hierarchical=HIERARCHY))
+RELEASE_ROLE = Enum(
+    quasi=Struct(hierarchy=HIERARCHY, missing=Option(TEXT)),
+    sensitive=Struct(diversity=Option(DIVERSITY), closeness=Option(CLOSENESS)), measure=Struct(digits=I8))
+MICRODATA = Struct(
+    k=U32, recoding=Enum(resistant=None, local=None, full_domain=Struct(suppression_max=MILLIONTHS)),
+    columns=Seq(Struct(name=COLUMN, role=RELEASE_ROLE)), ids=Enum("none", "random"))
+COUNTS = Struct(dimensions=Seq(Tuple(COLUMN, HIERARCHY)), floor=U32, rounding=Enum(none=None, to=U32))
+
+
+def check_hierarchy(h):
+    """REL-1: its bounds."""
+    (form, said), = h.items()
+    lines = len(said) if form in ("table", "tree") else len(said["codes"]) if form == "prefixes" else 1
+    levels = {"table": lambda: max(map(len, said), default=0), "intervals": lambda: len(said["steps"]) + 2,
+              "dates": lambda: len(said["levels"]) + 2, "prefixes": lambda: len(said["keep"]) + 2, "tree": lambda: 0}[form]()
+    require(1 <= lines <= LIMITS["HIERARCHY_LINES_MAX"] and levels <= LIMITS["HIERARCHY_LEVELS_MAX"], "hierarchy")
+
+
+def check_released_names(r, names, taken):
+    """REL-1: the columns that leave."""
+    seen = set(taken)
+    for name in names:
+        require(name != r["patient"], "identifier")
+        require(name not in seen, "column-twice")
+        seen.add(name)
+    require(1 <= len(names) <= LIMITS["REQUEST_COLUMNS_MAX"], "columns")
+
+
+def check_sensitive(role):
+    """REL-1: what a sensitive column is held to."""
+    diversity, closeness = role["diversity"], role["closeness"]
+    if diversity is not None:
+        (kind, l), = diversity.items()
+        require(l >= (1 if kind == "distinct" else WHOLE), "number")
+    if closeness is not None:
+        require(closeness["t"] <= WHOLE, "number")
+        if "hierarchical" in closeness["distance"]:
+            check_hierarchy(closeness["distance"]["hierarchical"])
+
+
+def check_microdata(r, m):
+    """REL-1."""
+    names = [column["name"] for column in m["columns"]]
+    check_released_names(r, names, ["patient"] if m["ids"] == "random" else [])
+    require(any("quasi" in column["role"] for column in m["columns"]), "columns")
+    suppressed = m["recoding"]["full-domain"]["suppression_max"] if "full-domain" in m["recoding"] else 0
+    require(m["k"] >= 2 and suppressed <= WHOLE, "floor")
+    for column in m["columns"]:
+        (role, said), = column["role"].items()
+        require(column["name"] != r["member"] or role == "quasi", "member-column")
+        if role == "quasi":
+            check_hierarchy(said["hierarchy"])
+        elif role == "measure":
+            require(abs(said["digits"]) <= LIMITS["ROUND_DIGITS_MAX"], "number")
+        else:
+            check_sensitive(said)
+
+
+def check_request(r):
+    """REL-1."""
+    require(1 <= len(r["question"].encode()) <= SELECT_MAX, "question")
+    (kind, asked), = r["asked"].items()
+    if kind == "microdata":
+        return check_microdata(r, asked)
+    check_released_names(r, [name for name, _ in asked["dimensions"]], [])
+    require(asked["floor"] >= 2 and (asked["rounding"] == "none" or asked["rounding"]["to"] >= 2), "floor")
+    for _, hierarchy in asked["dimensions"]:
+        check_hierarchy(hierarchy)
+
+
+REQUEST = Checked(Struct(
+    consortium=CONSORTIUM, project=NAME, salt=NONCE, question=String(), patient=COLUMN, member=COLUMN,
+    asked=Enum(microdata=MICRODATA, counts=COUNTS), recipients=Set(NAME), ext=EXT,
+), check_request)
+RESERVATION = Struct(
+    release=RELEASE_ID, kind=RELEASE_KIND, request=DIGEST, question=DIGEST, charter=DIGEST, project=DIGEST, account=NAME,
+    consolidation=DIGEST, tables=Map(NAME, TABLE_VERSION), members=Set(NAME), recipients=Set(NAME),
+    charge=Enum(uncovered=None, private=Struct(rho=U128, delta=U128)))
+BODY_FILE = Struct(path=PATH, bytes=SIZE, digest=DIGEST, sha256=DIGEST, rows=U64)
+ATTACK_RUN = Struct(
+    attack=Enum("linkage", "homogeneity", "skewness", "background", "minimality", "downcoding", "greedy_choices",
+                "intersection", "linear"),
+    column=Option(COLUMN), assumes=TEXT, threshold=MILLIONTHS)
+DONE = Enum(
+    microdata=Struct(k=U32, measures=Struct(
+        rows=U64, suppressed=U64, classes=U64, loss=MILLIONTHS, columns=Map(COLUMN, MILLIONTHS), class_size=MILLIONTHS,
+        discernibility=U64, entropy=MILLIONTHS)),
+    counts=Struct(floor=U32, cells=U64, suppressed=U64))
+MADE_RELEASE = Struct(
+    body=Seq(BODY_FILE), report=BLOB_REF, memory=Option(BLOB_REF), done=DONE, attacks=Seq(ATTACK_RUN),
+    together_with=Set(RELEASE_ID), not_covered=Seq(TEXT), verdict=Enum("stood", "fell"))
+
+
+def check_release(r):
+    """REL-3."""
+    (asked, terms), = r["request"]["asked"].items()
+    (done, said), = r["done"].items()
+    require(asked == done, "kind")
+    floor = "k" if asked == "microdata" else "floor"
+    require(said[floor] >= terms[floor], "floor")
+    require(r["request"]["consortium"] == r["consortium"], "consortium")
+    paths = [file["path"].encode() for file in r["body"]]
+    ascending = all(a < b for a, b in zip(paths, paths[1:]))
+    require(1 <= len(paths) <= LIMITS["BODY_FILES_MAX"] and ascending, "body")
+    require(max([len(parts) for parts in r["inputs"].values()] + [len(r["excluded"])]) <= PARTIES_MAX, "parties")
+
+
+RELEASE = Checked(Struct(
+    consortium=CONSORTIUM, operator=NAME, release=RELEASE_ID, charter=DIGEST, project=DIGEST, account=NAME, request=REQUEST,
+    reserved=U64, consolidation=DIGEST, tables=Map(NAME, TABLE_VERSION),
+    inputs=Map(NAME, Map(NAME, Struct(
+        share=SHARE_ID, snapshot=SNAPSHOT, mapping=Option(DIGEST), vocabulary=Option(VOCABULARY)))),
+    excluded=Set(NAME), done=DONE, attacks=Seq(ATTACK_RUN), together_with=Set(RELEASE_ID), not_covered=Seq(TEXT),
+    body=Seq(BODY_FILE), software=TEXT, at=MILLIS, ext=EXT,
+), check_release)
+WITHDRAWAL = Struct(
+    consortium=CONSORTIUM, operator=NAME, release=RELEASE_ID, statement=DIGEST, reason=TEXT, at=MILLIS, ext=EXT)
+REFUSAL = Enum(
+    "question", "charter", "project", "expired", "person", "kind", "columns", "identifier", "recipients", "floor", "account",
+    "tables", "members", "budget")
 
 # --- orders and the journal
 
@@ -363,8 +524,7 @@ COMMAND = Enum(
     consolidate=None,
     use_tables=Struct(consolidation=DIGEST),
     read_tables=Struct(consolidation=DIGEST),
-    publish=Struct(consolidation=DIGEST, into=Struct(
-        place=DATABASE_PLACE, schema=Option(TEXT), absent=Enum("refuse", "create"), ids=Enum("whole", "numbered"))),
+    publish=Struct(consolidation=DIGEST, into=PUBLISH_PLACE),
     check_mapping=Struct(mapping=NAME),
     check_tables=Struct(member=NAME),
     compare_sites=None,
@@ -374,6 +534,12 @@ COMMAND = Enum(
     run_mapping_despite=Struct(mapping=NAME, empty=Set(NAME)),
     load_vocabulary=Struct(folder=TEXT),
     state_schema=Struct(text=String()),
+    define_project=PROJECT,
+    approve_project=Struct(project=DIGEST),
+    request_release=Struct(release=RELEASE_ID, request=BLOB_REF),
+    sign_release=Struct(release=RELEASE_ID, statement=DIGEST),
+    refuse_release=Struct(release=RELEASE_ID),
+    withdraw_release=Struct(release=RELEASE_ID, reason=TEXT),
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 
@@ -407,6 +573,15 @@ ACT = Enum(
     vocabulary_loaded=Struct(vocabulary=VOCABULARY, index=BLOB_REF),
     common_schema=SIGNED,
     vocabulary_failed=Struct(fault=RUN_FAULT),
+    project=SIGNED,
+    release_refused=Struct(release=RELEASE_ID, refusal=REFUSAL),
+    release_same=Struct(release=RELEASE_ID, same=RELEASE_ID),
+    release_reserved=RESERVATION,
+    release_made=Struct(release=RELEASE_ID, made=MADE_RELEASE),
+    release_failed=Struct(release=RELEASE_ID, fault=RUN_FAULT),
+    release_stopped=Struct(release=RELEASE_ID, report=BLOB_REF),
+    released=SIGNED,
+    withdrawal=SIGNED,
 )
 JOURNAL_ENTRY = Struct(at=MILLIS, actor=Enum(person=NAME, node=None, peer=NAME), act=ACT)
 
@@ -418,9 +593,10 @@ DOCUMENTS = {
     "acceptance": ACCEPTANCE, "standing": STANDING, "revocation": REVOCATION, "manifest": MANIFEST, "receipt": RECEIPT,
     "linkage-wrap": LINKAGE_WRAP, "order": ORDER, "export-heading": EXPORT_HEADING, "mapping": MAPPING,
     "consolidation": CONSOLIDATION, "site-notice": SITE_NOTICE, "pipeline": PIPELINE, "common-schema": COMMON_SCHEMA,
+    "project": PROJECT, "request": REQUEST, "release": RELEASE, "withdrawal": WITHDRAWAL,
 }
 RECORDS = DOCUMENTS | {
-    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "text-form": TEXT_FORM,
+    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "allowance": ALLOWANCE, "text-form": TEXT_FORM,
     "select": written(SELECT_MAX), "view": written(VIEW_MAX),
 }
 

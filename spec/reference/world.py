@@ -250,6 +250,10 @@ def pipeline(trigger=None):
     }
 
 
+def publish_place():
+    return {"place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}
+
+
 def query_digest(domain, salt, text):
     """SQL-1: a question or reason as an order names it."""
     preamble = b"cohortium/1 " + len(domain).to_bytes(8, "little") + domain.encode()
@@ -310,12 +314,130 @@ def vocabulary():
     return {"release": "v5.0 27-FEB-26", "digest": "0c" * 32}
 
 
+def allowance():
+    return {"left_out": ["death", "drug_exposure"], "thresholds": {"cdmTable": 1000, "isRequired": 15}}
+
+
 def common_schema():
     """A schema of one table with one field, in its canonical form."""
     field = ('{"name":"patient_id","kind":"integer","length_max":null,"required":true,"primary_key":true,"reference":"none",'
              '"role":"quasi-identifier","description":""}')
     text = '{"name":"registry","version":"1","tables":[{"name":"patient","description":"","fields":[' + field + "]}]}"
     return {"consortium": CONSORTIUM, "text": text, "ext": {}}
+
+
+RELEASE = "4e" * 16
+
+
+def project():
+    return {
+        "consortium": CONSORTIUM, "operator": "operator", "name": "stays", "version": 1, "purpose": "Length of stay",
+        "permit": "EK 12/3", "account": "inpatients", "people": ["d.weber"], "kinds": ["microdata", "counts"],
+        "tables": {"person": ["gender_concept_id", "person_id", "year_of_birth"]}, "recipients": ["north", "south"],
+        "budget": {"rho": 2**40, "delta": 2**40}, "expires": NOW + 60 * DAY, "ext": {},
+    }
+
+
+def hierarchies():
+    """One of each form."""
+    return [
+        {"table": [["8507", "any"], ["8532", "any"]]},
+        {"intervals": {"lower": "1900", "upper": "2030", "unit": "1", "steps": [5, 10]}},
+        {"dates": {"first": "2020-01-01", "last": "2026-12-31", "levels": ["month", "quarter", "year", "decade"]}},
+        {"prefixes": {"codes": ["I10", "I11"], "keep": [2, 1]}},
+        {"tree": [["I10", "I"], ["I11", "I"]]},
+    ]
+
+
+def released_column(name, role):
+    return {"name": name, "role": role}
+
+
+def quasi(form, missing=None):
+    return {"quasi": {"hierarchy": form, "missing": missing}}
+
+
+def request(**changes):
+    """Microdata: two quasi-identifiers, one sensitive column, one measure."""
+    gender, born = hierarchies()[:2]
+    closeness = {"t": 200_000, "distance": {"hierarchical": gender}}
+    columns = [
+        released_column("born", quasi(born, "1900")), released_column("gender", quasi(gender)),
+        released_column("cause", {"sensitive": {"diversity": {"distinct": 3}, "closeness": closeness}}),
+        released_column("days", {"measure": {"digits": 0}})]
+    asked = {"microdata": {"k": 11, "recoding": "resistant", "columns": columns, "ids": "random"}}
+    return {
+        "consortium": CONSORTIUM, "project": "stays", "salt": "5a" * 16, "question": "SELECT * FROM person",
+        "patient": "person_id", "member": "cohortium_member", "asked": asked, "recipients": ["north"], "ext": {},
+    } | changes
+
+
+def count_request(**changes):
+    """A table of counts by gender."""
+    asked = {"counts": {"dimensions": [["gender", hierarchies()[0]]], "floor": 11, "rounding": {"to": 5}}}
+    return request(asked=asked) | changes
+
+
+def table_versions():
+    return {name: of["version"] for name, of in consolidation()["tables"].items()}
+
+
+def reservation(**changes):
+    return {
+        "release": RELEASE, "kind": "microdata", "request": digest("request", request()), "question": "9e" * 32,
+        "charter": digest("charter", charter_2()), "project": digest("project", project()), "account": "inpatients",
+        "consolidation": digest("consolidation", consolidation()), "tables": table_versions(), "members": ["north", "south"],
+        "recipients": ["north"], "charge": "uncovered",
+    } | changes
+
+
+def attack_run():
+    return {"attack": "homogeneity", "column": "cause", "assumes": "A file with names", "threshold": 10_000}
+
+
+def body_file(path="body.parquet"):
+    return {"path": path, "bytes": 4096, "digest": "b0" * 32, "sha256": "5b" * 32, "rows": 1000}
+
+
+def done():
+    measures = {
+        "rows": 1000, "suppressed": 7, "classes": 12, "loss": 75_000, "columns": {"born": 150_000, "gender": 0},
+        "class_size": 82_750_000, "discernibility": 1_000_000, "entropy": 12}
+    return {"microdata": {"k": 11, "measures": measures}}
+
+
+def made_release():
+    return {
+        "body": [body_file()], "report": ["4b" * 32, 900], "memory": ["4c" * 32, 901], "done": done(),
+        "attacks": [attack_run()], "together_with": ["4d" * 16], "not_covered": ["Who sees the table"], "verdict": "stood"}
+
+
+def release():
+    parts = consolidation()["tables"]["person"]["parts"]
+    fields = ("share", "snapshot", "mapping", "vocabulary")
+    north = {name: parts["north"][name] for name in fields}
+    made, paid = made_release(), reservation(members=["north"])
+    return {
+        "consortium": CONSORTIUM, "operator": "operator", "release": RELEASE, "charter": paid["charter"],
+        "project": paid["project"], "account": "inpatients", "request": request(), "reserved": 77,
+        "consolidation": paid["consolidation"], "tables": paid["tables"], "inputs": {"person": {"north": north}},
+        "excluded": ["south"], "done": made["done"], "attacks": made["attacks"], "together_with": made["together_with"],
+        "not_covered": made["not_covered"], "body": made["body"], "software": "cohortium 0.1.0", "at": NOW + DAY, "ext": {},
+    }
+
+
+def withdrawal():
+    return {
+        "consortium": CONSORTIUM, "operator": "operator", "release": RELEASE, "statement": digest("release", release()),
+        "reason": "A column was wrong", "at": NOW + 2 * DAY, "ext": {},
+    }
+
+
+def release_share():
+    """The release's folder for one of its recipients."""
+    return share() | {
+        "provider": "operator", "share": "5d" * 16, "name": "released", "content": {"release": {"release": RELEASE}},
+        "consumers": ["north"], "schedule": "manual"}
 
 
 def order(command):
@@ -387,8 +509,7 @@ def commands():
         "consolidate",
         {"use-tables": {"consolidation": "b5" * 32}},
         {"read-tables": {"consolidation": "b5" * 32}},
-        {"publish": {"consolidation": "b5" * 32, "into": {
-            "place": database_place(), "schema": "cdm", "absent": "create", "ids": "numbered"}}},
+        {"publish": {"consolidation": "b5" * 32, "into": publish_place()}},
         {"check-mapping": {"mapping": "stays"}},
         {"check-tables": {"member": "north"}},
         "compare-sites",
@@ -398,6 +519,12 @@ def commands():
         {"run-mapping-despite": {"mapping": "stays", "empty": ["measurement"]}},
         {"load-vocabulary": {"folder": "/data/athena"}},
         {"state-schema": {"text": common_schema()["text"]}},
+        {"define-project": project()},
+        {"approve-project": {"project": digest("project", project())}},
+        {"request-release": {"release": RELEASE, "request": ["4a" * 32, 700]}},
+        {"sign-release": {"release": RELEASE, "statement": digest("release", release())}},
+        {"refuse-release": {"release": RELEASE}},
+        {"withdraw-release": {"release": RELEASE, "reason": "A column was wrong"}},
     ]
 
 
@@ -443,4 +570,13 @@ def acts():
         (node, {"vocabulary-loaded": {"vocabulary": vocabulary(), "index": ["b7" * 32, 302]}}),
         (peer, {"common-schema": signed("common-schema", common_schema(), OPERATOR[2])}),
         (node, {"vocabulary-failed": {"fault": "emptied"}}),
+        (peer, {"project": signed("project", project(), OPERATOR[2])}),
+        (node, {"release-refused": {"release": RELEASE, "refusal": "budget"}}),
+        (node, {"release-same": {"release": "4f" * 16, "same": RELEASE}}),
+        (node, {"release-reserved": reservation()}),
+        (node, {"release-made": {"release": RELEASE, "made": made_release()}}),
+        (node, {"release-failed": {"release": RELEASE, "fault": "worker-lost"}}),
+        (node, {"release-stopped": {"release": RELEASE, "report": ["4b" * 32, 900]}}),
+        (by_person, {"released": signed("release", release(), OPERATOR[2])}),
+        (peer, {"withdrawal": signed("withdrawal", withdrawal(), OPERATOR[2])}),
     ]

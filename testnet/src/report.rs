@@ -19,7 +19,7 @@ pub struct MemberLine {
     pub bytes_sent: u64,
 }
 
-/// A release. There are none yet.
+/// A release that every member landed and verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReleaseLine {
     /// Its folder.
@@ -54,9 +54,9 @@ pub struct Check {
 
 impl Summary {
     /// The summary of these lines and checks.
-    pub fn new(members: Vec<MemberLine>, checks: Vec<Check>) -> Self {
+    pub fn new(members: Vec<MemberLine>, releases: Vec<ReleaseLine>, checks: Vec<Check>) -> Self {
         let verified = !checks.is_empty() && checks.iter().all(|check| check.holds);
-        Self { members, releases: Vec::new(), verified, checks }
+        Self { members, releases, verified, checks }
     }
 
     /// For people.
@@ -78,6 +78,9 @@ impl Summary {
         let sums = [sum(|m| m.rows_source), sum(|m| m.rows_landed), sum(|m| m.rows_quarantined), sum(|m| m.bytes_sent)];
         line(["all", &sums[0], &sums[1], &sums[2], &sums[3]]);
         text.push('\n');
+        for release in &self.releases {
+            writeln!(text, "  release  {} ({})", release.path, release.kind).expect("a String takes all");
+        }
         for check in &self.checks {
             let mark = if check.holds { "holds" } else { "FAILS" };
             writeln!(text, "  {mark}  {}: {}", check.claim, check.seen).expect("a String takes all");
@@ -93,8 +96,8 @@ mod tests {
     #[test]
     fn nothing_is_verified_without_a_check_or_with_one_that_fails() {
         let check = |holds| Check { claim: "c".to_owned(), seen: "s".to_owned(), holds };
-        assert!(!Summary::new(vec![], vec![]).verified);
-        assert!(Summary::new(vec![], vec![check(true)]).verified);
-        assert!(!Summary::new(vec![], vec![check(true), check(false)]).verified);
+        assert!(!Summary::new(vec![], vec![], vec![]).verified);
+        assert!(Summary::new(vec![], vec![], vec![check(true)]).verified);
+        assert!(!Summary::new(vec![], vec![], vec![check(true), check(false)]).verified);
     }
 }

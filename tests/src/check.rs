@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cohortium_protocol::code::MessageType;
 use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
 use cohortium_protocol::endpoint::io::{LandedVersion, Message};
-use cohortium_protocol::ident::{Name, Nonce, ShareId, SnapshotId, SubscriptionId};
+use cohortium_protocol::ident::{Name, Nonce, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::key::wrap::unwrap;
 use cohortium_protocol::limits::REVOCATION_DEADLINE;
@@ -20,6 +20,7 @@ use cohortium_protocol::record::share::Share;
 use cohortium_protocol::rule::widening::widenings;
 use cohortium_protocol::state::State;
 use cohortium_protocol::state::outbox::Mailbox;
+use cohortium_protocol::state::releases::offered_release;
 use cohortium_protocol::state::subscription::{Phase, Side};
 use cohortium_protocol::wire::codec;
 
@@ -47,6 +48,12 @@ pub(crate) struct Checker {
     /// Shares of which the last run, after all faults, came to its end.
     pub(crate) taken: BTreeSet<(usize, ShareId)>,
     pub(crate) landed: u64,
+    /// Releases whose computing has begun.
+    pub(crate) computed: BTreeSet<ReleaseId>,
+    /// Releases on which an attack succeeded.
+    pub(crate) stopped: BTreeSet<ReleaseId>,
+    pub(crate) signed: u64,
+    pub(crate) recalled: u64,
 }
 
 impl Checker {
@@ -66,6 +73,8 @@ fn document_of(act: &Act) -> Option<Document> {
         Act::Manifest(signed) => Document::Manifest(signed.clone()),
         Act::Receipt(signed) => Document::Receipt(signed.clone()),
         Act::LinkageWrap(signed) => Document::LinkageWrap(signed.clone()),
+        Act::Project(signed) => Document::Project(signed.clone()),
+        Act::Withdrawal(signed) => Document::Withdrawal(signed.clone()),
         _ => return None,
     })
 }
@@ -93,6 +102,9 @@ impl World {
                     if let Ok(manifest) = signed.claimed() {
                         self.check_stated(node, SnapshotId(signed.digest().0), manifest.share);
                     }
+                }
+                (_, act @ (Act::ReleaseMade { .. } | Act::ReleaseStopped { .. } | Act::Released(_))) => {
+                    self.check_release_entry(node, act);
                 }
                 _ => {}
             }
@@ -241,6 +253,10 @@ impl World {
         }
         if state.stopped {
             return Err("all output is stopped");
+        }
+        let release = offered_release(&found.invitation.share);
+        if release.is_some_and(|release| state.releases.withdrawal(release).is_some()) {
+            return Err("the release was recalled");
         }
         if !state.charters.binding(&node.name).is_some_and(|version| version.charter.roster.contains_key(name)) {
             return Err("the consumer is not in the binding charter");

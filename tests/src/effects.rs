@@ -10,7 +10,7 @@ use cohortium_protocol::endpoint::io::{
 use cohortium_protocol::ident::{Name, SubscriptionId};
 use cohortium_protocol::key::pair::{SealingKey, SealingSecret};
 use cohortium_protocol::key::wrap::{Secret32, unwrap, wrap};
-use cohortium_protocol::record::journal_entry::{JournalEntry, RunFault};
+use cohortium_protocol::record::journal_entry::{Act, JournalEntry, RunFault};
 use cohortium_protocol::record::listing::{BlobRef, Listing};
 use cohortium_protocol::record::manifest::LinkageKeyId;
 use cohortium_protocol::wire::codec::{self, Blob};
@@ -40,23 +40,19 @@ impl World {
             Effect::Close { conn, .. } => self.close(node, conn),
             Effect::OrderDone { ticket, result } => self.order_done(node, ticket, &result),
             Effect::Run { ticket, plan } => self.begin_run(node, ticket, plan),
-            // Nobody of this world maps or consolidates: rows of the simulator are of no common schema.
+            // Nobody of this world maps: rows of the simulator are of no common schema.
             Effect::Map { ticket, .. } => {
                 self.later(node, 1, Input::Mapped { ticket, end: Err(RunFault::Unreadable) });
             }
             Effect::LoadVocabulary { ticket, .. } => {
                 self.later(node, 1, Input::VocabularyLoaded { ticket, end: Err(RunFault::Unreadable) });
             }
-            Effect::Consolidate { ticket, .. } => {
-                self.later(node, 1, Input::Consolidated { ticket, end: Err(RunFault::Unreadable) });
-            }
+            Effect::Consolidate { ticket, .. } => self.consolidates(node, ticket),
             Effect::Publish { ticket, .. } => {
                 self.later(node, 1, Input::Published { ticket, end: Err(RunFault::Unreadable) });
             }
-            Effect::ReadRequest { ticket, .. } => self.later(node, 1, Input::RequestRead { ticket, read: None }),
-            Effect::Release { ticket, .. } => {
-                self.later(node, 1, Input::ReleaseMade { ticket, end: Err(RunFault::Unreadable) });
-            }
+            Effect::ReadRequest { ticket, plan } => self.reads_request(node, ticket, &plan),
+            Effect::Release { ticket, plan } => self.begins_release(node, ticket, plan),
             Effect::OpenLanding { ticket, blob } => {
                 let state = self.nodes[node].disk.open_landing(blob);
                 let after = self.dice.between(1, 10);
@@ -68,10 +64,12 @@ impl World {
                 let after = self.dice.between(1, 20);
                 self.later(node, after, Input::ListingRead { ticket, listing });
             }
-            Effect::Check { ticket, version, .. } => {
-                let table = worker::read(&self.nodes[node].disk, &version);
-                let rows =
-                    table.map(|table| cohortium_protocol::quantity::Rows(len(&table.keys().collect::<Vec<_>>())));
+            Effect::Check { ticket, version, release } => {
+                let rows = match release {
+                    Some(release) => self.verifies(node, &version, release),
+                    None => worker::read(&self.nodes[node].disk, &version)
+                        .map(|table| cohortium_protocol::quantity::Rows(len(&table.keys().collect::<Vec<_>>()))),
+                };
                 let after = self.dice.between(5, 800);
                 self.later(node, after, Input::Checked { ticket, rows });
             }
@@ -107,7 +105,9 @@ impl World {
         found.synced_at = found.synced_at.max(now + delay);
         let (upto, life, after) = (found.disk.written(), found.life, found.synced_at - now);
         self.soon(after, Event::Durable { node, life, upto });
-        if self.mutation == Some(Mutation::SendBeforeDurable) {
+        let reserves = entries.iter().any(|entry| matches!(entry.act, Act::ReleaseReserved(_)));
+        let unpaid = reserves && self.mutation == Some(Mutation::ComputeUnpaid);
+        if unpaid || self.mutation == Some(Mutation::SendBeforeDurable) {
             let consortium = self.consortium;
             let upto = u64::try_from(upto).unwrap_or(u64::MAX);
             self.later(node, 0, Input::Persisted { consortium, upto });

@@ -15,6 +15,7 @@ mod node;
 mod net;
 mod check;
 mod people;
+mod release;
 mod trade;
 mod faults;
 mod effects;
@@ -47,11 +48,13 @@ pub enum Mutation {
     KeepWrongKey,
     /// The sweep removes what live listings name.
     SweepTooMuch,
+    /// The driver says that a reservation is durable before it is.
+    ComputeUnpaid,
 }
 
 impl Mutation {
     /// Every mutation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::IgnoreCut,
         Self::SendBeforeDurable,
         Self::ServeUnjudged,
@@ -61,6 +64,7 @@ impl Mutation {
         Self::IgnoreOptOuts,
         Self::KeepWrongKey,
         Self::SweepTooMuch,
+        Self::ComputeUnpaid,
     ];
 }
 
@@ -77,6 +81,10 @@ pub struct Outcome {
     pub lines: u64,
     /// Blobs that landed at consumers.
     pub landed: u64,
+    /// Releases that were signed.
+    pub signed: u64,
+    /// Releases that were recalled.
+    pub recalled: u64,
 }
 
 /// Runs one seed to its end, or to the first complaint. A panic of an endpoint is a complaint.
@@ -92,6 +100,8 @@ pub fn run(seed: u64, mutation: Option<Mutation>, trace: Trace) -> Outcome {
         digest: world.history.digest(),
         lines: world.history.count,
         landed: world.check.landed,
+        signed: world.check.signed,
+        recalled: world.check.recalled,
     }
 }
 

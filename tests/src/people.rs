@@ -8,9 +8,9 @@ use cohortium_protocol::ident::{ConsortiumId, Name, Nonce};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::limits::NODE_RECORD_VALIDITY_MAX;
 use cohortium_protocol::message::join::{Join, JoinAck, prove, secret_digest, secret_id};
-use cohortium_protocol::quantity::AnonymityK;
+use cohortium_protocol::quantity::{AnonymityK, ContributionBound, Delta, Rho};
 use cohortium_protocol::record::charter::{
-    Charter, CharterFields, CharterKind, LandedRows, LinkageTerms, Party, PartyKind, ReleasePolicy, Terms,
+    AccountTerms, Charter, CharterFields, CharterKind, LandedRows, LinkageTerms, Party, PartyKind, ReleasePolicy, Terms,
 };
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::journal_entry::{Act, Actor, JournalEntry};
@@ -44,6 +44,21 @@ fn text(words: &str) -> cohortium_protocol::ident::Text {
     words.parse().expect("plain words are a text")
 }
 
+fn plain_name(name: &str) -> Name {
+    name.parse().expect("plain letters are a name")
+}
+
+/// The one account: of everybody's patients.
+fn account() -> AccountTerms {
+    AccountTerms {
+        population: text("All patients"),
+        rho: Rho(1 << 80),
+        delta: Delta(1 << 40),
+        tokens_per_person_max: ContributionBound(2),
+        patients_max: 1_000_000,
+    }
+}
+
 impl World {
     /// The operator founds the consortium; hospitals are not there yet.
     pub(crate) fn found(&mut self, members: u64) {
@@ -69,7 +84,7 @@ impl World {
             threshold,
             schema: None,
             policy: ReleasePolicy { anonymity_k_min: AnonymityK(11), small_cell_min: 11 },
-            accounts: BTreeMap::new(),
+            accounts: BTreeMap::from([(plain_name("patients"), account())]),
             terms: Terms { landed_rows: LandedRows::Keep, share_validity_max: Seconds(30 * 24 * 3600), contract: None },
             linkage: None,
             ext: Extensions::default(),
@@ -219,6 +234,7 @@ impl World {
             10..22 if node == OPERATOR => self.wish_charter(),
             n if n < joins && node != OPERATOR => self.wish_signature(node),
             0..22 => self.wish_signature(node),
+            22..37 if node == OPERATOR => self.wish_release(),
             22..27 => self.wish_confirmation(node),
             27..32 => self.wish_linkage(node),
             _ => self.wish_trade(node),

@@ -111,6 +111,7 @@ impl World {
                 self.check_pair(OPERATOR, member);
             }
         }
+        self.check_releases();
     }
 
     fn check_pair(&mut self, provider: usize, consumer: usize) {

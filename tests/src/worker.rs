@@ -78,7 +78,10 @@ pub(crate) fn run(plan: &RunPlan, source: &Source, disk: &Disk, key: Option<&Sec
         |fault| Made { end: RunEnd::Failed(fault), blobs: Vec::new(), table: Table::new(), patients: BTreeSet::new() };
     match &plan.share.content {
         Content::UncheckedFiles => run_files(plan, source, disk),
-        Content::Release { .. } => failed(RunFault::Unreadable),
+        Content::Release { .. } => plan.release.as_ref().map_or_else(
+            || failed(RunFault::Unreadable),
+            |release| run_release(plan, &release.signed.to_bytes(), disk),
+        ),
         Content::Table(_) if plan.epoch.is_some() && key.is_none() => failed(RunFault::NoLinkageKey),
         Content::Table(_) => run_table(plan, source, disk, key, habits).unwrap_or_else(failed),
     }
@@ -98,6 +101,16 @@ fn run_files(plan: &RunPlan, source: &Source, disk: &Disk) -> Made {
         entries.push(ListingEntry { path, role: BlobRole::File, blob: *blob, rows: Rows(0) });
     }
     finish(plan, disk, Parts { base: Base::Full, entries, blobs, index: None, linkage: None }, table, BTreeSet::new())
+}
+
+/// The folder of a release: here its statement alone.
+fn run_release(plan: &RunPlan, statement: &[u8], disk: &Disk) -> Made {
+    let (blob, bytes) = blob_of(statement.to_vec());
+    let path = "statement".parse().expect("a plain path");
+    let entries = vec![ListingEntry { path, role: BlobRole::File, blob, rows: Rows(0) }];
+    let table = Table::from([("statement".to_owned(), blob.digest.to_string())]);
+    let parts = Parts { base: Base::Full, entries, blobs: vec![(blob, bytes)], index: None, linkage: None };
+    finish(plan, disk, parts, table, BTreeSet::new())
 }
 
 struct Parts {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cohortium_protocol::endpoint::Endpoint;
 use cohortium_protocol::endpoint::io::{
-    Answer, ConnId, Effect, Input, Message, Protocol, RunPlan, Side, StreamId, Ticket,
+    Answer, ConnId, Effect, Input, Message, Protocol, ReleasePlan, RunPlan, Side, StreamId, Ticket,
 };
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::pair::PublicKey;
@@ -32,6 +32,7 @@ pub(crate) enum Event {
     Bulk { ask: u64, bytes: Vec<u8> },
     Gone { link: u64, end: usize },
     RunEnds { node: usize, life: u32, ticket: Ticket, plan: Box<RunPlan> },
+    Computed { node: usize, life: u32, ticket: Ticket, plan: Box<ReleasePlan> },
     Sweep { node: usize, life: u32 },
     Start { node: usize },
     Person,
@@ -135,6 +136,7 @@ impl World {
             Event::Bulk { ask, bytes } => self.bulk(ask, bytes),
             Event::Gone { link, end } => self.gone(link, end),
             Event::RunEnds { node, life, ticket, plan } => self.run_ends(node, life, ticket, &plan),
+            Event::Computed { node, life, ticket, plan } => self.computed(node, life, ticket, &plan),
             Event::Sweep { node, life } => self.sweep(node, life),
             Event::Start { node } => self.start(node),
             Event::Person => self.person_acts(),

@@ -20,6 +20,8 @@ mod encoding;
 mod ledger;
 #[path = "conformance/identity.rs"]
 mod identity;
+#[path = "conformance/releases.rs"]
+mod releases;
 #[path = "conformance/rules.rs"]
 mod rules;
 #[path = "conformance/snapshot.rs"]
@@ -151,6 +153,9 @@ fn carry_out(operation: &str, input: &Value, expect: &Value) -> Outcome {
         "manifest-continues" => rules::continues(input),
         "share-widens" => rules::widens(input),
         "change-restricts" => rules::restricts(input),
+        "review" => releases::reviewed(input),
+        "affords" => releases::affords(input),
+        "project-fits" => releases::project_fits(input),
         unknown => panic!("no operation {unknown}: a vector would be skipped"),
     }
 }

@@ -67,3 +67,5 @@ mod large;
 mod hostile;
 #[path = "e2e/mappings.rs"]
 mod mappings;
+#[path = "e2e/releases.rs"]
+mod releases;

@@ -64,9 +64,11 @@ fn every_seed_ends_with_every_snapshot_where_it_belongs_and_nothing_where_it_doe
     let taken = began.elapsed();
     let rate = f64::from(u32::try_from(seeds.len()).unwrap_or(u32::MAX)) / taken.as_secs_f64();
     println!(
-        "{} seeds, {rate:.1} seeds/s, {} blobs landed, {} lines of history",
+        "{} seeds, {rate:.1} seeds/s, {} blobs landed, {} releases signed and {} recalled, {} lines of history",
         seeds.len(),
         tally.landed,
+        tally.signed,
+        tally.recalled,
         tally.lines
     );
     assert!(tally.failed.is_empty(), "{:?}", tally.failed);
@@ -78,6 +80,8 @@ fn every_seed_ends_with_every_snapshot_where_it_belongs_and_nothing_where_it_doe
 struct Tally {
     landed: u64,
     lines: u64,
+    signed: u64,
+    recalled: u64,
     failed: Vec<(u64, String)>,
 }
 
@@ -94,6 +98,8 @@ fn run_all(seeds: &[u64]) -> Tally {
                     let mut tally = tally.lock().expect("no thread panics while it counts");
                     tally.landed += outcome.landed;
                     tally.lines += outcome.lines;
+                    tally.signed += outcome.signed;
+                    tally.recalled += outcome.recalled;
                     let Some(complaint) = &outcome.complaint else { continue };
                     show(*seed, &outcome);
                     keep(*seed, complaint);

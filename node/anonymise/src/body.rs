@@ -13,6 +13,9 @@ use crate::recoding::{Recoding, SUPPRESSED};
 use crate::seed::{Purpose, Seed};
 use crate::table::Table;
 
+/// Rows in columns, as bodies are built and answers of questions come.
+pub type Batch = RecordBatch;
+
 /// Why there is no body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyFault {

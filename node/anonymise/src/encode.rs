@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, Int64Type};
+use cohortium_protocol::digest::sha256_for;
 
 use crate::hierarchy::{Cell, Hierarchy};
 use crate::table::{Quasi, Sensitive, Table, TableFault};
@@ -92,8 +93,38 @@ pub fn encode(batches: &[RecordBatch], roles: &Roles) -> Result<Encoded, TableFa
     Ok(Encoded { table, members })
 }
 
+/// The patient of each row as a number that is the same in every release: a whole number is its own, a text has one by its
+/// digest, which is cut to 64 bits.
+///
+/// # Errors
+///
+/// A column that is missing, has a null or is neither.
+pub fn patient_numbers(batches: &[RecordBatch], column: &str) -> Result<Vec<u64>, TableFault> {
+    let mut numbers = Vec::new();
+    for batch in batches {
+        let array = batch.column_by_name(column);
+        let array = plain(array.ok_or_else(|| TableFault::NoColumn { column: column.to_owned() })?, column)?;
+        if array.logical_null_count() > 0 {
+            return Err(TableFault::Null { column: column.to_owned() });
+        }
+        match array.data_type() {
+            DataType::Int64 => {
+                numbers.extend(array.as_primitive::<Int64Type>().values().iter().map(|number| number.cast_unsigned()));
+            }
+            DataType::Utf8 => numbers.extend(array.as_string::<i32>().iter().flatten().map(number_of)),
+            _ => return Err(TableFault::Kind { column: column.to_owned() }),
+        }
+    }
+    Ok(numbers)
+}
+
+fn number_of(text: &str) -> u64 {
+    let digest = sha256_for("patient number", text.as_bytes());
+    digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// A column as one of the few types that are read.
-fn plain(array: &ArrayRef, column: &str) -> Result<ArrayRef, TableFault> {
+pub(crate) fn plain(array: &ArrayRef, column: &str) -> Result<ArrayRef, TableFault> {
     let to = match array.data_type() {
         DataType::Dictionary(_, value) if **value == DataType::Utf8 => {
             DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))

@@ -143,7 +143,11 @@ fn read<R: ChunkReader + 'static>(input: R, roles: &Roles) -> Result<Vec<RecordB
 }
 
 /// One column of all batches.
-fn gather(batches: &[RecordBatch], name: &str) -> Result<ArrayRef, FileFault> {
+///
+/// # Errors
+///
+/// No batch has it, or they have it with different types.
+pub fn gather(batches: &[RecordBatch], name: &str) -> Result<ArrayRef, FileFault> {
     let missing = || FileFault::Table(TableFault::NoColumn { column: name.to_owned() });
     let arrays: Vec<&ArrayRef> = batches.iter().filter_map(|batch| batch.column_by_name(name)).collect();
     let arrays: Vec<&dyn arrow::array::Array> = arrays.iter().map(AsRef::as_ref).collect();
@@ -153,7 +157,12 @@ fn gather(batches: &[RecordBatch], name: &str) -> Result<ArrayRef, FileFault> {
     concat(&arrays).map_err(|_| FileFault::Read)
 }
 
-fn write<W: Write + Send>(body: &RecordBatch, output: W) -> Result<(), FileFault> {
+/// Writes a body as a Parquet file.
+///
+/// # Errors
+///
+/// [`FileFault::Write`]
+pub fn write<W: Write + Send>(body: &RecordBatch, output: W) -> Result<(), FileFault> {
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let writer = ArrowWriter::try_new(output, body.schema(), Some(properties));
     let mut writer = writer.map_err(|_| FileFault::Write)?;

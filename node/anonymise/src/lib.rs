@@ -29,6 +29,7 @@ pub mod counts;
 pub mod memory;
 pub mod release;
 pub mod encode;
+pub mod measure;
 pub mod body;
 pub mod file;
 #[cfg(test)]

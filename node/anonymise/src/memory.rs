@@ -14,12 +14,33 @@ use crate::model::ModelFault;
 use crate::recoding::{Recoding, SUPPRESSED};
 use crate::table::Table;
 
+/// How often those who are found stay out one by one, before all of their groups do.
+const ROUNDS_MAX: usize = 12;
+
+/// What one release told: the classes of each patient who was in it.
+pub type Told = BTreeMap<u64, BTreeSet<u32>>;
+
 /// What earlier releases of a population told, by patient. Kept by who releases, sealed; it holds patients.
 #[derive(Clone, Default)]
 #[expect(missing_debug_implementations, reason = "holds patients")]
 pub struct History {
     /// For each release the classes of each patient who was in it.
-    releases: Vec<BTreeMap<u64, BTreeSet<u32>>>,
+    releases: Vec<Told>,
+}
+
+/// What a release tells: `patients` names the patient of each row, by the same numbers in every release.
+pub fn told(patients: &[u64], recoding: &Recoding) -> Told {
+    let mut told = Told::new();
+    for (patient, class) in patients.iter().zip(recoding.class_of()).filter(|(_, class)| **class != SUPPRESSED) {
+        told.entry(*patient).or_default().insert(*class);
+    }
+    told
+}
+
+/// What a table of counts tells: who was counted. Its cells are sums, and joining sums finds nobody; who is in one table and
+/// not in another is what their difference tells.
+pub fn counted(patients: &[u64]) -> Told {
+    patients.iter().map(|patient| (*patient, BTreeSet::from([0]))).collect()
 }
 
 impl History {
@@ -30,11 +51,21 @@ impl History {
 
     /// Adds a release: `patients` names the patient of each row, by the same numbers in every release.
     pub fn add(&mut self, patients: &[u64], recoding: &Recoding) {
-        let mut told: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
-        for (patient, class) in patients.iter().zip(recoding.class_of()).filter(|(_, class)| **class != SUPPRESSED) {
-            told.entry(*patient).or_default().insert(*class);
-        }
+        self.push(told(patients, recoding));
+    }
+
+    /// Adds a release by what it told.
+    pub fn push(&mut self, told: Told) {
         self.releases.push(told);
+    }
+
+    /// How many patients are in groups that the history alone has made smaller than k.
+    pub fn small(&self, k: usize) -> usize {
+        let mut groups: HashMap<u32, usize> = HashMap::new();
+        for group in self.told().into_values() {
+            *groups.entry(group).or_default() += 1;
+        }
+        groups.into_values().filter(|patients| *patients < k).sum()
     }
 
     /// What was told of each patient of the history, as a number; alike means the same number. Nobody has the number 0, which
@@ -66,7 +97,7 @@ pub fn with_history(
 ) -> Result<Recoding, ModelFault> {
     let told = history.told();
     let told_of = |patient: u64| told.get(&patient).copied().unwrap_or(0);
-    let mut out: BTreeSet<u64> = BTreeSet::new();
+    let (mut out, mut rounds): (BTreeSet<u64>, usize) = (BTreeSet::new(), 0);
     loop {
         hold_back(patients, &told, k, &mut out);
         let rows: Vec<u32> = (0..table.rows as u32).filter(|row| !out.contains(&patients[*row as usize])).collect();
@@ -83,15 +114,33 @@ pub fn with_history(
         if exposed.is_empty() {
             return Ok(whole);
         }
-        // What was suppressed on the way made a group of leavers too small: all of it stays out, and the loop ends, because
-        // with every round fewer patients are left.
+        // What was suppressed on the way made a group of leavers too small, or rows of one patient in several classes make
+        // somebody known. First those who are found stay out; then, where that did not do, everybody of their groups. The loop
+        // ends, because with every round fewer patients are left.
         let before = out.len();
+        rounds += 1;
+        if rounds <= ROUNDS_MAX {
+            out.extend(&exposed);
+            if out.len() > before {
+                continue;
+            }
+        }
         let groups: BTreeSet<u32> = exposed.iter().map(|patient| told_of(*patient)).collect();
         out.extend(patients.iter().copied().filter(|patient| groups.contains(&told_of(*patient))));
         if out.len() == before {
             return Ok(Recoding::nothing(table.rows, table.quasi.len()));
         }
     }
+}
+
+/// Patients whom a new release cannot count together with the others: with them, somebody would be found by subtracting
+/// releases.
+pub fn held_back(patients: &[u64], history: &History, k: usize) -> BTreeSet<u64> {
+    let mut out = BTreeSet::new();
+    if history.releases() > 0 {
+        hold_back(patients, &history.told(), k, &mut out);
+    }
+    out
 }
 
 /// Keeps patients out until, in each group of the history, those who are in are k or none, and so are those who stay out.
@@ -118,9 +167,14 @@ fn hold_back(patients: &[u64], told: &HashMap<u64, u32>, k: usize, out: &mut BTr
 /// Patients whose group, by all releases together, is smaller than k: those whom joining or subtracting would find. Groups that
 /// the history alone had made so small are not counted again.
 pub fn exposed(patients: &[u64], recoding: &Recoding, history: &History, k: usize) -> BTreeSet<u64> {
+    exposed_by(&self::told(patients, recoding), history, k)
+}
+
+/// The same of what a release tells.
+pub fn exposed_by(release: &Told, history: &History, k: usize) -> BTreeSet<u64> {
     let told = history.told();
     let mut with = history.clone();
-    with.add(patients, recoding);
+    with.push(release.clone());
     let together = with.told();
     let mut groups: HashMap<u32, Vec<u64>> = HashMap::new();
     for (patient, group) in &together {

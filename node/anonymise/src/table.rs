@@ -245,6 +245,12 @@ impl Table {
         bits
     }
 
+    /// The table without some of its rows.
+    #[must_use]
+    pub fn without(&self, drop: impl Fn(u32) -> bool) -> Self {
+        self.only(&(0..self.rows as u32).filter(|row| !drop(*row)).collect::<Vec<u32>>())
+    }
+
     /// Some rows of the table as a table of its own.
     pub(crate) fn only(&self, rows: &[u32]) -> Self {
         fn pick<T: Copy>(of: &[T], rows: &[u32]) -> Vec<T> {

@@ -55,6 +55,12 @@ enum Session {
     Maria { wire: maria::wire::Wire, kinds: Vec<Option<maria::types::Type>> },
 }
 
+/// A conversation between two statements.
+enum Wire {
+    Postgres(postgres::wire::Wire),
+    Maria(maria::wire::Wire),
+}
+
 enum Rows {
     Postgres(postgres::rows::Rows),
     Maria(maria::rows::Rows),
@@ -63,7 +69,8 @@ enum Rows {
 enum Stage {
     Prepared(Box<Session>),
     Reading(Box<(Rows, Gather)>),
-    Ended,
+    /// Nothing is left; with the conversation where the rows were read to their end.
+    Ended(Option<Box<Wire>>),
 }
 
 impl Source {
@@ -79,10 +86,30 @@ impl Source {
         reading: Reading,
     ) -> Result<Self, DatabaseFault> {
         let limits = &reading.limits;
-        let (columns, session) = match server {
+        let wire = match server {
             Server::Postgres => {
+                Wire::Postgres(postgres::session::begin(stream, login, limits, postgres::session::Purpose::Read)?)
+            }
+            Server::Maria => Wire::Maria(maria::session::begin(stream, login, limits)?),
+        };
+        Self::look(wire, query, reading)
+    }
+
+    /// Another source in the same transaction: what it reads is of the moment of the one before, which was read to its end.
+    ///
+    /// # Errors
+    /// [`DatabaseFault`]; [`DatabaseFault::Query`] when rows of the one before are left.
+    pub fn then(self, query: Query, reading: Reading) -> Result<Self, DatabaseFault> {
+        let Stage::Ended(Some(wire)) = self.stage else { return Err(DatabaseFault::Query) };
+        Self::look(*wire, query, reading)
+    }
+
+    /// Looks at the columns of a query.
+    fn look(wire: Wire, query: Query, reading: Reading) -> Result<Self, DatabaseFault> {
+        let limits = &reading.limits;
+        let (columns, session) = match wire {
+            Wire::Postgres(mut wire) => {
                 let statement = query.all(Quote::Double)?;
-                let mut wire = postgres::session::begin(stream, login, limits, postgres::session::Purpose::Read)?;
                 let described = postgres::session::prepare(&mut wire, "cohortium_look", &statement)?;
                 let names = named_once(described.iter().map(|column| column.name.as_str()), limits.columns_max)?;
                 let kinds: Vec<_> = described.iter().map(|column| column.kind).collect();
@@ -90,9 +117,8 @@ impl Source {
                 let declared = described.into_iter().map(|column| column.declared);
                 (zipped(names, types, declared), Session::Postgres { wire, kinds })
             }
-            Server::Maria => {
+            Wire::Maria(mut wire) => {
                 let statement = query.all(Quote::Back)?;
-                let mut wire = maria::session::begin(stream, login, limits)?;
                 if let Query::Table(table) = &query {
                     maria::session::check_engine(&mut wire, table)?;
                 }
@@ -130,7 +156,9 @@ impl Source {
     /// after one.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, DatabaseFault> {
         if let Stage::Prepared(_) = self.stage {
-            let Stage::Prepared(session) = std::mem::replace(&mut self.stage, Stage::Ended) else { return Ok(None) };
+            let Stage::Prepared(session) = std::mem::replace(&mut self.stage, Stage::Ended(None)) else {
+                return Ok(None);
+            };
             self.stage = Stage::Reading(Box::new(self.begin(*session)?));
         }
         let Stage::Reading(reading) = &mut self.stage else { return Ok(None) };
@@ -143,9 +171,16 @@ impl Source {
                 self.pace.took(batch.pending(), began);
                 Ok(Some(batch.finish()))
             }
-            ended => {
-                self.stage = Stage::Ended;
-                ended.map(|()| None)
+            Ok(()) => {
+                let Stage::Reading(reading) = std::mem::replace(&mut self.stage, Stage::Ended(None)) else {
+                    return Ok(None);
+                };
+                self.stage = Stage::Ended(reading.0.end()?.map(Box::new));
+                Ok(None)
+            }
+            Err(fault) => {
+                self.stage = Stage::Ended(None);
+                Err(fault)
             }
         }
     }
@@ -175,6 +210,15 @@ impl Source {
             }
         };
         Ok((rows, Gather::new(self.columns.len(), arriving.into_iter(), self.reading.faulty, limits)))
+    }
+}
+
+impl Rows {
+    fn end(self) -> Result<Option<Wire>, DatabaseFault> {
+        Ok(match self {
+            Self::Postgres(rows) => rows.end()?.map(Wire::Postgres),
+            Self::Maria(rows) => rows.end()?.map(Wire::Maria),
+        })
     }
 }
 

@@ -29,6 +29,7 @@ pub mod plain;
 pub mod land;
 pub mod consolidate;
 pub mod query;
+pub mod private;
 pub mod mapping;
 pub mod preview;
 pub mod profile;

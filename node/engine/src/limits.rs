@@ -48,6 +48,8 @@ pub struct Limits {
     pub mapped_bytes_max: u64,
     /// Rows of a row index beside which only what has changed is written; a shorter one is written whole. 4,096.
     pub index_base_rows_min: u64,
+    /// Rows of a consolidated part's base beside which only what has changed is written; a shorter one is written whole. 4,096.
+    pub part_base_rows_min: u64,
     /// Rows after which the next file of a consolidated part begins, at the next patient. [`PART_FILE_ROWS`].
     pub part_file_rows: u64,
 }
@@ -74,6 +76,7 @@ impl Limits {
             sorted_bytes_max: at_most(half, 1),
             mapped_bytes_max: half,
             index_base_rows_min: 4_096,
+            part_base_rows_min: 4_096,
             part_file_rows: PART_FILE_ROWS,
         }
     }

@@ -45,6 +45,19 @@ pub fn to_csv(table: &Handle, sink: &mut dyn Write, limits: &Limits) -> Result<R
     Ok(Rows(rows))
 }
 
+/// Reads a Parquet table to its end and counts its rows.
+///
+/// # Errors
+/// [`SourceFault`].
+pub fn count(table: &Handle, limits: &Limits) -> Result<Rows, SourceFault> {
+    let mut reader = SourceReader::open(table, Format::Parquet, limits)?;
+    let mut rows = 0;
+    while let Some(batch) = reader.next_batch()? {
+        rows += batch.places.len() as u64;
+    }
+    Ok(Rows(rows))
+}
+
 /// Writes the file as it is. Returns zero: nobody looked into it.
 ///
 /// # Errors

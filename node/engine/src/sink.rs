@@ -10,6 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use crate::consolidate::shape::DIGEST_COLUMN;
 use crate::limits::Limits;
 use crate::policy::{ROW_COLUMN, TOKEN_COLUMN};
 
@@ -50,8 +51,8 @@ impl<W: Write + Send> RowsWriter<W> {
             .set_statistics_enabled(EnabledStatistics::None)
             .set_max_row_group_row_count(Some(131_072))
             .set_created_by("cohortium".to_owned());
-        // Ids and tokens are random: neither a dictionary nor compression finds anything in them.
-        for random in [ROW_COLUMN, TOKEN_COLUMN] {
+        // Ids, tokens and digests are random: neither a dictionary nor compression finds anything in them.
+        for random in [ROW_COLUMN, TOKEN_COLUMN, DIGEST_COLUMN] {
             let path = ColumnPath::from(random);
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)

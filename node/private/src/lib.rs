@@ -24,5 +24,7 @@ pub mod quantile;
 pub mod margins;
 pub mod planner;
 pub mod postprocess;
+pub mod model;
+pub mod synthetic;
 #[cfg(test)]
 mod tests;

@@ -302,6 +302,23 @@ impl Estimates {
         Some(cells)
     }
 
+    /// Together with another measurement of the same rows: parts that both have are weighed by their precision.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        for (part, theirs) in other.measured {
+            let Some(own) = self.measured.get_mut(&part) else {
+                self.measured.insert(part, theirs);
+                continue;
+            };
+            let share = theirs.variance / (own.variance + theirs.variance);
+            for (own, theirs) in own.coefficients.iter_mut().zip(theirs.coefficients) {
+                *own = share * *own + (1.0 - share) * theirs;
+            }
+            own.variance *= share;
+        }
+        self
+    }
+
     /// The standard deviation of every cell of a margin.
     pub fn deviation(&self, margin: &Columns) -> f64 {
         let variance = |part: &Columns| self.measured.get(part).map_or(0.0, |measured| measured.variance);

@@ -1,5 +1,6 @@
 //! The canonical form of a common schema: the JSON that its digest is of, and that travels to the members.
 
+use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::record::schema::ColumnRole;
 use serde::Deserialize;
 
@@ -60,6 +61,12 @@ impl CommonSchema {
     /// [`SchemaFault`].
     pub fn in_use(own: Option<&str>) -> Result<Self, SchemaFault> {
         own.map_or_else(|| Ok(omop::omop_5_4()), Self::from_canonical)
+    }
+
+    /// The schema of this digest: the consortium's own, of which this is the canonical form, or else OMOP's; `None` where
+    /// it is neither.
+    pub fn named(digest: DocumentDigest, own: Option<&str>) -> Option<Self> {
+        Self::in_use(own).ok().filter(|schema| schema.digest() == digest)
     }
 }
 
@@ -140,6 +147,13 @@ field = [
         }
         assert_eq!(CommonSchema::in_use(None).unwrap().digest(), omop::omop_5_4().digest());
         assert_eq!(CommonSchema::in_use(Some(&own().canonical())).unwrap(), own());
+        let (text, omop) = (own().canonical(), omop::omop_5_4());
+        assert_eq!(CommonSchema::named(own().digest(), Some(&text)), Some(own()));
+        assert_eq!(CommonSchema::named(omop.digest(), None), Some(omop.clone()));
+        assert_eq!(
+            (CommonSchema::named(omop.digest(), Some(&text)), CommonSchema::named(own().digest(), None)),
+            (None, None)
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The account of a mapping run as a table for people.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::cli::print::Table;
@@ -38,6 +40,7 @@ pub(crate) fn shown(report: &Value) -> String {
     text.push('\n');
     text.push_str(&aside.or("Nothing in quarantine.\n"));
     unmapped(report, &mut text);
+    transactions(report, &mut text);
     if let Some(release) = report.pointer("/vocabulary/release").and_then(Value::as_str) {
         text.push_str("\nvocabulary  ");
         text.push_str(release);
@@ -55,6 +58,30 @@ pub(crate) fn shown(report: &Value) -> String {
 }
 
 /// Codes that nothing stands for, those that cost most first.
+/// Which sources of databases are of one moment: those of one transaction.
+fn transactions(report: &Value, text: &mut String) {
+    let names = |one: &Value| {
+        let names = one.as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let all: Vec<String> =
+        report.get("transactions").and_then(Value::as_array).into_iter().flatten().map(names).collect();
+    match all.as_slice() {
+        [] => {}
+        [one] => {
+            let _ = writeln!(text, "\nRead in one transaction: {one}");
+        }
+        several => {
+            let _ = writeln!(
+                text,
+                "\nRead in {} transactions, each of another moment: {}",
+                several.len(),
+                several.join("; ")
+            );
+        }
+    }
+}
+
 fn unmapped(report: &Value, text: &mut String) {
     let codes = report.get("unmapped").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if codes.is_empty() {

@@ -15,6 +15,7 @@ use cohortium_protocol::record::order::Command;
 use cohortium_schema::schema::CommonSchema;
 use serde_json::{Value, json};
 
+use crate::cli::account_file;
 use crate::cli::call::{Cx, now};
 use crate::cli::exit::CliFault;
 use crate::cli::find;
@@ -83,6 +84,9 @@ pub(crate) struct Propose {
     /// Begin a new linkage epoch
     #[arg(long)]
     next_epoch: bool,
+    /// A TOML file with an [accounts.NAME] for each population: population, rho, delta, `patients_max`
+    #[arg(long, value_name = "FILE")]
+    accounts: Option<PathBuf>,
     /// The consortium's own common schema in TOML; it is told to every member
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
@@ -228,6 +232,9 @@ fn next_version(
     fields.terms.landed_rows = changes.landed_rows.unwrap_or(fields.terms.landed_rows);
     fields.terms.share_validity_max = changes.share_days.map_or(fields.terms.share_validity_max, when::days);
     fields.linkage = linkage(last.linkage.as_ref(), changes)?;
+    if let Some(file) = &changes.accounts {
+        fields.accounts.extend(account_file::read(file)?);
+    }
     Charter::try_from(fields).map_err(|fault| CliFault::usage(fault.to_string()))
 }
 
@@ -359,6 +366,7 @@ mod tests {
             share_days: None,
             key_maker: None,
             next_epoch: false,
+            accounts: None,
             schema: None,
         }
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use cohortium_protocol::ident::Name;
+use cohortium_protocol::record::allowance::Allowance;
 use cohortium_protocol::record::order::Command;
 use cohortium_protocol::record::site_notice::{Departure, SiteNotice};
 use cohortium_schema::gate::{Measured, Outcome, Report, RunOutcome, Thresholds};
@@ -53,7 +54,7 @@ pub(crate) fn run(cx: &Cx, check: &Check) -> Result<Shown, CliFault> {
         .get("measured")
         .and_then(|measured| serde_json::from_value(measured.clone()).ok())
         .ok_or_else(CliFault::other_reply)?;
-    let report = judged(&measured, &thresholds)?;
+    let report = judged(&measured, &thresholds, &allowance(&told)?)?;
     if let Some(path) = &check.html {
         page(&report, &format!("{mapping}, before it leaves"), path)?;
     }
@@ -87,8 +88,15 @@ pub(crate) fn thresholds(file: Option<&Path>) -> Result<Thresholds, CliFault> {
     }
 }
 
-pub(crate) fn judged(measured: &Measured, thresholds: &Thresholds) -> Result<Report, CliFault> {
-    Report::new(measured, thresholds).map_err(|fault| CliFault::usage(fault.to_string()))
+/// What a mapping states of its tables, as a report or an answer repeats it; nothing where a version before knew nothing of
+/// it.
+pub(crate) fn allowance(told: &Value) -> Result<Allowance, CliFault> {
+    let Some(told) = told.get("allowance") else { return Ok(Allowance::default()) };
+    serde_json::from_value(told.clone()).map_err(|_| CliFault::other_reply())
+}
+
+pub(crate) fn judged(measured: &Measured, thresholds: &Thresholds, stated: &Allowance) -> Result<Report, CliFault> {
+    Report::new(measured, thresholds, stated).map_err(|fault| CliFault::usage(fault.to_string()))
 }
 
 /// The report as a page in a new file.
@@ -113,7 +121,16 @@ pub(crate) fn text_of(report: &Report) -> String {
     }
     let passed = report.checks.iter().filter(|check| check.outcome == Outcome::Pass).count();
     let failed = table.or("No check failed.\n");
-    format!("{failed}\npassed   {passed}\nquality  {}\ndigest   {}", word(&report.outcome), report.digest())
+    let left_out: Vec<&str> = report.left_out.iter().map(Name::as_str).collect();
+    let stated = stated_text(&left_out.join(", "), report.stated.iter().map(|(check, borne)| (check.as_str(), *borne)));
+    format!("{failed}\n{stated}passed   {passed}\nquality  {}\ndigest   {}", word(&report.outcome), report.digest())
+}
+
+/// What the mapping states, for people: a report is worth what is left of its checks.
+pub(crate) fn stated_text<'a>(left_out: &str, borne: impl Iterator<Item = (&'a str, u16)>) -> String {
+    let borne: Vec<String> = borne.map(|(check, borne)| format!("{check} {} %", f64::from(borne) / 10.0)).collect();
+    let line = |what: &str, words: String| if words.is_empty() { words } else { format!("{what}  {words}\n") };
+    line("left out", left_out.to_owned()) + &line("borne   ", borne.join(", "))
 }
 
 fn notices(notices: &[SiteNotice]) -> Shown {

@@ -11,7 +11,8 @@ use cohortium_protocol::ident::{Name, Text};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::{AbsentTable, Command, PublishPlace, WrittenIds};
+use cohortium_protocol::record::order::Command;
+use cohortium_protocol::record::publish_place::{AbsentTable, PublishPlace, WrittenIds};
 use serde_json::{Value, json};
 
 use crate::cli::call::Cx;
@@ -265,7 +266,12 @@ fn quality_of(cx: &Cx, view: &View, member: &Name, thresholds: Option<String>) -
         }
     }
     let failed = table.or("No check failed.\n");
-    let text = format!("{failed}\nquality  {}\ndigest   {}\n", word(&told, "outcome"), word(&told, "digest"));
+    let names = |key: &str| told.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let left_out: Vec<String> = names("left_out").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let borne = told.get("stated").and_then(Value::as_object).into_iter().flatten();
+    let borne = borne.filter_map(|(check, borne)| Some((check.as_str(), u16::try_from(borne.as_u64()?).ok()?)));
+    let stated = check::stated_text(&left_out.join(", "), borne);
+    let text = format!("{failed}\n{stated}quality  {}\ndigest   {}\n", word(&told, "outcome"), word(&told, "digest"));
     let found = (word(&told, "outcome") == "fail").then_some(ErrorKind::VerifyFailed);
     Ok(Shown { found, ..Shown::new(told, text) })
 }

@@ -154,6 +154,7 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
     let named = |text: &str| {
         text.parse::<Name>().map_err(|fault| CliFault::usage(format!("{}: the name {text} {fault}", file.display())))
     };
+    let allowance = written.allowance(&schema).map_err(|fault| CliFault::usage(fault.to_string()))?;
     for (source, rules) in &written.source {
         sources.insert(named(source)?, find::dataset(&view, &rules.dataset)?.dataset);
     }
@@ -167,7 +168,7 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
         sources,
         patients: named(&written.patients.source)?,
         tables: written.fact.iter().map(|fact| named(&fact.table)).collect::<Result<_, _>>()?,
-        ext: Extensions::default(),
+        ext: allowance.beside(Extensions::default()),
     };
     let mapping = Mapping::try_from(fields).map_err(|fault| CliFault::usage(fault.to_string()))?;
     let digest = Signed::unsigned(&mapping).digest();
@@ -304,7 +305,7 @@ fn judge_again(report: &mut serde_json::Value, thresholds: &Thresholds, name: &N
         .get("measured")
         .and_then(|measured| serde_json::from_value(measured.clone()).ok())
         .ok_or_else(|| CliFault::refused("the run before kept no counts; run the mapping again"))?;
-    let judged = check::judged(&measured, thresholds)?;
+    let judged = check::judged(&measured, thresholds, &check::allowance(report)?)?;
     if let Some(all) = report.as_object_mut() {
         all.insert("quality".to_owned(), json!(judged));
         all.insert("digest".to_owned(), json!(judged.digest()));

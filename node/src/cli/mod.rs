@@ -27,6 +27,11 @@ mod consolidate;
 mod sql;
 mod pipeline;
 mod share;
+mod account_file;
+mod project;
+mod request_file;
+mod release_page;
+mod release;
 mod mapping;
 mod trial;
 mod vocabulary;
@@ -123,6 +128,12 @@ enum Noun {
     /// What this node offers to others
     #[command(subcommand)]
     Share(share::Verb),
+    /// Purposes under which releases are asked for
+    #[command(subcommand)]
+    Project(project::Verb),
+    /// Rows and counts that may leave: asked for, signed, published, recalled, verified
+    #[command(subcommand)]
+    Release(release::Verb),
     /// What this node and others have agreed about shares
     #[command(subcommand)]
     Subscription(subscription::Verb),
@@ -208,6 +219,8 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Sql(sql) => sql::run(&cx, &sql),
         Noun::Pipeline(verb) => pipeline::run(&cx, verb),
         Noun::Share(verb) => share::run(&cx, verb),
+        Noun::Project(verb) => project::run(&cx, verb),
+        Noun::Release(verb) => release::run(&cx, verb),
         Noun::Subscription(verb) => subscription::run(&cx, verb),
         Noun::Optout(verb) => optout::run(&cx, verb),
         Noun::Run => daemon::run(&cx),

@@ -8,9 +8,9 @@ use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::order::{Command, PipelineChange};
 use cohortium_protocol::record::pipeline::{Pipeline, PipelineFields, Step, Trigger};
+use cohortium_protocol::record::publish_place::{AbsentTable, PublishPlace, WrittenIds};
 use cohortium_protocol::time::Seconds;
 use cohortium_schema::gate::Checks;
-use cohortium_schema::schema::CommonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,6 +19,7 @@ use crate::cli::exit::CliFault;
 use crate::cli::find;
 use crate::cli::mapped::{common_schema, found};
 use crate::cli::print::{Shown, Table};
+use crate::cli::remote::{POSTGRES_PORT, ReachFlags, shown_place};
 use crate::cli::when;
 use crate::control::{PipelineView, View};
 use crate::home;
@@ -79,12 +80,28 @@ pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
 struct Written {
     name: Name,
     on: WrittenTrigger,
-    /// `check MAPPING`, `share SHARE`, `consolidate`.
+    /// `check MAPPING`, `share SHARE`, `consolidate`, `publish`.
     steps: Vec<String>,
     retry: Option<WrittenRetry>,
+    /// Where a step `publish` lets the tables in use be.
+    publish: Option<WrittenPlace>,
     /// What a check bears beside the list's own thresholds, in per cent.
     #[serde(default)]
     thresholds: BTreeMap<Text, f64>,
+}
+
+/// As the flags of `consolidate publish` say it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPlace {
+    postgres: String,
+    #[serde(flatten)]
+    reach: ReachFlags,
+    schema: Option<Text>,
+    #[serde(default)]
+    create: bool,
+    #[serde(default)]
+    number_ids: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,8 +136,11 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
         WrittenTrigger::File(dataset) => Trigger::NewFile { dataset: find::dataset(&view, dataset)?.dataset },
         WrittenTrigger::Schedule(schedule) => Trigger::Schedule(when::schedule(schedule).map_err(wrong)?),
     };
-    let thresholds = thresholds(&common_schema(cx, &view)?, &written.thresholds).map_err(wrong)?;
-    let steps = written.steps.iter().map(|step| read_step(&view, step, &thresholds));
+    let checks = Checks::of(&common_schema(cx, &view)?);
+    let thresholds = checks.per_mille(&written.thresholds).map_err(|fault| wrong(fault.to_string()))?;
+    let place = written.publish.as_ref().map(place).transpose()?;
+    let parts = Parts { thresholds, place };
+    let steps = written.steps.iter().map(|step| read_step(&view, step, &parts));
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     let retry = written.retry.as_ref();
     let fields = PipelineFields {
@@ -141,32 +161,36 @@ fn define(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
     Ok(Shown::new(json!({"pipeline": written.name, "digest": digest, "steps": steps}), text))
 }
 
-/// Per cent with at most one decimal, of checks that there are.
-fn thresholds(schema: &CommonSchema, written: &BTreeMap<Text, f64>) -> Result<BTreeMap<Text, u16>, String> {
-    let checks = Checks::of(schema);
-    let one = |(check, per_cent): (&Text, &f64)| {
-        if !checks.iter().any(|known| known.id == check.as_str() || known.name == check.as_str()) {
-            return Err(format!("threshold of {:?}: there is no such check", check.as_str()));
-        }
-        let borne = (0..=1_000_u16).find(|borne| (f64::from(*borne) / 10.0 - per_cent).abs() < 1e-9);
-        let borne =
-            borne.ok_or_else(|| format!("threshold of {:?}: 0 to 100 per cent, one decimal", check.as_str()))?;
-        Ok((check.clone(), borne))
-    };
-    written.iter().map(one).collect()
+/// What steps share.
+struct Parts {
+    thresholds: BTreeMap<Text, u16>,
+    place: Option<PublishPlace>,
 }
 
-fn read_step(view: &View, written: &str, thresholds: &BTreeMap<Text, u16>) -> Result<Step, CliFault> {
+fn place(written: &WrittenPlace) -> Result<PublishPlace, CliFault> {
+    Ok(PublishPlace {
+        place: written.reach.place(&written.postgres, POSTGRES_PORT)?,
+        schema: written.schema.clone(),
+        absent: if written.create { AbsentTable::Create } else { AbsentTable::Refuse },
+        ids: if written.number_ids { WrittenIds::Numbered } else { WrittenIds::Whole },
+    })
+}
+
+fn read_step(view: &View, written: &str, parts: &Parts) -> Result<Step, CliFault> {
     match written.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["check", mapping] => {
             let name: Name = mapping.parse().map_err(|fault| CliFault::usage(format!("the mapping's name {fault}")))?;
             found(view, &name)?;
-            Ok(Step::Check { mapping: name, thresholds: thresholds.clone() })
+            Ok(Step::Check { mapping: name, thresholds: parts.thresholds.clone() })
         }
         ["share", share] => Ok(Step::Share { share: find::share(view, share)?.share.share }),
         ["consolidate"] => Ok(Step::Consolidate),
+        ["publish"] => match &parts.place {
+            Some(place) => Ok(Step::Publish { into: Box::new(place.clone()) }),
+            None => Err(CliFault::usage("the step publish needs a [publish] with postgres, database and user")),
+        },
         _ => Err(CliFault::usage(format!(
-            "{written:?} is no step; write \"check MAPPING\", \"share SHARE\" or \"consolidate\""
+            "{written:?} is no step; write \"check MAPPING\", \"share SHARE\", \"consolidate\" or \"publish\""
         ))),
     }
 }
@@ -228,6 +252,7 @@ fn step_words(view: &View, step: &Step) -> String {
             known.map_or_else(|| format!("share {share}"), |known| format!("share {}", known.share.name))
         }
         Step::Consolidate => "consolidate".to_owned(),
+        Step::Publish { into } => format!("publish to {}", shown_place(&into.place)),
     }
 }
 

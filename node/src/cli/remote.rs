@@ -21,7 +21,7 @@ pub(crate) const MARIA_PORT: u16 = 3306;
 const STATEMENT_SECONDS: u32 = 300;
 
 /// How a server is reached, and who signs on to it.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, clap::Args, serde::Deserialize)]
 pub(crate) struct ReachFlags {
     /// The database
     #[arg(long)]

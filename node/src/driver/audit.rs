@@ -9,6 +9,7 @@ use cohortium_protocol::endpoint::io::Input;
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::pair::KeyPair;
 use cohortium_protocol::log::checkpoint::origin;
+use cohortium_protocol::log::proof::InclusionBundle;
 use cohortium_protocol::log::{LeafEntry, leaf_entry, leaf_salt};
 use cohortium_store::journal::JournalFault;
 use cohortium_store::tiles::{LogSigner, TileLog, TilesFault};
@@ -114,6 +115,11 @@ impl Audit {
             let leaf = |(seq, entry): &(u64, Vec<u8>)| leaf_entry(&leaf_salt(&self.0.salt, *seq), entry);
             log.append(&entries.iter().map(leaf).collect::<Vec<_>>())?;
         }
+    }
+
+    /// The salt of an entry's leaf, and the proof that it is in the log as the newest checkpoint has it. Blocks.
+    pub(crate) fn prove(&self, index: u64) -> Result<([u8; 32], InclusionBundle), AuditFault> {
+        Ok((leaf_salt(&self.0.salt, index), self.lock().inclusion(index)?))
     }
 
     /// Compares every leaf with its entry. Blocks, and holds the journal meanwhile.

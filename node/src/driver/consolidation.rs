@@ -108,6 +108,7 @@ async fn make(
     let known = before.filter(|before| before.share == table.share);
     let known = known.and_then(|before| Some((before, table.chain.iter().position(|id| *id == before.snapshot)?)));
     let known = known.map(|(before, deltas)| (before.blobs.clone(), deltas as u64));
+    let mut blobs = known.as_ref().map(|(blobs, _)| blobs.clone()).unwrap_or_default();
     let (own, member, snapshots) = (Arc::clone(hands), table.member.clone(), table.chain.clone());
     let (job, files, pending) = blocking(move || {
         let order = Order { shape, member, snapshots, chain };
@@ -119,9 +120,10 @@ async fn make(
         fault.fault
     })?;
     let Report::Gathered { report, files } = report else { return Err(RunFault::WorkerLost) };
-    let (PartReport { digest, .. }, table) = (*report, table.clone());
+    let (PartReport { digest, kept, .. }, table) = (*report, table.clone());
+    // What has not changed stays in the files in which it lies.
+    blobs.truncate(kept);
     blocking(move || {
-        let mut blobs = Vec::new();
         // Files that were not needed are dropped, and their places with them.
         for (into, made) in pending.into_iter().zip(files) {
             let Made { digest, bytes, outboard } = made;
@@ -163,7 +165,8 @@ fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut 
     }
     let rows: u64 = order.chain.iter().map(|part| part.rows_stated.0).sum();
     let (mut pending, mut into) = (Vec::new(), Vec::new());
-    for _ in 0..(rows / PART_FILE_ROWS + 1).min(FILES_MAX) {
+    // One more for the ids that are gone.
+    for _ in 0..(rows / PART_FILE_ROWS + 2).min(FILES_MAX) {
         let made = hands.blobs.prepare_for_worker().map_err(|fault| disk(&fault))?;
         let (file, key) = made.for_worker().map_err(|fault| disk(&fault))?;
         files.push(file.into());
@@ -175,13 +178,13 @@ fn prepare(hands: &Hands, order: Order, known: Option<(Vec<BlobRef>, u64)>, mut 
     Ok((job, files, pending))
 }
 
-/// The listing that keeps the files of all parts in the store.
+/// The listing that keeps the files of all parts in the store. What each of them is, it says itself.
 fn list(hands: &Hands, tables: &BTreeMap<Name, BTreeMap<Name, ConsolidatedPart>>) -> Run<BlobRef> {
     let mut entries: BTreeSet<ListingEntry> = BTreeSet::new();
     for (table, parts) in tables {
         for (member, part) in parts {
             for (number, blob) in part.blobs.iter().enumerate() {
-                let path = format!("{table}/{member}/part-{number:03}.parquet");
+                let path = format!("{table}/{member}/{number:03}.parquet");
                 entries.insert(entry(&path, BlobRole::Rows, *blob, Rows(0))?);
             }
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use cohortium_object::fetch::{FetchFault, FetchLimits, fetch};
 use cohortium_object::place::{Credentials, Place};
+use cohortium_protocol::ident::Name;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::remote::{Address, DatabasePlace, DatabaseTable, ObjectPlace, Privacy};
@@ -27,7 +28,9 @@ use crate::config::secret;
 use crate::driver::hands::Hands;
 use crate::driver::making::{Opened, Run, disk};
 use crate::home;
-use crate::worker::job::{DrawFrom, Job, Key32, Report, ReportFault, SealedFile, SecretText, SignOn, Speaks};
+use crate::worker::job::{
+    DrawFrom, DrawTable, Job, Key32, Report, ReportFault, SealedFile, SecretText, SignOn, Speaks,
+};
 
 /// How long a database may take to take a connection.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
@@ -100,18 +103,12 @@ fn unreadable(detail: String) -> ReportFault {
 /// Has a worker draw out of an open file or socket.
 async fn worked(hands: &Arc<Hands>, from: DrawFrom, file: OwnedFd, depth: Depth) -> Result<Drawn, ReportFault> {
     let own = Arc::clone(hands);
-    let (pending, into, out) = blocking(move || {
-        let stored = |fault| ReportFault::of(disk(&fault));
-        let pending = own.blobs.prepare_for_worker().map_err(stored)?;
-        let (out, key) = pending.for_worker().map_err(stored)?;
-        Ok((pending, SealedFile { key: Key32(*key.expose()), bytes: 0 }, out))
-    })
-    .await?;
+    let (pending, into, out) = blocking(move || place_for(&own)).await?;
     let rows_max = match depth {
         Depth::Whole => u64::MAX,
         Depth::Head(rows) => rows,
     };
-    match hands.pool.run(Job::Draw { from, rows_max, into }, vec![file, out.into()]).await? {
+    match hands.pool.run(Job::Draw { from, rows_max, into }, vec![file, out]).await? {
         Report::Drawn { bytes } => Ok(Drawn { file: pending, bytes }),
         _ => Err(ReportFault::LOST),
     }
@@ -127,6 +124,62 @@ async fn database(
     let socket = connect(&table.place.address).await?;
     let (rows, rows_per_second) = (table.rows.clone(), table.rows_per_second);
     worked(hands, DrawFrom::Database { speaks, sign_on, rows, rows_per_second }, socket, depth).await
+}
+
+/// What speaks there, and which rows, of a source in a database.
+pub(crate) const fn table_of(source: &Source) -> Option<(Speaks, &DatabaseTable)> {
+    match source {
+        Source::Postgres(table) => Some((Speaks::Postgres, table)),
+        Source::Maria(table) => Some((Speaks::Maria, table)),
+        _ => None,
+    }
+}
+
+/// Sources of one database that are reached in one way.
+pub(crate) struct Database<'a> {
+    pub(crate) speaks: Speaks,
+    pub(crate) place: &'a DatabasePlace,
+    pub(crate) tables: Vec<(&'a Name, &'a DatabaseTable)>,
+}
+
+/// Draws them in one transaction.
+///
+/// # Errors
+/// As [`draw`], with the source's name.
+pub(crate) async fn draw_together(
+    hands: &Arc<Hands>,
+    database: Database<'_>,
+) -> Result<Vec<(Name, Drawn)>, ReportFault> {
+    let Database { speaks, place, tables } = database;
+    let first = tables.first().map(|(name, _)| name.to_string()).unwrap_or_default();
+    let of = |fault: ReportFault| fault.of_source(&first);
+    let sign_on = Box::new(sign_on(place).await.map_err(of)?);
+    let mut files = vec![connect(&place.address).await.map_err(of)?];
+    let (own, count) = (Arc::clone(hands), tables.len());
+    let made = blocking(move || (0..count).map(|_| place_for(&own)).collect::<Result<Vec<_>, _>>());
+    let (mut pending, mut into) = (Vec::new(), Vec::new());
+    for (file, sealed, out) in made.await? {
+        files.push(out);
+        pending.push(file);
+        into.push(sealed);
+    }
+    let named = |(name, table): &(&Name, &DatabaseTable)| DrawTable {
+        name: name.to_string(),
+        rows: table.rows.clone(),
+        rows_per_second: table.rows_per_second,
+    };
+    let job = Job::DrawTogether { speaks, sign_on, tables: tables.iter().map(named).collect(), into };
+    let Report::DrawnTogether { bytes } = hands.pool.run(job, files).await? else { return Err(ReportFault::LOST) };
+    let drawn = pending.into_iter().zip(bytes).map(|(file, bytes)| Drawn { file, bytes });
+    Ok(tables.into_iter().map(|(name, _)| name.clone()).zip(drawn).collect())
+}
+
+/// A sealed file that a worker draws into.
+fn place_for(hands: &Hands) -> Result<(Pending, SealedFile, OwnedFd), ReportFault> {
+    let stored = |fault| ReportFault::of(disk(&fault));
+    let pending = hands.blobs.prepare_for_worker().map_err(stored)?;
+    let (out, key) = pending.for_worker().map_err(stored)?;
+    Ok((pending, SealedFile { key: Key32(*key.expose()), bytes: 0 }, out.into()))
 }
 
 /// What a worker signs on with: the secrets out of the files that the record names.

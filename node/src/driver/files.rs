@@ -397,13 +397,19 @@ mod tests {
         let place = Place::new();
         fs::write(place.set().join("big"), vec![1; 64 << 20]).unwrap();
         let path = place.set().join("a.txt");
+        let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let until = std::sync::Arc::clone(&done);
         let writer = std::thread::spawn(move || {
-            for i in 0..400 {
+            for i in 0_u64.. {
                 fs::write(&path, format!("{i}")).unwrap();
                 std::thread::sleep(Duration::from_millis(1));
+                if until.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
             }
         });
         let taken = place.take(None);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
         writer.join().unwrap();
         assert!(matches!(taken, Err(FilesFault::Changed)));
     }

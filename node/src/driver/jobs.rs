@@ -6,10 +6,9 @@ use cohortium_protocol::endpoint::io::{
     ConsolidationPlan, Input, LandedVersion, MapPlan, PublishPlan, ReleasePlan, RequestPlan, RunPlan, Ticket,
 };
 use cohortium_protocol::ident::{ConsortiumId, ReleaseId, Text};
-use cohortium_protocol::record::journal_entry::RunFault;
 
 use crate::driver::hands::Hands;
-use crate::driver::{consolidation, landed, mapping, publish, run, sweep, vocabulary};
+use crate::driver::{consolidation, landed, mapping, publish, release, release_folder, run, sweep, vocabulary};
 
 impl Hands {
     pub(crate) fn run(self: &Arc<Self>, ticket: Ticket, plan: Box<RunPlan>) {
@@ -58,14 +57,19 @@ impl Hands {
         self.report(async move { Input::Published { ticket, end: publish::run(&hands, *plan).await } });
     }
 
-    /// Requests are not read here yet: none stands.
-    pub(crate) fn read_request(self: &Arc<Self>, ticket: Ticket, _plan: Box<RequestPlan>) {
-        self.report(async move { Input::RequestRead { ticket, read: None } });
+    pub(crate) fn read_request(self: &Arc<Self>, ticket: Ticket, plan: Box<RequestPlan>) {
+        let hands = Arc::clone(self);
+        self.report(async move { Input::RequestRead { ticket, read: release::read_request(&hands, *plan).await } });
     }
 
-    /// Releases are not computed here yet.
-    pub(crate) fn release(self: &Arc<Self>, ticket: Ticket, _plan: Box<ReleasePlan>) {
-        self.report(async move { Input::ReleaseMade { ticket, end: Err(RunFault::Unreadable) } });
+    pub(crate) fn release(self: &Arc<Self>, ticket: Ticket, plan: Box<ReleasePlan>) {
+        let hands = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let making = Arc::clone(&hands.making).read_owned().await;
+            let end = release::make(&hands, *plan).await;
+            hands.queue.input(Input::ReleaseMade { ticket, end }).await;
+            drop(making);
+        });
     }
 
     pub(crate) fn check(
@@ -76,8 +80,10 @@ impl Hands {
     ) {
         let hands = Arc::clone(self);
         self.report(async move {
-            // Releases are not verified here yet: none lands.
-            let rows = if release.is_none() { landed::check(&hands, &version).await } else { None };
+            let rows = match release {
+                None => landed::check(&hands, &version).await,
+                Some(release) => release_folder::check(&hands, &version, release).await,
+            };
             Input::Checked { ticket, rows }
         });
     }

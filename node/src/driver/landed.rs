@@ -206,7 +206,7 @@ async fn checkout_table(
     Ok((fresh, rows))
 }
 
-pub(crate) async fn checkout_files(
+async fn checkout_files(
     hands: &Arc<Hands>,
     listing: Listing,
     path: PathBuf,

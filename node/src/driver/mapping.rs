@@ -15,7 +15,7 @@ use cohortium_protocol::record::manifest::LinkageStatement;
 use cohortium_protocol::wire::codec;
 use cohortium_store::blob::Pending;
 
-use crate::driver::draw::{Depth, Drawn, draw};
+use crate::driver::draw::{Database, Depth, Drawn, draw, draw_together, table_of};
 use crate::driver::hands::Hands;
 use crate::driver::listings::listing;
 use crate::driver::making::{Opened, Run, blocking, disk, linkage_sub_key, store};
@@ -34,15 +34,7 @@ pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<MapEnd> {
         hands.told.keep(&about, fault.detail);
         fault.fault
     };
-    let mut drawn = BTreeMap::new();
-    for (name, (dataset, _)) in &plan.sources {
-        let of = |fault: ReportFault| ReportFault {
-            detail: fault.detail.map(|detail| format!("source {name} cannot be read: {detail}")),
-            ..fault
-        };
-        let found = draw(hands, &dataset.source, Depth::Whole).await.map_err(|fault| refused(of(fault)))?;
-        drawn.extend(found.map(|drawn| (name.clone(), drawn)));
-    }
+    let drawn = draw_all(hands, &plan).await.map_err(&refused)?;
     let (ready, files) = {
         let (hands, plan) = (Arc::clone(hands), Arc::clone(&plan));
         blocking(move || prepare(&hands, &plan, drawn)).await?
@@ -60,6 +52,35 @@ pub(crate) async fn run(hands: &Arc<Hands>, plan: MapPlan) -> Run<MapEnd> {
     .await
 }
 
+/// What was drawn, and which sources of databases in one transaction.
+struct AllDrawn {
+    drawn: BTreeMap<Name, Drawn>,
+    transactions: Vec<Vec<String>>,
+}
+
+/// Draws every source that is no file of rows. Those of one database, reached in one way, are drawn in one transaction.
+async fn draw_all(hands: &Arc<Hands>, plan: &MapPlan) -> Result<AllDrawn, ReportFault> {
+    let (mut databases, mut drawn) = (Vec::<Database<'_>>::new(), BTreeMap::new());
+    for (name, (dataset, _)) in &plan.sources {
+        if let Some((speaks, table)) = table_of(&dataset.source) {
+            let known = databases.iter_mut().find(|known| known.speaks == speaks && known.place == &table.place);
+            match known {
+                Some(known) => known.tables.push((name, table)),
+                None => databases.push(Database { speaks, place: &table.place, tables: vec![(name, table)] }),
+            }
+        } else {
+            let found = draw(hands, &dataset.source, Depth::Whole).await;
+            drawn.extend(found.map_err(|fault| fault.of_source(name.as_str()))?.map(|drawn| (name.clone(), drawn)));
+        }
+    }
+    let mut transactions = Vec::with_capacity(databases.len());
+    for database in databases {
+        transactions.push(database.tables.iter().map(|(name, _)| name.to_string()).collect());
+        drawn.extend(draw_together(hands, database).await?);
+    }
+    Ok(AllDrawn { drawn, transactions })
+}
+
 struct Ready {
     job: Job,
     /// Files of the machine.
@@ -70,7 +91,8 @@ struct Ready {
     quarantine: Pending,
 }
 
-fn prepare(hands: &Hands, plan: &MapPlan, drawn: BTreeMap<Name, Drawn>) -> Run<(Ready, Vec<OwnedFd>)> {
+fn prepare(hands: &Hands, plan: &MapPlan, all: AllDrawn) -> Run<(Ready, Vec<OwnedFd>)> {
+    let AllDrawn { drawn, transactions } = all;
     let mut files = Vec::new();
     let (mut sources, mut opened) = (Vec::new(), Vec::new());
     for (name, (dataset, out)) in &plan.sources {
@@ -127,6 +149,7 @@ fn prepare(hands: &Hands, plan: &MapPlan, drawn: BTreeMap<Name, Drawn>) -> Run<(
         vocabulary,
         shapes,
         had_rows: last.had_rows,
+        transactions,
         may_be_empty: plan.empty.iter().map(ToString::to_string).collect(),
     });
     let job = Job::Map { order, tables, quarantine };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_protocol::endpoint::io::PublishPlan;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_schema::omop;
+use cohortium_schema::schema::CommonSchema;
 
 use crate::driver::draw::{connect, sign_on};
 use crate::driver::hands::Hands;
@@ -29,8 +29,11 @@ pub(crate) async fn run(hands: &Arc<Hands>, plan: PublishPlan) -> Run<()> {
 
 async fn publish(hands: &Arc<Hands>, plan: PublishPlan) -> Result<(), ReportFault> {
     let sign_on = sign_on(&plan.into.place).await?;
+    let common = plan.schema.as_deref().map(str::to_owned);
+    let schema = CommonSchema::named(plan.set.consolidation.schema, plan.schema.as_deref());
+    let schema = schema.ok_or(ReportFault::of(RunFault::ColumnsDiffer))?;
     let (own, set) = (Arc::clone(hands), plan.set);
-    let (tables, mut files) = blocking(move || opened(&own, &set)).await.map_err(ReportFault::of)?;
+    let (tables, mut files) = blocking(move || opened(&own, &schema, &set)).await.map_err(ReportFault::of)?;
     // One more is the connection.
     if files.len() >= FILES_MAX {
         let detail = format!("more than {} files in these tables", FILES_MAX - 1);
@@ -38,7 +41,7 @@ async fn publish(hands: &Arc<Hands>, plan: PublishPlan) -> Result<(), ReportFaul
     }
     files.insert(0, connect(&plan.into.place.address).await?);
     let (schema, absent, ids) = (plan.into.schema.map(String::from), plan.into.absent, plan.into.ids);
-    let order = PublishOrder { sign_on, schema, absent, ids, tables };
+    let order = PublishOrder { sign_on, schema, absent, ids, common, tables };
     match hands.pool.run(Job::Publish(Box::new(order)), files).await? {
         Report::Published => Ok(()),
         _ => Err(ReportFault::LOST),
@@ -48,12 +51,9 @@ async fn publish(hands: &Arc<Hands>, plan: PublishPlan) -> Result<(), ReportFaul
 /// The tables in the schema's order, so that rows come behind those that they refer to.
 fn opened(
     hands: &Hands,
+    schema: &CommonSchema,
     set: &cohortium_protocol::state::tables::TableSet,
 ) -> Run<(Vec<PublishedTable>, Vec<OwnedFd>)> {
-    let schema = omop::omop_5_4();
-    if set.consolidation.schema != schema.digest() {
-        return Err(RunFault::ColumnsDiffer);
-    }
     let (mut tables, mut files) = (Vec::new(), Vec::new());
     for found in schema.in_order() {
         let Some((name, table)) = set.consolidation.tables.iter().find(|(name, _)| name.as_str() == found.name) else {
@@ -69,7 +69,7 @@ fn opened(
             }
             parts.push((member.clone(), sealed));
         }
-        tables.push(PublishedTable { shape: TableShape::of(&schema, name).ok_or(RunFault::ColumnsDiffer)?, parts });
+        tables.push(PublishedTable { shape: TableShape::of(schema, name).ok_or(RunFault::ColumnsDiffer)?, parts });
     }
     Ok((tables, files))
 }

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name};
 use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::dataset::Dataset;
@@ -10,7 +11,7 @@ use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::listing::BlobRef;
 use cohortium_protocol::record::share::{Linkage, TableTerms};
 use cohortium_schema::gate::Measured;
-use cohortium_schema::omop;
+use cohortium_schema::schema::CommonSchema;
 use tokio::task::spawn_blocking;
 
 use crate::driver::hands::Hands;
@@ -27,25 +28,41 @@ pub(crate) struct Leaving {
     pub(crate) set: BlobRef,
     /// Whether patients are linked over members in it.
     pub(crate) linked: bool,
+    /// The canonical form of the consortium's own schema; `None` where it uses OMOP's.
+    pub(crate) schema: Option<Arc<str>>,
     /// Each table with its share's dataset and terms; those that are not offered leave as `mapping offer` would let them.
     pub(crate) tables: Vec<(Name, Option<(Dataset, TableTerms)>)>,
 }
 
+/// The tables in use, once somebody has asked for them.
+pub(crate) struct TablesInUse {
+    pub(crate) consolidation: Consolidation,
+    pub(crate) digest: DocumentDigest,
+    /// The canonical form of the schema that they are in, where it is the consortium's own.
+    pub(crate) own_schema: Option<Arc<str>>,
+}
+
+impl TablesInUse {
+    /// The schema that they are in.
+    pub(crate) fn schema(&self) -> Result<CommonSchema, ReportFault> {
+        let schema = CommonSchema::named(self.consolidation.schema, self.own_schema.as_deref());
+        schema.ok_or(ReportFault::of(RunFault::ColumnsDiffer))
+    }
+}
+
 /// What the gates measure of a set as it leaves.
 pub(crate) async fn of_set(hands: &Arc<Hands>, leaving: Leaving) -> Result<Measured, ReportFault> {
-    let own = Arc::clone(hands);
+    let (own, schema) = (Arc::clone(hands), leaving.schema.clone());
     let opened = spawn_blocking(move || open_set(&own, leaving)).await.unwrap_or(Err(ReportFault::LOST));
     let (tables, files) = opened?;
-    measured(hands, tables, files).await
+    measured(hands, schema.as_deref(), tables, files).await
 }
 
 /// What the gates measure of one member's part of the tables of a consolidation.
-pub(crate) async fn of_member(
-    hands: &Arc<Hands>,
-    consolidation: &Consolidation,
-    member: &Name,
-) -> Result<Measured, ReportFault> {
-    let parts = consolidation.tables.iter().filter_map(|(table, of)| {
+pub(crate) async fn of_member(hands: &Arc<Hands>, of: &TablesInUse, member: &Name) -> Result<Measured, ReportFault> {
+    // Whether the schema is known here: what is measured must be in the one that the tables are stated in.
+    of.schema()?;
+    let parts = of.consolidation.tables.iter().filter_map(|(table, of)| {
         let part = of.parts.get(member)?;
         Some((table.clone(), part.blobs.clone()))
     });
@@ -59,18 +76,20 @@ pub(crate) async fn of_member(
         Ok((tables, files))
     });
     let (tables, files) = opened.await.unwrap_or(Err(ReportFault::LOST))?;
-    measured(hands, tables, files).await
+    measured(hands, of.own_schema.as_deref(), tables, files).await
 }
 
 async fn measured(
     hands: &Arc<Hands>,
+    schema: Option<&str>,
     tables: Vec<(Name, SiteRows)>,
     files: Vec<OwnedFd>,
 ) -> Result<Measured, ReportFault> {
     if files.len() > FILES_MAX {
         return Err(ReportFault::of(RunFault::Limit));
     }
-    match hands.pool.run(Job::Measure { tables }, files).await? {
+    let schema = schema.map(str::to_owned);
+    match hands.pool.run(Job::Measure { schema, tables }, files).await? {
         Report::Measured(json) => serde_json::from_slice(&json.0).map_err(|_| ReportFault::LOST),
         _ => Err(ReportFault::LOST),
     }
@@ -98,8 +117,8 @@ pub(crate) fn open_part(
 type Opened = (Vec<(Name, SiteRows)>, Vec<OwnedFd>);
 
 fn open_set(hands: &Hands, leaving: Leaving) -> Result<Opened, ReportFault> {
-    let Leaving { consortium, mapping, set, linked, tables } = leaving;
-    let schema = omop::omop_5_4();
+    let Leaving { consortium, mapping, set, linked, schema, tables } = leaving;
+    let schema = CommonSchema::in_use(schema.as_deref()).map_err(|_| ReportFault::of(RunFault::ColumnsDiffer))?;
     let place = hands.place(&consortium).ok_or(ReportFault::LOST)?;
     let row_key = hands.keys.rows(place.kind, &consortium).map_err(|fault| {
         tracing::error!(event = "keystore-failed", %fault);

@@ -23,15 +23,15 @@ use crate::driver::files::{self, Copy};
 use crate::driver::hands::Hands;
 use crate::driver::listings::listing;
 use crate::driver::making::{Opened, Run, blocking, disk, linkage_sub_key, store};
-use crate::driver::row_index;
 use crate::driver::sets;
+use crate::driver::{release_folder, row_index};
 use crate::worker::job::{Job, Key32, Report, ReportFault, SealedFile, Terms};
 
 /// Carries out one run.
 pub(crate) async fn run(hands: &Arc<Hands>, plan: RunPlan) -> RunEnd {
     let taken = match plan.dataset.source {
         Source::Files { .. } => run_files(hands, plan).await,
-        Source::Release { .. } => Err(RunFault::Unreadable),
+        Source::Release { .. } => release_folder::run(hands, plan).await,
         Source::Csv { .. }
         | Source::Parquet { .. }
         | Source::Ndjson { .. }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use cohortium_protocol::ident::{ConsortiumId, Name};
+use cohortium_protocol::ident::{ConsortiumId, Name, ReleaseId};
 
 /// What was run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub(crate) enum About {
     Publication(ConsortiumId),
     /// Loading a vocabulary.
     Vocabulary,
+    /// A release. What depends on rows is for the privacy officer alone (law 7).
+    Release(ConsortiumId, ReleaseId),
 }
 
 /// The last word on each.

@@ -123,6 +123,8 @@ pub(crate) fn reply(wire: &Wire, to: ReplyTo, message: Message) {
     if message.kind == MessageType::HelloAck {
         wire.greet();
     }
+    // Whoever joins asks once.
+    let is_last = message.kind == MessageType::JoinAck;
     match (to, wire) {
         (ReplyTo::Here(answer), _) => drop(answer.send(message)),
         (ReplyTo::Stream(mut send, recv), Wire::Network { replies, .. }) => {
@@ -139,16 +141,28 @@ pub(crate) fn reply(wire: &Wire, to: ReplyTo, message: Message) {
         // A folder has no streams.
         (ReplyTo::Stream(..), Wire::Folder(_)) => {}
     }
+    if is_last {
+        let_go(wire);
+    }
 }
 
 /// Closes a connection once the answers under way are out, and tells the peer why.
 pub(crate) fn close(wire: Wire, code: ErrorCode) {
+    end(wire, u32::from(code.code()), code.name());
+}
+
+/// Closes a connection whose peer has all that it came for, so that its place is free for the next.
+fn let_go(wire: &Wire) {
+    end(wire.clone(), 0, "answered");
+}
+
+fn end(wire: Wire, code: u32, reason: &'static str) {
     let Wire::Network { connection, replies, .. } = wire else { return };
     tokio::spawn(async move {
         replies.close();
         let _ = timeout(LAST_WORDS, replies.wait()).await;
         tokio::time::sleep(CLOSE_AFTER).await;
-        connection.close(u32::from(code.code()), code.name());
+        connection.close(code, reason);
     });
 }
 

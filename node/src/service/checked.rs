@@ -9,7 +9,7 @@ use cohortium_protocol::endpoint::io::{Input, MapPlan, SiteDepartures, TOO_FEW_S
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::limits::DEPARTURE_UNITS_MAX;
-use cohortium_protocol::record::consolidation::Consolidation;
+use cohortium_protocol::record::allowance::Allowance;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::order::{Command, Order};
 use cohortium_protocol::record::share::{Content, TableTerms};
@@ -19,7 +19,6 @@ use cohortium_schema::gate::{Outcome, Report as Quality, Thresholds};
 use serde_json::json;
 
 use crate::control::{ErrorKind, Reply};
-use crate::driver::clock;
 use crate::driver::hands::Hands;
 use crate::driver::mapping;
 use crate::driver::quality::{self, Leaving};
@@ -27,6 +26,7 @@ use crate::driver::queue::Queue;
 use crate::driver::told::About;
 use crate::service::answer::{Answered, broken, error, stopping};
 use crate::service::asked::{carry_out, claimed, other_command, refused};
+use crate::service::tables;
 use crate::worker::job::ReportFault;
 
 /// What a check of a mapping needs.
@@ -50,6 +50,8 @@ pub(super) async fn mapping(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed
     // Held until the end: what is made here is named by nothing.
     let making = Arc::clone(&hands.making).read_owned().await;
     let fresh = fresh.filter(|_| !again);
+    let schema = plan.schema.clone();
+    let allowance = Allowance::of(&plan.mapping.ext).unwrap_or_default();
     let (set, linked) = match fresh {
         Some(fresh) => fresh,
         None => match mapping::run(hands, plan).await {
@@ -62,14 +64,14 @@ pub(super) async fn mapping(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed
             }
         },
     };
-    let leaving = Leaving { consortium, mapping: name, set, linked, tables };
+    let leaving = Leaving { consortium, mapping: name, set, linked, schema, tables };
     let measured = quality::of_set(hands, leaving).await;
     drop(making);
     if fresh.is_none() {
         hands.sweep();
     }
     let measured = measured.map_err(|fault| refused(&fault))?;
-    let json = json!({"fresh": fresh.is_some(), "measured": measured});
+    let json = json!({"fresh": fresh.is_some(), "measured": measured, "allowance": allowance});
     Ok(Reply::Told { message: Some(json.to_string()) })
 }
 
@@ -100,19 +102,6 @@ fn wanted_for(endpoint: &Endpoint, consortium: ConsortiumId, name: &Name) -> Opt
     Some(Wanted { plan, fresh, tables })
 }
 
-/// The tables in use, once the order is on record.
-async fn tables_in_use(
-    queue: &Queue,
-    consortium: ConsortiumId,
-) -> Result<(Consolidation, cohortium_protocol::digest::DocumentDigest), Reply> {
-    let now = clock::wall();
-    let looked = queue.look(move |endpoint| {
-        endpoint.usable_tables(consortium, now).map(|set| (set.consolidation.clone(), set.digest))
-    });
-    let found = looked.await.ok_or_else(stopping)?;
-    found.ok_or_else(|| error(ErrorKind::NotFound, "no consolidated table may be used"))
-}
-
 /// The gates over one member's landed tables. Counts stay here: which check ended how, and the digest that the member has.
 pub(super) async fn member(
     queue: &Queue,
@@ -125,9 +114,12 @@ pub(super) async fn member(
     let thresholds = thresholds.map(Thresholds::parse).transpose();
     let thresholds = thresholds.map_err(|fault| error(ErrorKind::Usage, fault))?.unwrap_or_default();
     carry_out(queue, order).await?;
-    let (consolidation, digest) = tables_in_use(queue, consortium).await?;
-    let measured = quality::of_member(hands, &consolidation, &member).await.map_err(|fault| refused(&fault))?;
-    let report = Quality::new(&measured, &thresholds).map_err(|fault| error(ErrorKind::Usage, fault))?;
+    let tables = tables::in_use(queue, consortium).await?;
+    let (set, of) = (tables.consolidation.clone(), member.clone());
+    let looked = queue.look(move |endpoint| endpoint.allowance(consortium, &set, &of));
+    let allowance = looked.await.ok_or_else(stopping)?;
+    let measured = quality::of_member(hands, &tables, &member).await.map_err(|fault| refused(&fault))?;
+    let report = Quality::new(&measured, &thresholds, &allowance).map_err(|fault| error(ErrorKind::Usage, fault))?;
     let told = report.checks.iter().filter(|check| check.outcome != Outcome::NotApplicable);
     let checks: Vec<_> = told
         .map(|check| {
@@ -135,7 +127,8 @@ pub(super) async fn member(
         })
         .collect();
     let json = json!({
-        "member": member, "consolidation": digest, "outcome": report.outcome, "digest": report.digest(), "checks": checks,
+        "member": member, "consolidation": tables.digest, "outcome": report.outcome, "digest": report.digest(), "checks": checks,
+        "left_out": report.left_out, "stated": report.stated,
     });
     Ok(Reply::Told { message: Some(json.to_string()) })
 }
@@ -145,11 +138,12 @@ pub(super) async fn compare(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed
     let (consortium, command) = claimed(&order)?;
     let Command::CompareSites = command else { return Err(other_command()) };
     carry_out(queue, order).await?;
-    let (consolidation, digest) = tables_in_use(queue, consortium).await?;
-    let members: BTreeSet<&Name> = consolidation.tables.values().flat_map(|table| table.parts.keys()).collect();
+    let tables = tables::in_use(queue, consortium).await?;
+    let digest = tables.digest;
+    let members: BTreeSet<&Name> = tables.consolidation.tables.values().flat_map(|table| table.parts.keys()).collect();
     let mut summaries = Vec::new();
     for member in members {
-        let measured = quality::of_member(hands, &consolidation, member).await.map_err(|fault| refused(&fault))?;
+        let measured = quality::of_member(hands, &tables, member).await.map_err(|fault| refused(&fault))?;
         summaries.push(SiteSummary::new(member.clone(), &measured));
     }
     let compared = compare::compare(&summaries).map_err(|_| error(ErrorKind::Refused, TOO_FEW_SITES))?;

@@ -6,6 +6,7 @@ mod mapped;
 mod tables;
 mod checked;
 mod question;
+pub(crate) mod release;
 pub(crate) mod pipelines;
 pub(crate) mod progress;
 pub(crate) mod net;

@@ -60,8 +60,13 @@ pub(crate) async fn accept(transport: Transport, queue: Queue) {
                 };
                 introduce(&queue, connection.clone(), Side::Listener, Protocol::Join, None).await;
                 tokio::spawn(async move {
-                    if timeout(JOIN_DEADLINE, connection.closed()).await.is_err() {
-                        connection.close(u32::from(ErrorCode::Busy.code()), "joining took too long");
+                    let since = Instant::now();
+                    match timeout(JOIN_DEADLINE, connection.closed()).await {
+                        Ok(closed) => {
+                            let millis = since.elapsed().as_millis();
+                            tracing::debug!(event = "join-ended", %closed, millis);
+                        }
+                        Err(_) => connection.close(u32::from(ErrorCode::Busy.code()), "joining took too long"),
                     }
                     drop((place, guest));
                 });

@@ -28,7 +28,7 @@ use crate::service::answer::{Answered, Out, broken, error, no_consortium, stoppi
 use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
 use crate::service::net::Dialler;
 use crate::service::progress::told;
-use crate::service::{checked, history, mapped, question, tables, verify};
+use crate::service::{checked, history, mapped, question, release, tables, verify};
 use crate::view;
 use crate::worker::job::{Job, Report, ReportFault, SealedFile};
 
@@ -83,10 +83,22 @@ impl Office {
             }
             Request::CompareSites { order } => checked::compare(&self.queue, &self.hands, order).await,
             Request::Query { order, asked } => question::answer(&self.queue, &self.hands, order, asked).await,
+            Request::RequestRelease { order, request } => {
+                release::request(&self.queue, &self.hands, order, *request).await
+            }
+            Request::ReleaseFault { consortium, release } => {
+                release::fault(&self.queue, &self.hands, consortium, release).await
+            }
+            Request::ReleaseReport { order, release, salt } => {
+                release::report(&self.queue, &self.hands, order, release, salt).await
+            }
+            Request::Explore { order, request, reason, salt } => {
+                release::explore(&self.queue, &self.hands, order, (*request, reason, salt)).await
+            }
             Request::Export { order, folder } => self.export(order, PathBuf::from(folder), out).await,
             Request::Import { order, folder } => self.import(order, PathBuf::from(folder), out).await,
             Request::Enter { consortium } => self.enter(consortium).await,
-            Request::Verify => verify::run(&self.hands, &self.home, out).await,
+            Request::Verify => verify::run(&self.queue, &self.hands, &self.home, out).await,
             Request::Shutdown => Ok(Reply::Done),
         };
         answered.unwrap_or_else(|reply| reply)

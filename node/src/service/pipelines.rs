@@ -15,8 +15,11 @@ use tokio::time::sleep;
 use crate::driver::files;
 use crate::driver::queue::Queue;
 
-/// Between two looks. A file counts when two looks after each other find it the same: nobody is writing it.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A file counts when so many looks after each other find it the same: nobody is writing it. One that is written to later all
+/// the same fails the step that reads it, and the step is tried again.
+const LOOKS_ALIKE: u32 = 3;
 
 /// A pipeline and the file that begins it.
 type Watched = (ConsortiumId, Name, PathBuf);
@@ -24,21 +27,40 @@ type Watched = (ConsortiumId, Name, PathBuf);
 /// Tells the core of every file that has come to rest, until the core ends. Whether it is another than the last time is the
 /// endpoint's to know.
 pub(crate) async fn run(queue: Queue) {
-    let mut before: BTreeMap<(ConsortiumId, Name), DocumentDigest> = BTreeMap::new();
+    let mut resting = Resting::default();
     loop {
         let Some(watched) = queue.look(watched).await else { return };
         let looked = spawn_blocking(move || look(watched)).await.unwrap_or_default();
-        for ((consortium, pipeline), stamp) in &looked {
-            if before.get(&(*consortium, pipeline.clone())) == Some(stamp) {
-                let due =
-                    Input::PipelineDue { consortium: *consortium, pipeline: pipeline.clone(), cause: Some(*stamp) };
-                if !queue.input(due).await {
-                    return;
-                }
+        for ((consortium, pipeline), stamp) in resting.after(looked) {
+            if !queue.input(Input::PipelineDue { consortium, pipeline, cause: Some(stamp) }).await {
+                return;
             }
         }
-        before = looked;
         sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What each pipeline's file is.
+type Looked = BTreeMap<(ConsortiumId, Name), DocumentDigest>;
+
+/// How many looks after each other have found each file as it is.
+#[derive(Default)]
+struct Resting(BTreeMap<(ConsortiumId, Name), (DocumentDigest, u32)>);
+
+impl Resting {
+    /// After another look: the files that rest. Each is told at every look, since what it begins may have come later.
+    fn after(&mut self, looked: Looked) -> Looked {
+        let before = std::mem::take(&mut self.0);
+        let mut rested = Looked::new();
+        for (of, stamp) in looked {
+            let same = before.get(&of).filter(|(known, _)| *known == stamp);
+            let looks = same.map_or(1, |(_, looks)| looks.saturating_add(1));
+            if looks >= LOOKS_ALIKE {
+                rested.insert(of.clone(), stamp);
+            }
+            self.0.insert(of, (stamp, looks));
+        }
+        rested
     }
 }
 
@@ -56,7 +78,7 @@ fn watched(endpoint: &Endpoint) -> Vec<Watched> {
 }
 
 /// What each file is now. One that is not there begins nothing.
-fn look(watched: Vec<Watched>) -> BTreeMap<(ConsortiumId, Name), DocumentDigest> {
+fn look(watched: Vec<Watched>) -> Looked {
     let stamped = watched.into_iter().filter_map(|(consortium, name, path)| Some(((consortium, name), stamp(&path)?)));
     stamped.collect()
 }
@@ -71,6 +93,22 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_file_counts_when_three_looks_after_each_other_find_it_the_same() {
+        let of = (ConsortiumId([1; 32]), "feed".parse::<Name>().unwrap());
+        let mut resting = Resting::default();
+        let mut look = |stamps: &[u8]| {
+            let looked = stamps.iter().map(|stamp| (of.clone(), DocumentDigest([*stamp; 32]))).collect();
+            resting.after(looked).into_values().map(|stamp| stamp.0[0]).collect::<Vec<u8>>()
+        };
+        // Written to until the fourth look, gone at the eighth.
+        let told: Vec<Vec<u8>> =
+            [&[1][..], &[2], &[2], &[3], &[3], &[3], &[3], &[], &[3], &[3], &[3]].into_iter().map(&mut look).collect();
+        let rests: Vec<usize> = (0..told.len()).filter(|at| !told[*at].is_empty()).collect();
+        assert_eq!(rests, [5, 6, 10]);
+        assert_eq!(told[5], [3]);
+    }
 
     #[test]
     fn a_file_is_another_when_it_is_written_or_replaced_and_none_when_it_is_gone() {

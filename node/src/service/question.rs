@@ -1,27 +1,23 @@
 //! SQL over consolidated rows, for a person who says why: on record before it is answered, its words nowhere.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cohortium_protocol::ident::Name;
 use cohortium_protocol::key::signed::Signed;
-use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::order::{Command, Order};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::control::{Asked, ErrorKind, Reply};
-use crate::driver::clock;
 use crate::driver::fresh::Fresh;
 use crate::driver::hands::Hands;
-use crate::driver::quality::open_part;
 use crate::driver::queue::Queue;
-use crate::service::answer::{Answered, broken, error, stopping};
-use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
-use crate::worker::job::{Job, QueryRows, Report, ReportFault, Shape};
-use crate::worker::pass::FILES_MAX;
+use crate::driver::release::open;
+use crate::service::answer::{Answered, broken, error};
+use crate::service::asked::{absolute, carry_out, claimed, refused, other_command};
+use crate::service::tables;
+use crate::worker::job::{Job, Report, ReportFault, Shape};
 
 /// Rows of an answer for a screen.
 pub(crate) const SCREEN_ROWS_MAX: u64 = 10_000;
@@ -50,15 +46,13 @@ pub(super) async fn answer(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed<
         }
     };
     carry_out(queue, order).await?;
-    let now = clock::wall();
-    let looked =
-        queue.look(move |endpoint| endpoint.usable_tables(consortium, now).map(|set| set.consolidation.clone()));
-    let tables = looked.await.ok_or_else(stopping)?;
-    let tables = tables.ok_or_else(|| error(ErrorKind::NotFound, "no consolidated table may be used"))?;
+    let tables = tables::in_use(queue, consortium).await?;
     let own = Arc::clone(hands);
     let named = question.clone();
     let opened = spawn_blocking(move || {
-        let (tables, mut files) = open(&own, &tables, &named).map_err(|fault| refused(&fault))?;
+        let schema = tables.schema().map_err(|fault| refused(&fault))?;
+        let (tables, mut files) =
+            open(&own, &tables.consolidation, &schema, None, &named).map_err(|fault| refused(&fault))?;
         let fresh = match &path {
             None => None,
             Some(path) => {
@@ -82,24 +76,4 @@ pub(super) async fn answer(queue: &Queue, hands: &Arc<Hands>, order: Box<Signed<
             Ok(Reply::Count { rows: rows.0 })
         }
     }
-}
-
-/// The tables whose names stand in the question, with their files. Nothing here reads SQL: a name that only looks like one
-/// costs some open files.
-fn open(
-    hands: &Hands,
-    set: &Consolidation,
-    question: &str,
-) -> Result<(Vec<QueryRows>, Vec<std::os::fd::OwnedFd>), ReportFault> {
-    let question = question.to_ascii_lowercase();
-    let (mut tables, mut files) = (Vec::new(), Vec::new());
-    for (table, of) in set.tables.iter().filter(|(table, _)| question.contains(table.as_str())) {
-        let mut parts: BTreeMap<Name, _> = BTreeMap::new();
-        for (member, part) in &of.parts {
-            parts.insert(member.clone(), open_part(hands, &part.blobs, &mut files)?);
-        }
-        tables.push(QueryRows { table: table.clone(), parts });
-    }
-    // One file more may come: what is written.
-    if files.len() < FILES_MAX { Ok((tables, files)) } else { Err(ReportFault::of(RunFault::Limit)) }
 }

@@ -1,10 +1,13 @@
 //! Reading everything again: blobs, journals, audit logs. The first thing that is wrong is named.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cohortium_protocol::digest::BlobDigest;
+use cohortium_protocol::endpoint::Endpoint;
 use cohortium_protocol::ident::ConsortiumId;
 use cohortium_protocol::log::check::{read_note, verify_log};
 use cohortium_protocol::log::checkpoint::origin;
@@ -15,12 +18,13 @@ use tokio::task::spawn_blocking;
 
 use crate::control::{ErrorKind, Reply};
 use crate::driver::hands::{Hands, Place};
+use crate::driver::queue::Queue;
 use crate::driver::witness::own_log_keys;
 use crate::home::Home;
-use crate::service::answer::{Answered, Out, broken, error};
+use crate::service::answer::{Answered, Out, broken, error, stopping};
 
 /// Verifies all that this node keeps.
-pub(crate) async fn run(hands: &Arc<Hands>, home: &Home, out: &mut Out) -> Answered {
+pub(crate) async fn run(queue: &Queue, hands: &Arc<Hands>, home: &Home, out: &mut Out) -> Answered {
     let failed = |fault: String| error(ErrorKind::VerifyFailed, fault);
     for (consortium, place) in hands.places() {
         let (hands, folder) = (Arc::clone(hands), home.log(&consortium));
@@ -30,6 +34,10 @@ pub(crate) async fn run(hands: &Arc<Hands>, home: &Home, out: &mut Out) -> Answe
     let blobs = hands.blobs.clone();
     let all = spawn_blocking(move || blobs.list()).await.map_err(|_| broken())?;
     let all = all.map_err(|fault| error(ErrorKind::Local, fault))?;
+    let parts = queue.look(parts).await.ok_or_else(stopping)?;
+    if let Some((gone, place)) = parts.iter().find(|(digest, _)| !hands.blobs.contains(**digest)) {
+        return Err(failed(format!("blob {gone} is not there: {place}")));
+    }
     let mut done = 0;
     for digest in all {
         let blobs = hands.blobs.clone();
@@ -37,13 +45,32 @@ pub(crate) async fn run(hands: &Arc<Hands>, home: &Home, out: &mut Out) -> Answe
             Ok(blob) => done += blob.bytes,
             // Swept meanwhile.
             Err(_) if !hands.blobs.contains(digest) => {}
-            Err(fault) => return Err(failed(fault.to_string())),
+            Err(fault) => {
+                let place = parts.get(&digest).map(|place| format!(" ({place})")).unwrap_or_default();
+                return Err(failed(format!("{fault}{place}")));
+            }
         }
         if !out.say(&Reply::Progress { done, total: None, unit: "bytes".to_owned() }).await {
             return Ok(Reply::Done);
         }
     }
     Ok(Reply::Done)
+}
+
+/// The files of all table versions that are kept, with where they belong: what a consolidation states must be there, byte for
+/// byte.
+fn parts(endpoint: &Endpoint) -> BTreeMap<BlobDigest, String> {
+    let sets = endpoint.consortia().filter_map(|id| endpoint.state(id)).flat_map(|state| state.tables.sets());
+    let mut parts = BTreeMap::new();
+    for set in sets {
+        for (table, of) in &set.consolidation.tables {
+            for (member, part) in &of.parts {
+                let place = format!("{member}'s part of table {table}, consolidation {}", set.consolidation.sequence);
+                parts.extend(part.blobs.iter().map(|blob| (blob.digest, place.clone())));
+            }
+        }
+    }
+    parts
 }
 
 /// The journal by itself, the log by itself, and the log against the journal.

@@ -24,7 +24,7 @@ use cohortium_protocol::record::remote::DatabaseRows;
 use cohortium_store::stream::SealedWriter;
 
 use crate::worker::files::{Files, disk_full};
-use crate::worker::job::{DrawFrom, Report, ReportFault, SealedFile, SignOn, Speaks};
+use crate::worker::job::{DrawFrom, DrawTable, Report, ReportFault, SealedFile, SignOn, Speaks};
 use crate::worker::sealed;
 
 /// Bytes by which the layout of FHIR resources is told.
@@ -47,18 +47,54 @@ pub(super) fn drawn(
         DrawFrom::Fhir { view } => fhir(&view, &(std::sync::Arc::new(source) as Handle), rows_max, &mut out)?,
         DrawFrom::Database { speaks, sign_on, rows, rows_per_second } => {
             let stream = Stream::try_from(OwnedFd::from(source)).map_err(|_| ReportFault::LOST)?;
-            let mut limits = limits(&sign_on);
-            limits.rows_per_second = rows_per_second;
-            let server = match speaks {
-                Speaks::Postgres => Server::Postgres,
-                Speaks::Maria => Server::Maria,
-            };
-            let reading = Reading { limits, faulty: Faulty::SetAside };
-            let opened = Source::open(server, stream, &login(*sign_on), query(rows), reading);
-            database(opened.map_err(|fault| told(&fault))?, rows_max, &mut out)?;
+            let reading = reading(&sign_on, rows_per_second);
+            let opened = Source::open(server(speaks), stream, &login(*sign_on), query(rows), reading);
+            database(&mut opened.map_err(|fault| told(&fault))?, rows_max, &mut out)?;
         }
     }
     Ok(Report::Drawn { bytes: sealed::finish(out).map_err(disk_full)?.bytes })
+}
+
+/// Draws sources of one database one after the other in one transaction, each to its end: all are of one moment.
+pub(super) fn drawn_together(
+    (speaks, sign_on): (Speaks, SignOn),
+    tables: Vec<DrawTable>,
+    into: &[SealedFile],
+    files: &mut Files,
+) -> Result<Report, ReportFault> {
+    let mut stream = Some(Stream::try_from(OwnedFd::from(files.next()?)).map_err(|_| ReportFault::LOST)?);
+    let common = reading(&sign_on, None);
+    let login = login(sign_on);
+    let (mut before, mut bytes) = (None::<Source>, Vec::with_capacity(tables.len()));
+    for (DrawTable { name, rows, rows_per_second }, into) in tables.into_iter().zip(into) {
+        let of = |fault: ReportFault| fault.of_source(&name);
+        let mut reading = common;
+        reading.limits.rows_per_second = rows_per_second;
+        let opened = match (before.take(), stream.take()) {
+            (Some(before), _) => before.then(query(rows), reading),
+            (None, Some(stream)) => Source::open(server(speaks), stream, &login, query(rows), reading),
+            (None, None) => return Err(ReportFault::LOST),
+        };
+        let mut source = opened.map_err(|fault| of(told(&fault)))?;
+        let mut out = sealed::create(files.next()?, into).map_err(disk_full)?;
+        database(&mut source, u64::MAX, &mut out).map_err(of)?;
+        bytes.push(sealed::finish(out).map_err(disk_full)?.bytes);
+        before = Some(source);
+    }
+    Ok(Report::DrawnTogether { bytes })
+}
+
+const fn server(speaks: Speaks) -> Server {
+    match speaks {
+        Speaks::Postgres => Server::Postgres,
+        Speaks::Maria => Server::Maria,
+    }
+}
+
+fn reading(sign_on: &SignOn, rows_per_second: Option<u32>) -> Reading {
+    let mut limits = limits(sign_on);
+    limits.rows_per_second = rows_per_second;
+    Reading { limits, faulty: Faulty::SetAside }
 }
 
 /// The bounds of a conversation.
@@ -93,7 +129,7 @@ fn query(rows: DatabaseRows) -> Query {
     }
 }
 
-fn database(mut source: Source, rows_max: u64, out: &mut SealedWriter<std::fs::File>) -> Result<(), ReportFault> {
+fn database(source: &mut Source, rows_max: u64, out: &mut SealedWriter<std::fs::File>) -> Result<(), ReportFault> {
     let mut columns = Vec::with_capacity(source.columns().len());
     for column in source.columns() {
         let (name, declared) = (column.name.clone(), column.declared.clone());

@@ -13,12 +13,17 @@ use cohortium_protocol::ident::{ColumnName, Name, SnapshotId, Text};
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::{Dataset, Source};
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::{AbsentTable, OptOutEntry, WrittenIds};
+use cohortium_protocol::record::order::OptOutEntry;
+use cohortium_protocol::record::publish_place::{AbsentTable, WrittenIds};
 use cohortium_protocol::record::remote::DatabaseRows;
+use cohortium_protocol::record::request::Request;
 use cohortium_protocol::record::share::TableTerms;
+use cohortium_protocol::table_version::PartDigest;
 use cohortium_protocol::wire::codec::Blob;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
+
+use crate::worker::release::{ReleaseFiles, ReleaseOrder, Released};
 
 /// The longest job: a long list of opt-outs.
 pub(crate) const JOB_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -109,6 +114,15 @@ pub(crate) enum DrawFrom {
     Database { speaks: Speaks, sign_on: Box<SignOn>, rows: DatabaseRows, rows_per_second: Option<u32> },
 }
 
+/// One source of a database among several.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DrawTable {
+    /// What the mapping calls it.
+    pub(crate) name: String,
+    pub(crate) rows: DatabaseRows,
+    pub(crate) rows_per_second: Option<u32>,
+}
+
 /// A consolidated table that is published: each member's files, in order.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PublishedTable {
@@ -123,6 +137,8 @@ pub(crate) struct PublishOrder {
     pub(crate) schema: Option<String>,
     pub(crate) absent: AbsentTable,
     pub(crate) ids: WrittenIds,
+    /// The canonical form of the consortium's own schema.
+    pub(crate) common: Option<String>,
     pub(crate) tables: Vec<PublishedTable>,
 }
 
@@ -143,6 +159,8 @@ pub(crate) struct MapOrder {
     pub(crate) shapes: Option<(SealedFile, bool)>,
     /// Tables that had rows in that set.
     pub(crate) had_rows: BTreeSet<String>,
+    /// Sources of databases, by the transaction in which they were drawn: those of one are of one moment.
+    pub(crate) transactions: Vec<Vec<String>>,
     /// Tables that may come out empty.
     pub(crate) may_be_empty: BTreeSet<String>,
 }
@@ -199,7 +217,7 @@ pub(crate) enum SiteRows {
 /// A consolidated table that a question may name: the files of each member's part.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct QueryRows {
-    pub(crate) table: Name,
+    pub(crate) shape: TableShape,
     pub(crate) parts: BTreeMap<Name, Vec<SealedFile>>,
 }
 
@@ -245,8 +263,11 @@ pub(crate) enum Job {
         previous: Option<(Vec<SealedFile>, u64)>,
         into: Vec<SealedFile>,
     },
-    /// Runs the quality gates over one member's tables. Files: those of each table, in order.
-    Measure { tables: Vec<(Name, SiteRows)> },
+    /// Writes a part of a table version for a person, if its rows have this digest. Files: the part's, then the plain file to write.
+    CopyPart { shape: Box<TableShape>, member: Name, part: Vec<SealedFile>, digest: PartDigest },
+    /// Runs the quality gates over one member's tables, in the consortium's own schema or OMOP's. Files: those of each
+    /// table, in order.
+    Measure { schema: Option<String>, tables: Vec<(Name, SiteRows)> },
     /// Answers a question over consolidated tables. Files: the parts of each table by member, then the plain file to write
     /// where there is one.
     Query { question: String, tables: Vec<QueryRows>, rows_max: u64, shape: Option<Shape> },
@@ -256,12 +277,22 @@ pub(crate) enum Job {
     Observe { source: Source },
     /// Runs case files of the SQL on FHIR suite. Files: one for each name.
     Suite { names: Vec<String> },
+    /// Draws sources of one database in one transaction. Files: the connected socket, then the blobs to write.
+    DrawTogether { speaks: Speaks, sign_on: Box<SignOn>, tables: Vec<DrawTable>, into: Vec<SealedFile> },
     /// Draws a source. Files: the file or socket, then the blob to write. Ends after so many rows.
     Draw { from: DrawFrom, rows_max: u64, into: SealedFile },
     /// Lands tables in a PostgreSQL. Files: the connected socket, then the tables' files.
     Publish(Box<PublishOrder>),
     /// Reads a vocabulary. Files: the download's concepts, relationships and vocabularies, then the index to write.
     LoadVocabulary { index: SealedFile },
+    /// Plans the question of a request over these tables, without a row. No file.
+    Plan { request: Box<Request>, schema: Option<String>, tables: BTreeSet<Name> },
+    /// Computes a release. Files: the parts of each table by member, then those of `into`.
+    Release { order: Box<ReleaseOrder>, tables: Vec<QueryRows>, into: Box<ReleaseFiles> },
+    /// Tries several ways of recoding for a request. Files: the parts of each table by member.
+    Explore { order: Box<ReleaseOrder>, tables: Vec<QueryRows> },
+    /// Counts the rows of Parquet files of a release's body. Files: one each.
+    CountBody { files: Vec<SealedFile> },
     /// Tries a mapping on fixtures. Files: the sources, the three of a vocabulary, the expected rows.
     Trial { order: Box<TrialOrder> },
     /// Misbehaves, so that tests can see what becomes of it. Not reachable from any request.
@@ -361,6 +392,10 @@ pub(crate) enum Report {
     Suite {
         report: String,
     },
+    /// Bytes of each blob that was written.
+    DrawnTogether {
+        bytes: Vec<u64>,
+    },
     /// Bytes of the blob that was written.
     Drawn {
         bytes: u64,
@@ -373,6 +408,16 @@ pub(crate) enum Report {
         index: Made,
     },
     Tried(Box<Trial>),
+    /// What a question would read, and what the columns of its answer are made of.
+    Reads {
+        tables: BTreeMap<Name, BTreeSet<Name>>,
+        columns: BTreeMap<ColumnName, BTreeSet<(Name, Name)>>,
+    },
+    Released(Box<Released>),
+    /// Loss and risk of several ways, as JSON.
+    Explored(Blob),
+    /// Rows of each file.
+    Counted(Vec<Rows>),
     Probed(String),
 }
 
@@ -391,6 +436,12 @@ impl ReportFault {
 
     pub(crate) const fn of(fault: RunFault) -> Self {
         Self { fault, detail: None }
+    }
+
+    /// The fault with the source that it is of.
+    pub(crate) fn of_source(self, name: &str) -> Self {
+        let detail = self.detail.map(|detail| format!("source {name} cannot be read: {detail}"));
+        Self { detail, ..self }
     }
 
     /// A fault of the engine, which says columns and places.

@@ -12,12 +12,12 @@ use cohortium_protocol::ident::Name;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::wire::codec::Blob;
 use cohortium_schema::gate::Checks;
-use cohortium_schema::omop;
 use cohortium_schema::schema::CommonSchema;
 use rustix::process::{Resource, getrlimit};
 
 use crate::worker::files::{Files, disk_full};
 use crate::worker::job::{Previewed, QueryRows, Report, ReportFault, Shape, SiteRows, Terms};
+use crate::worker::mapping::schema_of;
 use crate::worker::work::Borrowed;
 
 /// The part of a worker's memory that the rows of a question may take together; the rest is for reading and planning.
@@ -25,7 +25,7 @@ const MEMORY_PART: u64 = 3;
 /// Where the worker has no limit.
 const MEMORY_BYTES: u64 = 1 << 30;
 
-fn shape(schema: &CommonSchema, table: &Name) -> Result<TableShape, ReportFault> {
+pub(super) fn shape(schema: &CommonSchema, table: &Name) -> Result<TableShape, ReportFault> {
     TableShape::of(schema, table).ok_or(ReportFault::of(RunFault::ColumnsDiffer))
 }
 
@@ -35,8 +35,12 @@ enum Opened {
     Part(Vec<Handle>),
 }
 
-pub(super) fn measured(tables: Vec<(Name, SiteRows)>, files: &mut Files) -> Result<Report, ReportFault> {
-    let schema = omop::omop_5_4();
+pub(super) fn measured(
+    schema: Option<&str>,
+    tables: Vec<(Name, SiteRows)>,
+    files: &mut Files,
+) -> Result<Report, ReportFault> {
+    let schema = schema_of(schema)?;
     let mut opened = Vec::with_capacity(tables.len());
     for (name, rows) in tables {
         let rows = match rows {
@@ -62,10 +66,16 @@ pub(super) fn measured(tables: Vec<(Name, SiteRows)>, files: &mut Files) -> Resu
             (shape.clone(), table)
         })
         .collect();
-    let measured = measure(&schema, &Checks::omop_5_4(&schema), &tables, &files.limits);
+    let measured = measure(&schema, &Checks::of(&schema), &tables, &files.limits);
     let measured = measured.map_err(|fault| ReportFault::told(&fault))?;
     let json = serde_json::to_vec(&measured).map_err(|_| ReportFault::LOST)?;
     Ok(Report::Measured(Blob(json)))
+}
+
+/// Memory that the rows of one question may take together.
+pub(super) fn memory_bytes() -> usize {
+    let memory = getrlimit(Resource::As).current.unwrap_or(MEMORY_BYTES) / MEMORY_PART;
+    usize::try_from(memory).unwrap_or(usize::MAX)
 }
 
 /// A question and its bounds.
@@ -76,22 +86,20 @@ pub(super) struct Asked<'a> {
 }
 
 pub(super) fn answered(asked: &Asked<'_>, tables: Vec<QueryRows>, files: &mut Files) -> Result<Report, ReportFault> {
-    let schema = omop::omop_5_4();
     let mut known = Vec::with_capacity(tables.len());
-    for QueryRows { table, parts } in tables {
+    for QueryRows { shape, parts } in tables {
         let mut opened = BTreeMap::new();
         for (member, sealed) in parts {
             let handles: Vec<Handle> = sealed.iter().map(|file| files.sealed(file)).collect::<Result<_, _>>()?;
             opened.insert(member, handles);
         }
-        known.push(QueryTable { shape: shape(&schema, &table)?, parts: opened });
+        known.push(QueryTable { shape, parts: opened });
     }
-    let memory = getrlimit(Resource::As).current.unwrap_or(MEMORY_BYTES) / MEMORY_PART;
     let question = Question {
         text: asked.question,
         tables: &known,
         rows_max: asked.rows_max,
-        memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+        memory_bytes: memory_bytes(),
         limits: Limits::default(),
     };
     let mut out = match asked.shape {

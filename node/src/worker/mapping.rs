@@ -10,6 +10,7 @@ use cohortium_engine::mapping::{
 };
 use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
+use cohortium_protocol::record::allowance::Allowance;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::wire::codec::{self, Blob};
 use cohortium_schema::drift::SourceShape;
@@ -33,7 +34,7 @@ fn malformed(fault: &impl std::fmt::Display) -> ReportFault {
     ReportFault { fault: RunFault::Malformed, detail: Some(fault.to_string()) }
 }
 
-fn schema_of(own: Option<&str>) -> Result<CommonSchema, ReportFault> {
+pub(super) fn schema_of(own: Option<&str>) -> Result<CommonSchema, ReportFault> {
     CommonSchema::in_use(own).map_err(|fault| malformed(&fault))
 }
 
@@ -106,7 +107,8 @@ pub(super) fn mapped(
         let rows = report.tables.get(name).map_or(Rows(0), |count| count.emitted);
         made.push(MappedTable { name: name.clone(), rows, made: sealed::finish(writer).map_err(disk_full)? });
     }
-    let json = shown(&report, &mapping)?;
+    let allowance = mapping.allowance(&schema).map_err(|fault| malformed(&fault))?;
+    let json = shown(&report, &mapping, &allowance, &order.transactions)?;
     Ok(Report::Mapped(Box::new(MappedTables {
         tables: made,
         quarantine: sealed::finish(aside).map_err(disk_full)?,
@@ -115,23 +117,28 @@ pub(super) fn mapped(
         shapes: Blob(codec::encode(&report.shapes)),
         with_vocabulary,
         linked,
-        gates_hold: gates_hold(order, &report)?,
+        gates_hold: gates_hold(order, &report, &allowance)?,
     })))
 }
 
-/// Whether nothing fatal failed, by the thresholds of the order.
-fn gates_hold(order: &MapOrder, report: &MapReport) -> Result<bool, ReportFault> {
+/// Whether nothing fatal failed, by the thresholds of the order and of the mapping.
+fn gates_hold(order: &MapOrder, report: &MapReport, allowance: &Allowance) -> Result<bool, ReportFault> {
     let set = order.thresholds.iter().map(|(check, borne)| (check.to_string(), *borne));
     let thresholds = Thresholds::per_mille(set).map_err(|fault| malformed(&fault))?;
-    let judged = Quality::new(&report.quality, &thresholds).map_err(|fault| malformed(&fault))?;
+    let judged = Quality::new(&report.quality, &thresholds, allowance).map_err(|fault| malformed(&fault))?;
     Ok(judged.outcome != RunOutcome::Fail)
 }
 
 /// The account of a run with the quality report: its findings, its digest, and its page.
-fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, ReportFault> {
+fn shown(
+    report: &MapReport,
+    mapping: &Mapping,
+    allowance: &Allowance,
+    transactions: &[Vec<String>],
+) -> Result<serde_json::Value, ReportFault> {
     let broken = |_| ReportFault::of(RunFault::WorkerLost);
-    let quality =
-        Quality::new(&report.quality, &Thresholds::default()).map_err(|_| ReportFault::of(RunFault::WorkerLost))?;
+    let quality = Quality::new(&report.quality, &Thresholds::default(), allowance);
+    let quality = quality.map_err(|_| ReportFault::of(RunFault::WorkerLost))?;
     let mut json = report.to_json();
     let title = format!("{} version {}", mapping.mapping, mapping.version);
     if let Some(all) = json.as_object_mut() {
@@ -140,6 +147,8 @@ fn shown(report: &MapReport, mapping: &Mapping) -> Result<serde_json::Value, Rep
         all.insert("page".to_owned(), serde_json::Value::String(quality.to_html(&title)));
         // What was counted, so that other thresholds need no other run.
         all.insert("measured".to_owned(), serde_json::to_value(&report.quality).map_err(broken)?);
+        all.insert("transactions".to_owned(), serde_json::to_value(transactions).map_err(broken)?);
+        all.insert("allowance".to_owned(), serde_json::to_value(allowance).map_err(broken)?);
     }
     Ok(json)
 }

@@ -12,6 +12,7 @@ pub(crate) mod mapping;
 mod draw;
 mod publish;
 mod looks;
+pub(crate) mod release;
 mod work;
 pub(crate) mod pool;
 

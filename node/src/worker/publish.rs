@@ -11,16 +11,16 @@ use cohortium_engine::consolidate::numbered::Numbering;
 use cohortium_engine::consolidate::union::TableReader;
 use cohortium_engine::limits::Limits;
 use cohortium_protocol::record::journal_entry::RunFault;
-use cohortium_protocol::record::order::{AbsentTable, WrittenIds};
-use cohortium_schema::omop;
+use cohortium_protocol::record::publish_place::{AbsentTable, WrittenIds};
 
 use crate::worker::draw;
 use crate::worker::files::Files;
 use crate::worker::job::{PublishOrder, PublishedTable, Report, ReportFault};
+use crate::worker::mapping::schema_of;
 
 /// Lands every table in one transaction.
 pub(super) fn published(order: PublishOrder, files: &mut Files) -> Result<Report, ReportFault> {
-    let PublishOrder { sign_on, schema, absent, ids, tables } = order;
+    let PublishOrder { sign_on, schema, absent, ids, common, tables } = order;
     let stream = Stream::try_from(OwnedFd::from(files.next()?)).map_err(|_| ReportFault::LOST)?;
     let mut readers = Vec::with_capacity(tables.len());
     for table in &tables {
@@ -40,7 +40,7 @@ pub(super) fn published(order: PublishOrder, files: &mut Files) -> Result<Report
     let (limits, login) = (draw::limits(&sign_on), draw::login(sign_on));
     let names: Vec<_> = tables.iter().map(|table| table.shape.table().as_str()).collect();
     let told = |fault: LandFault| told(&fault, &names);
-    let common = omop::omop_5_4();
+    let common = schema_of(common.as_deref())?;
     let mut numbering = match ids {
         WrittenIds::Whole => None,
         WrittenIds::Numbered => Some(Numbering::new(&common, names.iter().copied())),

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 
 use cohortium_engine::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
+use cohortium_engine::consolidate::part::copy;
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::delta::{Sinks, take};
 use cohortium_engine::index_file::PreviousIndex;
@@ -21,10 +22,11 @@ use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
 use cohortium_protocol::record::dataset::Source;
 use cohortium_protocol::record::journal_entry::RunFault;
+use cohortium_protocol::table_version::PartDigest;
 
 use crate::worker::files::{Files, disk_full};
 use crate::worker::job::{IndexFiles, Job, Part, Previewed, Probe, Report, ReportFault, SealedFile, Shape, Terms};
-use crate::worker::{draw, looks, mapping, publish, sealed};
+use crate::worker::{draw, looks, mapping, publish, release, sealed};
 
 /// Does a job with so much memory.
 pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Report, ReportFault> {
@@ -39,6 +41,9 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
         Job::Observe { source } => observed(&source, &mut files),
         Job::Suite { names } => suite(names, &mut files),
         Job::Draw { from, rows_max, into } => draw::drawn(from, rows_max, &into, &mut files),
+        Job::DrawTogether { speaks, sign_on, tables, into } => {
+            draw::drawn_together((speaks, *sign_on), tables, &into, &mut files)
+        }
         Job::Publish(order) => publish::published(*order, &mut files),
         Job::Check { chain } => checked(&chain, &mut files),
         Job::Count { chain } => {
@@ -50,11 +55,16 @@ pub(crate) fn work(job: Job, files: Vec<File>, memory_bytes: u64) -> Result<Repo
             let order = Gathering { shape: &shape, member: &member, snapshots: &snapshots };
             gathered(&order, &chain, previous, &into, &mut files)
         }
-        Job::Measure { tables } => looks::measured(tables, &mut files),
+        Job::CopyPart { shape, member, part, digest } => copied(&shape, &member, &part, digest, &mut files),
+        Job::Measure { schema, tables } => looks::measured(schema.as_deref(), tables, &mut files),
         Job::Query { question, tables, rows_max, shape } => {
             let asked = looks::Asked { question: &question, rows_max, shape };
             looks::answered(&asked, tables, &mut files)
         }
+        Job::Plan { request, schema, tables } => release::planned(&request, schema.as_deref(), &tables),
+        Job::Release { order, tables, into } => release::released(&order, tables, &into, &mut files),
+        Job::Explore { order, tables } => release::explored(&order, tables, &mut files),
+        Job::CountBody { files: of } => counted_body(&of, &mut files),
         Job::LoadVocabulary { index } => mapping::load_vocabulary(&index, &mut files),
         Job::Trial { order } => mapping::tried(&order, &mut files),
         Job::Write { table, shape } => written(&table, shape, &mut files),
@@ -240,9 +250,38 @@ fn gathered(
         Some((files, deltas)) => merge(&job, &PreviousPart { files, deltas: *deltas }, &mut sinks),
     };
     let report = made.map_err(|fault| ReportFault::told(&fault))?;
-    let used = writers.into_iter().take(report.files.len());
+    let used = writers.into_iter().take(report.written());
     let files = used.map(sealed::finish).collect::<Result<Vec<_>, _>>().map_err(disk_full)?;
     Ok(Report::Gathered { report: Box::new(report), files })
+}
+
+fn counted_body(of: &[SealedFile], files: &mut Files) -> Result<Report, ReportFault> {
+    let mut rows = Vec::with_capacity(of.len());
+    for sealed in of {
+        let table = files.sealed(sealed)?;
+        rows.push(plain::count(&table, &files.limits).map_err(|fault| ReportFault::told(&fault))?);
+    }
+    Ok(Report::Counted(rows))
+}
+
+/// The part's digest is computed again: what leaves for people is what the consolidation states.
+fn copied(
+    shape: &TableShape,
+    member: &Name,
+    part: &[SealedFile],
+    stated: PartDigest,
+    files: &mut Files,
+) -> Result<Report, ReportFault> {
+    let opened = part.iter().map(|file| files.sealed(file)).collect::<Result<Vec<_>, _>>()?;
+    let mut out = std::io::BufWriter::with_capacity(1024 * 1024, files.next()?);
+    let made = copy(shape, member, &opened, &mut out, &files.limits).map_err(|fault| ReportFault::told(&fault))?;
+    let (digest, rows) = made;
+    if digest != stated {
+        return Err(ReportFault::of(RunFault::Malformed));
+    }
+    out.flush().map_err(disk_full)?;
+    out.get_ref().sync_all().map_err(disk_full)?;
+    Ok(Report::Rows(rows))
 }
 
 fn written(table: &SealedFile, shape: Shape, files: &mut Files) -> Result<Report, ReportFault> {

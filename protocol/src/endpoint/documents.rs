@@ -1,7 +1,7 @@
 //! Documents from and to peers: each is checked by its signature and its place, journaled, answered, and followed up.
 
 use crate::code::{ErrorCode, MessageType};
-use crate::ident::{ConsortiumId, Name, SnapshotId};
+use crate::ident::{ConsortiumId, Name, ReleaseId, SnapshotId};
 use crate::key::pair::PublicKey;
 use crate::key::signed::{Record, Signed, SignedFault, Verified};
 use crate::limits::{CLOCK_SKEW_MAX, DOCUMENT_BYTES_MAX};
@@ -25,6 +25,7 @@ use crate::rule::snapshot_chain::check_continues;
 use crate::state::State;
 use crate::state::charters::Standing;
 use crate::state::outbox::Mailbox;
+use crate::state::releases::offered_release;
 use crate::state::subscription::{Fate, Side, Subscription};
 use crate::time::UnixMillis;
 use crate::wire::codec;
@@ -320,6 +321,9 @@ impl Sender<'_> {
         if self.now >= invitation.answer_by || self.now >= share.expires {
             return Err(ErrorCode::Expired);
         }
+        if let Some(release) = offered_release(share) {
+            self.release_offer(release)?;
+        }
         match self.state.subscriptions.get(&invitation.subscription) {
             None => Ok(()),
             Some(found) => {
@@ -429,7 +433,15 @@ impl Sender<'_> {
         if operates && about_us { Ok(()) } else { Err(ErrorCode::IdentityRefused) }
     }
 
-    /// From the operator, and within the charter as it is here.
+    /// Only the operator offers releases, and none that it has recalled (spec REL-19).
+    fn release_offer(&self, release: ReleaseId) -> Result<(), ErrorCode> {
+        if self.state.charters.kind_of(&self.state.party, self.peer) != Some(PartyKind::Operator) {
+            return Err(ErrorCode::IdentityRefused);
+        }
+        if self.state.releases.withdrawal(release).is_some() { Err(ErrorCode::Revoked) } else { Ok(()) }
+    }
+
+    /// From the operator, and within the charter as it is here (spec REL-7).
     fn project(&self, signed: &Signed<Project>) -> Result<(), ErrorCode> {
         let project = self.verified(signed, self.peer)?;
         self.home(project.consortium)?;
@@ -443,7 +455,7 @@ impl Sender<'_> {
         if last < project.version { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
     }
 
-    /// From the operator, about a release that it has offered to this party.
+    /// From the operator, about a release that it has offered to this party (spec REL-15).
     fn withdrawal(&self, signed: &Signed<Withdrawal>) -> Result<(), ErrorCode> {
         let withdrawal = self.verified(signed, self.peer)?;
         self.home(withdrawal.consortium)?;

@@ -37,7 +37,7 @@ pub(super) enum Then {
     Map(Name, MapWishes),
     LoadVocabulary(Text),
     Consolidate,
-    Publish(Box<crate::record::order::PublishPlace>),
+    Publish(Box<crate::record::publish_place::PublishPlace>),
     Pipelines,
     /// Take up the next release.
     Releases,

@@ -32,7 +32,7 @@ impl Endpoint {
                 Step::Share { share } if !state.offers.contains_key(share) => {
                     return Err(OrderFault::NotFound { what: "share" });
                 }
-                Step::Check { .. } | Step::Share { .. } | Step::Consolidate => {}
+                Step::Check { .. } | Step::Share { .. } | Step::Consolidate | Step::Publish { .. } => {}
             }
         }
         match &pipeline.trigger {
@@ -154,6 +154,11 @@ fn may_step(room: &Room, found: &Piped, step: &Step, now: UnixMillis) -> Result<
         }
         Step::Share { share } => (Awaited::Run(*share), Endpoint::take_snapshot(room, now, *share)),
         Step::Consolidate => (Awaited::Consolidation, Endpoint::consolidate(room)),
+        Step::Publish { into } => {
+            // Before the first consolidation there is nothing to publish yet: that is a matter of waiting.
+            let set = room.state.tables.current().map(|set| set.digest).ok_or(StepFault::OutOfOrder)?;
+            (Awaited::Publication, Endpoint::publish(room, now, set, into))
+        }
     };
     match consequence {
         Ok(Consequence { then: Some(then), .. }) => Ok((awaited, then)),

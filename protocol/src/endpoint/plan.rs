@@ -11,7 +11,8 @@ use crate::record::journal_entry::RunFault;
 use crate::record::listing::BlobRef;
 use crate::record::manifest::LinkageStatement;
 use crate::record::mapping::{Mapping, Origin};
-use crate::record::order::{OptOutEntry, PublishPlace};
+use crate::record::order::OptOutEntry;
+use crate::record::publish_place::PublishPlace;
 use crate::record::request::Request;
 use crate::record::share::Share;
 use crate::record::site_notice::Departure;
@@ -112,6 +113,7 @@ pub(super) enum Awaited {
     Mapping(Name),
     Run(ShareId),
     Consolidation,
+    Publication,
 }
 
 /// One landed table that is consolidated.
@@ -169,6 +171,8 @@ pub struct PublishPlan {
     pub consortium: ConsortiumId,
     /// The set of table versions.
     pub set: TableSet,
+    /// The canonical form of the schema that it is in; `None` where it is one that every node has.
+    pub schema: Option<Arc<str>>,
     /// Where it is published.
     pub into: PublishPlace,
 }

@@ -21,7 +21,7 @@ use super::releases::{accepted, charter_in_force, rows_usable, statement};
 use super::{Endpoint, Room};
 
 impl Endpoint {
-    /// A project that the charter in force has room for, in the version after the approved one.
+    /// A project that the charter in force has room for, in the version after the approved one (spec REL-7).
     pub(super) fn define_project(room: &Room, now: UnixMillis, project: &Project) -> Result<Consequence, OrderFault> {
         let state = &room.state;
         if !state.is_operator() {
@@ -73,7 +73,7 @@ impl Endpoint {
         Ok(and_then(vec![], Then::Releases))
     }
 
-    /// Signs the statement that was read, if its rows may still be used and the charter still allows it.
+    /// Signs the statement that was read, if its rows may still be used and the charter still allows it (spec REL-11).
     pub(super) fn sign_release(
         room: &Room,
         now: UnixMillis,
@@ -188,7 +188,7 @@ fn check_project(room: &Room, now: UnixMillis, project: &Project) -> Result<(), 
     })
 }
 
-/// A release that may be shared: signed, and not recalled.
+/// A release that may be shared: signed, and not recalled (spec REL-13).
 pub(super) fn shareable(room: &Room, release: ReleaseId) -> Result<&SignedRelease, OrderFault> {
     let filed = filed(room, release, Phase::Released)?;
     filed.released.as_ref().ok_or(OrderFault::NotFound { what: "signed release" })

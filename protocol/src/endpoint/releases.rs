@@ -1,6 +1,6 @@
 //! The way of a release through a node: read, reviewed, reserved, paid for, computed, stated. One at a time.
 //!
-//! Nothing is computed before its reservation is durable (law 2): [`Spent`] is made in [`Endpoint::persisted`] alone.
+//! Nothing is computed before its reservation is durable (law 2, spec REL-8): [`Spent`] is made in [`Endpoint::persisted`] alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +74,7 @@ impl Endpoint {
     /// The oldest that waits for its review, or whose words are needed for its statement.
     pub(super) fn next_release(&mut self, consortium: ConsortiumId) {
         let Some(room) = self.rooms.get(&consortium).filter(|room| !room.desk.is_busy()) else { return };
-        // Nothing is computed here now: what is reserved was when this node went down, and stays paid for (law 2).
+        // Nothing is computed here now: what is reserved was when this node went down, and stays paid for (law 2, spec REL-9).
         let lost = room.state.releases.open().filter(|filed| filed.phase == Phase::Reserved);
         let lost: Vec<Act> =
             lost.map(|filed| Act::ReleaseFailed { release: filed.release, fault: RunFault::WorkerLost }).collect();

@@ -5,6 +5,7 @@ use crate::ident::{ConsortiumId, Name, ShareId, SnapshotId, SubscriptionId, Text
 use crate::key::signed::Signed;
 use crate::quantity::Bytes;
 use crate::record::acceptance::{Acceptance, Answer, Standing, StandingState};
+use crate::record::allowance::Allowance;
 use crate::record::dataset::{Dataset, Source};
 use crate::record::extension::Extensions;
 use crate::record::invitation::Invitation;
@@ -345,7 +346,7 @@ impl Endpoint {
             label: ContentLabel::of(&offer.share.content),
             columns: leaving_columns(&offer.share),
             linkage: taken.linkage,
-            ext: extensions(taken.origin.as_ref(), taken.vocabulary.as_ref()),
+            ext: extensions(room, taken.origin.as_ref(), taken.vocabulary.as_ref()),
         };
         let signed = Signed::sign(&manifest, &room.keys.signing);
         let snapshot = SnapshotId(signed.digest().0);
@@ -358,9 +359,12 @@ impl Endpoint {
     }
 }
 
-/// What a manifest of a mapped table says beside the rest (spec MAP-3, MAP-9).
-fn extensions(origin: Option<&Origin>, vocabulary: Option<&Vocabulary>) -> Extensions {
+/// What a manifest of a mapped table says beside the rest (spec MAP-3, MAP-14, MAP-23).
+fn extensions(room: &Room, origin: Option<&Origin>, vocabulary: Option<&Vocabulary>) -> Extensions {
     let extensions = origin.map_or_else(Extensions::default, Origin::to_extension);
+    let of = |origin: &Origin| room.state.mappings.values().find(|known| known.digest == origin.mapping);
+    let allowance = origin.and_then(of).and_then(|known| Allowance::of(&known.mapping.ext).ok());
+    let extensions = allowance.unwrap_or_default().beside(extensions);
     match vocabulary {
         None => extensions,
         Some(vocabulary) => vocabulary.beside(extensions),
@@ -425,7 +429,7 @@ fn is_keyed(terms: &Share) -> bool {
     matches!(&terms.content, Content::Table(table) if table.keyed())
 }
 
-/// A release is shared as that release and nothing else, with those that it names as recipients.
+/// A release is shared as that release and nothing else, with those that it names as recipients (spec REL-13).
 fn check_release(room: &Room, share: &Share, dataset: &Dataset) -> Result<(), OrderFault> {
     let source = if let Source::Release { release } = dataset.source { Some(release) } else { None };
     if source != offered_release(share) {

@@ -1,19 +1,23 @@
 //! What an operator asks of consolidated rows: the quality of one site, a comparison of all, a question in SQL.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name};
 use crate::key::signed::Signed;
+use crate::record::allowance::Allowance;
+use crate::record::consolidation::{ConsolidatedPart, Consolidation};
 use crate::record::extension::Extensions;
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::site_notice::{SITES_COMPARED_MIN, SiteNotice, SiteNoticeFields};
+use crate::state::subscription::Side;
 use crate::state::tables::TableSet;
 use crate::time::UnixMillis;
 
 use super::io::{OrderFault, SiteDepartures, TOO_FEW_SITES};
 use super::orders::{Consequence, only};
-use super::table_orders::all_usable;
+use super::table_orders::{all_usable, schema_text};
 use super::{Endpoint, Room};
 
 impl Endpoint {
@@ -73,6 +77,26 @@ impl Endpoint {
     /// The tables in use, if all their rows may be used now (law 11).
     pub fn usable_tables(&self, consortium: ConsortiumId, now: UnixMillis) -> Option<&TableSet> {
         self.rooms.get(&consortium).and_then(|room| usable_set(room, now).ok())
+    }
+
+    /// What a member's mapping states of its part of these tables, as the manifests of their newest snapshots say it.
+    pub fn allowance(&self, consortium: ConsortiumId, set: &Consolidation, member: &Name) -> Allowance {
+        let room = self.rooms.get(&consortium);
+        let consumed = || room.into_iter().flat_map(|room| room.state.subscriptions.values());
+        let stated = |part: &ConsolidatedPart| {
+            let of = consumed().filter(|found| found.side == Side::Consumer && found.peer == *member);
+            let mut snapshots = of.flat_map(|found| &found.snapshots);
+            let head = snapshots.find(|snapshot| snapshot.id == part.snapshot)?;
+            Allowance::of(&head.manifest.ext).ok()
+        };
+        // The tables of one member are of one mapping run: what one of them says, all do.
+        let mut parts = set.tables.values().filter_map(|table| table.parts.get(member));
+        parts.find_map(stated).unwrap_or_default()
+    }
+
+    /// The canonical form of the common schema of this digest, where it is a consortium's own and has arrived here.
+    pub fn own_schema(&self, consortium: ConsortiumId, named: DocumentDigest) -> Option<Arc<str>> {
+        self.rooms.get(&consortium).and_then(|room| schema_text(room, Some(named)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::digest::DocumentDigest;
 use crate::ident::{ConsortiumId, Name, ShareId, Text};
 use crate::key::signed::Signed;
+use crate::record::allowance::Allowance;
 use crate::record::common_schema::{CommonSchema, CommonSchemaFields};
 use crate::record::consolidation::{ConsolidatedTable, Consolidation, ConsolidationFields};
 use crate::record::extension::Extensions;
@@ -13,7 +14,7 @@ use crate::record::journal_entry::{Act, Actor, RunFault, StepFault};
 use crate::record::listing::BlobRef;
 use crate::record::manifest::ContentLabel;
 use crate::record::mapping::{Mapping, Origin};
-use crate::record::order::PublishPlace;
+use crate::record::publish_place::PublishPlace;
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::state::subscription::{Side, Subscription};
 use crate::state::tables::{Mapped, TableSet};
@@ -45,6 +46,10 @@ impl Endpoint {
         let version = state.mappings.get(&mapping.name).map_or(0, |known| known.mapping.version);
         if version.checked_add(1) != Some(mapping.version) {
             return Err(OrderFault::OutOfOrder { why: "the mapping's version is not the next one" });
+        }
+        let allowance = Allowance::of(&mapping.ext).map_err(|_| OrderFault::Document)?;
+        if !allowance.left_out.is_disjoint(&mapping.tables) {
+            return Err(OrderFault::Document);
         }
         Ok(only(vec![]))
     }
@@ -207,7 +212,8 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Some(set) = room.state.tables.current().cloned() else { return };
         room.publishing = true;
-        let plan = Box::new(PublishPlan { consortium, set, into: into.clone() });
+        let schema = schema_text(room, Some(set.consolidation.schema));
+        let plan = Box::new(PublishPlan { consortium, set, schema, into: into.clone() });
         let ticket = self.ticket(Waiting::Publish(plan.clone()));
         self.after(consortium, Effect::Publish { ticket, plan });
     }
@@ -224,6 +230,7 @@ impl Endpoint {
         };
         self.persist(consortium, &Actor::Node, vec![act]);
         self.after(consortium, Effect::Notify(notice));
+        self.step_ended(consortium, &Awaited::Publication, end.map_err(StepFault::Run));
     }
 
     pub(super) fn start_consolidation(&mut self, consortium: ConsortiumId) {
@@ -242,14 +249,15 @@ impl Endpoint {
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         room.consolidating = false;
         // Rows that were revoked meanwhile are in no later version (law 11); new ones wait for the next run.
-        let usable = consolidation_plan(room, now).tables;
+        let again = consolidation_plan(room, now);
+        let (usable, same_schema) = (again.tables, again.schema == plan.schema);
         let still =
             |table: &LandedTable| usable.iter().any(|now| now.version.subscription == table.version.subscription);
         let usable_now = usable_shares(room, now);
         let kept = |set: &ConsolidatedSet| {
             set.tables.values().flat_map(BTreeMap::values).all(|part| usable_now.contains(&part.share))
         };
-        let stands = plan.tables.iter().all(still) && end.as_ref().map_or(true, |set| kept(set));
+        let stands = same_schema && plan.tables.iter().all(still) && end.as_ref().map_or(true, |set| kept(set));
         let end = if stands { end } else { end.and(Err(RunFault::Changed)) };
         room.tables_fault = None;
         let (act, notice) = match end.and_then(|set| state_tables(room, now, *set)) {
@@ -385,10 +393,17 @@ fn consolidation_plan(room: &Room, now: UnixMillis) -> ConsolidationPlan {
             .state
             .tables
             .current()
+            .filter(|set| is_in_schema(room, &set.consolidation))
             .map(|set| usable_parts(&set.consolidation, &usable_shares(room, now)))
             .unwrap_or_default(),
         left_out,
     }
+}
+
+/// Whether a set is in the schema in use. Parts of another are not taken over: their rows have other columns (CONS-24).
+fn is_in_schema(room: &Room, set: &Consolidation) -> bool {
+    let own = || room.state.schemas.contains_key(&set.schema);
+    named_schema(room).map_or_else(|| !own(), |named| named == set.schema)
 }
 
 /// The parts of a set whose rows may still be used.

@@ -29,7 +29,8 @@ pub struct ConsolidatedPart {
     pub vocabulary: Option<Vocabulary>,
     /// The digest of the rows.
     pub digest: PartDigest,
-    /// The files they lie in, in patient order. Not part of the content: other files may hold the same rows.
+    /// The files they lie in: those of a base, and what has changed since. Not part of the content: other files may hold the
+    /// same rows.
     pub blobs: Vec<BlobRef>,
 }
 

@@ -18,7 +18,7 @@ use crate::record::mapping::Mapping;
 use crate::record::person::Person;
 use crate::record::pipeline::Pipeline;
 use crate::record::project::Project;
-use crate::record::remote::DatabasePlace;
+use crate::record::publish_place::PublishPlace;
 use crate::record::revocation::Change;
 use crate::record::share::Share;
 use crate::time::UnixMillis;
@@ -290,39 +290,6 @@ pub enum PipelineChange {
     Park,
     /// It is gone.
     Remove,
-}
-
-/// Where table versions are published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PublishPlace {
-    /// The database.
-    pub place: DatabasePlace,
-    /// The schema that the tables are in; `None`: where the server finds them.
-    pub schema: Option<Text>,
-    /// What becomes of a table that is not there.
-    pub absent: AbsentTable,
-    /// How ids of rows are written.
-    pub ids: WrittenIds,
-}
-
-/// How ids of rows are written into a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WrittenIds {
-    /// As they are: 63 bits.
-    Whole,
-    /// As numbers from 1, of this writing alone, for tables that hold 32 bits.
-    Numbered,
-}
-
-/// What becomes of a table that is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AbsentTable {
-    /// Nothing is published.
-    Refuse,
-    /// It is made.
-    Create,
 }
 
 /// Whether an approval speaks of files that nobody looked into.

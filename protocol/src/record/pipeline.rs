@@ -9,6 +9,7 @@ use crate::ident::{ConsortiumId, DatasetId, Name, ShareId, SubscriptionId, Text}
 use crate::key::signed::Record;
 use crate::limits::{PIPELINE_ATTEMPTS_MAX, PIPELINE_STEPS_MAX, PIPELINE_THRESHOLDS_MAX, PIPELINE_WAIT_MAX};
 use crate::record::extension::Extensions;
+use crate::record::publish_place::PublishPlace;
 use crate::record::schedule::Schedule;
 use crate::time::Seconds;
 
@@ -30,8 +31,8 @@ pub enum Trigger {
     Schedule(Schedule),
 }
 
-/// One step. There is none that lets data leave by itself: a share is taken under terms that a privacy officer has
-/// approved, or the pipeline is parked (spec PIPE-3).
+/// One step. There is none that lets data leave to another party by itself: a share is taken under terms that a privacy
+/// officer has approved, or the pipeline is parked (spec PIPE-3). What is published stays with the party.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
@@ -49,6 +50,11 @@ pub enum Step {
     },
     /// Make table versions of what has landed.
     Consolidate,
+    /// Let the tables in use be what a database of the party's own holds.
+    Publish {
+        /// Where.
+        into: Box<PublishPlace>,
+    },
 }
 
 impl Step {
@@ -57,7 +63,7 @@ impl Step {
             Self::Check { thresholds, .. } => {
                 thresholds.len() <= PIPELINE_THRESHOLDS_MAX && thresholds.values().all(|borne| *borne <= 1_000)
             }
-            Self::Share { .. } | Self::Consolidate => true,
+            Self::Share { .. } | Self::Consolidate | Self::Publish { .. } => true,
         }
     }
 }

@@ -60,11 +60,70 @@ impl Spending {
         }
     }
 
-    /// Whether one debit more stays within a limit. What epsilon does not cover always does.
+    /// Whether one debit more stays within a limit (spec REL-6). What epsilon does not cover always does.
     pub const fn affords(self, charge: Charge, limit: BudgetShare) -> bool {
         let Charge::Private { rho, delta } = charge else { return true };
         let rho = self.rho.0.checked_add(rho.0);
         let delta = self.delta.0.checked_add(delta.0);
         matches!((rho, delta), (Some(rho), Some(delta)) if rho <= limit.rho.0 && delta <= limit.delta.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn private(rho: u128, delta: u128) -> Charge {
+        Charge::Private { rho: Rho(rho), delta: Delta(delta) }
+    }
+
+    const fn limit(rho: u128, delta: u128) -> BudgetShare {
+        BudgetShare { rho: Rho(rho), delta: Delta(delta) }
+    }
+
+    /// Debits what is afforded, one after the other; gives what was.
+    fn spend(charges: &[Charge], limit: BudgetShare) -> (Spending, Vec<Charge>) {
+        let mut spent = Spending::default();
+        let mut afforded = Vec::new();
+        for charge in charges {
+            if spent.affords(*charge, limit) {
+                spent = spent.with(*charge);
+                afforded.push(*charge);
+            }
+        }
+        (spent, afforded)
+    }
+
+    // REL-6
+    #[test]
+    fn of_64_requests_for_the_last_unit_one_is_afforded() {
+        for (charge, of) in [(private(1, 0), limit(1, 0)), (private(0, 1), limit(0, 1)), (private(1, 1), limit(1, 9))] {
+            assert_eq!(spend(&[charge; 64], of).1.len(), 1);
+        }
+        assert_eq!(spend(&[Charge::Uncovered; 64], limit(0, 0)).1.len(), 64, "what epsilon does not cover is listed");
+    }
+
+    proptest! {
+        // REL-6
+        #[test]
+        fn a_sum_of_debits_never_passes_its_limit(
+            charges in vec((0_u128..1000, any::<u128>()), 0..40),
+            of in (0_u128..5000, any::<u128>()),
+        ) {
+            let charges: Vec<Charge> = charges.into_iter().map(|(rho, delta)| private(rho, delta)).collect();
+            let of = limit(of.0, of.1);
+            let (spent, afforded) = spend(&charges, of);
+            prop_assert!(spent.rho <= of.rho && spent.delta <= of.delta);
+            // The sum is exact: nothing was rounded or cut on the way.
+            let mut exact = (0_u128, 0_u128);
+            for charge in afforded {
+                let Charge::Private { rho, delta } = charge else { continue };
+                exact = (exact.0.checked_add(rho.0).unwrap(), exact.1.checked_add(delta.0).unwrap());
+            }
+            prop_assert_eq!(exact, (spent.rho.0, spent.delta.0));
+        }
     }
 }

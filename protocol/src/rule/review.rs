@@ -75,7 +75,7 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
-/// Decides about a request.
+/// Decides about a request (spec REL-4 to REL-6).
 pub fn review(asking: &Asking<'_>, known: &Known<'_>) -> Decision {
     match reviewed(asking, known) {
         Err(refusal) => Decision::Refuse(refusal),
@@ -231,7 +231,7 @@ pub enum Misfit {
     Budget,
 }
 
-/// Whether a project can stand under a charter.
+/// Whether a project can stand under a charter (spec REL-7).
 ///
 /// # Errors
 /// What does not fit.

@@ -98,7 +98,7 @@ pub fn permits<'a>(roles: impl IntoIterator<Item = &'a Role>, action: Action) ->
 pub const fn action_of_step(step: &Step) -> Action {
     match step {
         Step::Check { .. } | Step::Share { .. } => Action::PrepareShares,
-        Step::Consolidate => Action::ManageTables,
+        Step::Consolidate | Step::Publish { .. } => Action::ManageTables,
     }
 }
 
@@ -156,6 +156,8 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::publish_place::{AbsentTable, PublishPlace, WrittenIds};
+    use crate::record::remote::{Address, DatabasePlace, Privacy};
 
     // ROLE-1
     #[test]
@@ -174,6 +176,18 @@ mod tests {
         }
     }
 
+    fn place() -> PublishPlace {
+        let place = DatabasePlace {
+            address: Address::Socket { path: "/run/postgres".parse().unwrap() },
+            privacy: Privacy::WithinMachine,
+            database: "tables".parse().unwrap(),
+            user: "node".parse().unwrap(),
+            password: None,
+            statement_seconds: 60,
+        };
+        PublishPlace { place, schema: None, absent: AbsentTable::Refuse, ids: WrittenIds::Whole }
+    }
+
     // PIPE-3
     #[test]
     fn no_step_of_a_pipeline_lets_data_leave_or_sees_rows() {
@@ -182,6 +196,7 @@ mod tests {
             Step::Check { mapping, thresholds: std::collections::BTreeMap::new() },
             Step::Share { share },
             Step::Consolidate,
+            Step::Publish { into: Box::new(place()) },
         ] {
             let roles = action_of_step(&step).roles();
             assert!(!roles.contains(&Role::PrivacyOfficer), "what a privacy officer alone may do is never automated");

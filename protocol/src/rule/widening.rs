@@ -165,6 +165,11 @@ mod tests {
         let new_d = with(vec![column("d", Treatment::Keep)], Linkage::None);
         assert_eq!(found(|f| f.content = new_d), [Widening::Column(name("d"))]);
         assert_eq!(found(|f| f.content = Content::UncheckedFiles), [Widening::Other]);
+        let release = |number| Content::Release { release: crate::ident::ReleaseId([number; 16]) };
+        assert_eq!(found(|f| f.content = release(1)), [Widening::Other]);
+        let of = |number| Share::try_from(ShareFields { content: release(number), ..fields() }).unwrap();
+        assert_eq!(widenings(&of(1), &of(1)), []);
+        assert_eq!(widenings(&of(1), &of(2)), [Widening::Other], "another release");
         assert_eq!(found(|f| f.consumers.extend(["x".parse().unwrap()])), [Widening::Consumer("x".parse().unwrap())]);
         assert_eq!(found(|f| f.expires = UnixMillis(10)), [Widening::Expiry]);
         assert_eq!(found(|f| f.landed_rows = LandedRows::Keep), [Widening::LandedRows]);

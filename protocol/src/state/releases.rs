@@ -106,7 +106,7 @@ pub struct Filed {
     pub withdrawal: Option<Signed<Withdrawal>>,
 }
 
-/// What a requester may know of a release (law 7): after the payment it is one of three words, whatever rows made of it.
+/// What a requester may know of a release (law 7, spec REL-12): after the payment it is one of three words, whatever rows made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
     /// It is not decided.

@@ -32,8 +32,9 @@ def add_golden(book):
         ("site-notice", "three", world.site_notice()), ("site-notice", "nothing", world.site_notice() | {"departures": []}),
         ("pipeline", "landed", world.pipeline()), ("pipeline", "file", world.pipeline({"new-file": {"dataset": "d5" * 16}})),
         ("pipeline", "daily", world.pipeline({"schedule": {"daily": {"zone": "UTC", "minute": 125, "days": 31}}})),
+        ("pipeline", "publish", world.pipeline() | {"steps": ["consolidate", {"publish": {"into": world.publish_place()}}]}),
         ("mapping", "two-sources", world.mapping()), ("origin", "person", world.origin()),
-        ("vocabulary", "release", world.vocabulary()), ("common-schema", "registry", world.common_schema()),
+        ("vocabulary", "release", world.vocabulary()), ("allowance", "two", world.allowance()), ("common-schema", "registry", world.common_schema()),
         ("dataset", "csv", world.dataset()),
         ("dataset", "mapped", world.dataset() | {"source": {"mapped": {"mapping": "stays", "table": "person"}}, "patient": None, "linkage": None}),
         ("dataset", "files", world.dataset() | {"source": {"files": {"folder": "/data"}}, "key": [], "patient": None, "linkage": None}),
@@ -41,6 +42,9 @@ def add_golden(book):
         ("dataset", "ndjson", world.dataset() | {"source": {"ndjson": {"path": "/data/a.ndjson"}}}),
         ("dataset", "json", world.dataset() | {"source": {"json": {"path": "/data/a.json"}}}),
         *((("dataset", kind, world.dataset() | {"source": source}) for kind, source in world.remote_sources())),
+        ("share", "release", world.release_share()),
+        ("dataset", "release", world.dataset() | {"source": {"release": {"release": world.RELEASE}}, "key": [], "patient": None, "linkage": None}),
+        ("manifest", "release", world.manifest() | {"label": "release", "columns": [], "linkage": None}),
         ("dataset", "arrow-ipc", world.dataset() | {"source": {"arrow-ipc": {"path": "/data/a.arrow"}}}),
     ]
     plain += [("revocation", f"{index}", world.revocation(change)) for index, change in enumerate((
@@ -182,6 +186,14 @@ def add_mappings(book):
     vocabulary = world.encode("vocabulary", world.vocabulary())
     golden(book, "manifest", "with-vocabulary", manifest | {"ext": {"1": origin.hex(), "3": vocabulary.hex()}}, "MAP-14",
            "and with which vocabulary its codes were mapped")
+    allowance = world.allowance()
+    stated = world.encode("allowance", allowance)
+    golden(book, "manifest", "with-allowance", manifest | {"ext": {"1": origin.hex(), "5": stated.hex()}}, "MAP-23",
+           "and what its mapping leaves out on purpose and bears")
+    refused(book, "allowance", "over", allowance | {"thresholds": {"cdmTable": 1001}}, "MAP-22", "more than all rows are borne")
+    refused(book, "allowance", "many-tables", allowance | {"left_out": sorted(f"t{n:02}" for n in range(65))}, "MAP-22", "65 tables")
+    refused(book, "allowance", "many", allowance | {"thresholds": {f"c{n:03}": 1 for n in range(257)}}, "MAP-22", "257 thresholds")
+    refused(book, "allowance", "long", allowance | {"thresholds": {"c" * 99 + f"{n:03}": 1 for n in range(40)}}, "MAP-22", "longer than an extension")
     schema = world.common_schema()
     refused(book, "common-schema", "empty", schema | {"text": ""}, "MAP-11", "no text")
 
@@ -385,7 +397,8 @@ def add_messages(book):
         "charter": world.charter_2(), "node-record": world.node_record("operator"), "invitation": world.invitation(),
         "acceptance": world.acceptance(), "standing": world.standing(), "revocation": world.revocation(),
         "manifest": world.manifest(), "receipt": world.receipt(), "linkage-wrap": world.linkage_wrap(),
-        "site-notice": world.site_notice(),
+        "site-notice": world.site_notice(), "common-schema": world.common_schema(), "project": world.project(),
+        "withdrawal": world.withdrawal(),
     }
     for index, (name, document) in enumerate(documents.items()):
         seeds = (world.OPERATOR[0],) if name == "node-record" else (world.OPERATOR[2],)

@@ -95,7 +95,7 @@ impl Network {
             let seen = format!("{} canaries, {files} files, found in {}", canaries.len(), names.len());
             self.note("no file of any node holds an identifier", seen, names.is_empty());
         }
-        Ok(Summary::new(members, std::mem::take(&mut self.checks)))
+        Ok(Summary::new(members, std::mem::take(&mut self.releases), std::mem::take(&mut self.checks)))
     }
 }
 

@@ -10,11 +10,13 @@ use crate::cluster::{ClusterFault, Node};
 use crate::drawn;
 use crate::hospital::{Plan, public};
 use crate::postgres::{PostgresFault, Programs, Server};
-use crate::report::Check;
+use crate::report::{Check, ReleaseLine};
 use crate::source::{self, Member, SourceFault};
 
 mod checks;
 mod consortium;
+mod intruder;
+mod releases;
 mod shares;
 mod tables;
 
@@ -64,6 +66,8 @@ pub enum DemoFault {
     Cluster(ClusterFault),
     /// The database of one member.
     Postgres(PostgresFault),
+    /// A release that does not verify, or has no rows.
+    Release(String),
     /// A file.
     Io(std::io::Error),
     /// `--out` names a folder that is there already.
@@ -77,6 +81,7 @@ impl fmt::Display for DemoFault {
             Self::Public(fault) => fault.fmt(f),
             Self::Cluster(fault) => fault.fmt(f),
             Self::Postgres(fault) => fault.fmt(f),
+            Self::Release(fault) => write!(f, "a release: {fault}"),
             Self::Io(fault) => write!(f, "{fault} while writing the demo's artefacts"),
             Self::OutExists(path) => write!(f, "{} is there already; name a new folder", path.display()),
         }
@@ -115,6 +120,7 @@ struct Network {
     operator: Node,
     members: Vec<(Member, Node)>,
     checks: Vec<Check>,
+    releases: Vec<ReleaseLine>,
     /// Rows in quarantine, a number a member.
     quarantined: Vec<u64>,
     /// The database of one member, where one has any.
@@ -142,6 +148,7 @@ pub fn run(options: &Options) -> Result<bool, DemoFault> {
     network.land()?;
     network.change_a_day(options.seed)?;
     network.consolidate()?;
+    network.release()?;
     network.share_back()?;
     network.revoke()?;
     let summary = network.check()?;
@@ -179,7 +186,15 @@ impl Network {
             .into_iter()
             .map(|member| Node::new(&member.name, &nodes).map(|node| (member, node)))
             .collect::<Result<_, _>>()?;
-        Ok(Self { dir: dir.to_owned(), operator, members, checks: Vec::new(), quarantined: Vec::new(), server })
+        Ok(Self {
+            dir: dir.to_owned(),
+            operator,
+            members,
+            checks: Vec::new(),
+            releases: Vec::new(),
+            quarantined: Vec::new(),
+            server,
+        })
     }
 
     fn note(&mut self, claim: &str, seen: String, holds: bool) {

@@ -35,7 +35,7 @@ pub use files::Written;
 pub use person::Fault;
 pub use row::{Row, Rows};
 pub use site::{Dirt, DirtyCell, Site, SiteTable};
-pub use truth::{Link, Truth};
+pub use truth::{Link, Registered, Truth};
 
 use world::World;
 

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::person::Fault;
+use super::mapping::SEXES;
+use super::person::{Fault, Person};
 use super::site::{DirtyCell, Site};
 
 /// One patient of one site.
@@ -24,6 +25,34 @@ pub struct Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("site", &self.site).field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
+/// A patient as everybody who has a full register knows them: neither name nor illness.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Registered {
+    /// Number of the person in the population.
+    pub person: u64,
+    /// The concept of the sex, as mappings write it.
+    pub sex: u32,
+    /// Year of birth.
+    pub born: i64,
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Registered")
+    }
+}
+
+impl Site {
+    /// Every patient of the site, as the population's register has them and not as the site does.
+    pub fn register(&self) -> impl Iterator<Item = Registered> + '_ {
+        (0..self.patients()).map(|slot| {
+            let person = self.person_number(slot);
+            let known = Person::draw(self.seed(), person);
+            Registered { person, sex: SEXES[known.sex], born: known.birth.year }
+        })
     }
 }
 

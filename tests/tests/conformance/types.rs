@@ -12,6 +12,7 @@ use cohortium_protocol::message::join::{Join, JoinAck, JoinToken};
 use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
 use cohortium_protocol::message::witness::{LogAnswer, LogOffer};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
+use cohortium_protocol::record::allowance::{Allowance, AllowanceFields};
 use cohortium_protocol::record::charter::{Charter, CharterFields};
 use cohortium_protocol::record::common_schema::{CommonSchema, CommonSchemaFields};
 use cohortium_protocol::record::consolidation::{Consolidation, ConsolidationFields};
@@ -28,14 +29,18 @@ use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
 use cohortium_protocol::record::order::{Command, Order};
 use cohortium_protocol::record::person::Person;
 use cohortium_protocol::record::pipeline::{Pipeline, PipelineFields};
+use cohortium_protocol::record::project::{Project, ProjectFields};
 use cohortium_protocol::record::receipt::Receipt;
+use cohortium_protocol::record::release::{Release, ReleaseFields};
 use cohortium_protocol::record::remote::{Select, ViewText};
+use cohortium_protocol::record::request::{Request, RequestFields};
 use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use cohortium_protocol::record::share::{Share, ShareFields};
 use cohortium_protocol::record::site_notice::{SiteNotice, SiteNoticeFields};
 use cohortium_protocol::record::text_form::{TextForm, TextFormFields};
 use cohortium_protocol::record::vocabulary::Vocabulary;
+use cohortium_protocol::record::withdrawal::Withdrawal;
 use cohortium_protocol::wire::codec::{self, Blob, CodecFault};
 use serde_json::{Value, json};
 
@@ -116,7 +121,12 @@ fn record_decoder(name: &str) -> Decode {
         "pipeline" => decoder!(Pipeline),
         "origin" => decoder!(Origin),
         "vocabulary" => decoder!(Vocabulary),
+        "allowance" => decoder!(Allowance),
         "common-schema" => decoder!(CommonSchema),
+        "project" => decoder!(Project),
+        "request" => decoder!(Request),
+        "release" => decoder!(Release),
+        "withdrawal" => decoder!(Withdrawal),
         "text-form" => decoder!(TextForm),
         "select" => decoder!(Select),
         "view" => decoder!(ViewText),
@@ -195,9 +205,13 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
         "node-record" => field_fault!(input, NodeRecordFields => NodeRecord),
         "share" => field_fault!(input, ShareFields => Share),
         "mapping" => field_fault!(input, MappingFields => Mapping),
+        "allowance" => field_fault!(input, AllowanceFields => Allowance),
         "site-notice" => field_fault!(input, SiteNoticeFields => SiteNotice),
         "pipeline" => field_fault!(input, PipelineFields => Pipeline),
         "common-schema" => field_fault!(input, CommonSchemaFields => CommonSchema),
+        "project" => field_fault!(input, ProjectFields => Project),
+        "request" => field_fault!(input, RequestFields => Request),
+        "release" => field_fault!(input, ReleaseFields => Release),
         "schedule" => field_fault!(input, ScheduleFields => Schedule),
         "consolidation" => field_fault!(input, ConsolidationFields => Consolidation),
         "text-form" => field_fault!(input, TextFormFields => TextForm),
@@ -251,6 +265,10 @@ documents! {
     "consolidation" => Consolidation,
     "site-notice" => SiteNotice,
     "pipeline" => Pipeline,
+    "project" => Project,
+    "request" => Request,
+    "release" => Release,
+    "withdrawal" => Withdrawal,
 }
 
 pub(crate) fn verify_document(input: &Value) -> Outcome {

@@ -10,6 +10,7 @@ use cohortium_tests::real::site::Site;
 use cohortium_tests::real::source::{bytes, files_below, table};
 
 use crate::PROGRAM;
+use crate::published::consolidated;
 
 /// Places tried in all files together, in the short form.
 const TRIES: usize = 110;
@@ -115,6 +116,42 @@ fn a_running_daemon_finds_damage_too_and_goes_on() {
     drop(bent);
     net.op.tell(&["verify"]);
     net.op.tell(&["subscription", "checkout", "set", &out]);
+}
+
+#[test]
+fn a_bit_of_a_consolidated_part_is_found_and_named_and_so_is_a_part_that_is_gone() {
+    let mut net = Network::new(Plan::pair(PROGRAM));
+    consolidated(&net, 60, 1);
+    let view = net.op.view();
+    let files: Vec<PathBuf> = ["person", "visit_occurrence"]
+        .map(|table| {
+            let part = &view["table_sets"][0]["tables"][table]["parts"]["north"]["blobs"][0];
+            let digest = part[0].as_str().unwrap().to_owned();
+            let blobs = files_below(&net.op.home.join("blobs"));
+            blobs.into_iter().find(|path| file_name(path).starts_with(&digest)).unwrap()
+        })
+        .into();
+    let told = |said: &str, path: &Path, table: &str| {
+        let named = said.contains(&*path.file_stem().unwrap().to_string_lossy());
+        assert!(named && said.contains(&format!("north's part of table {table}, consolidation 1")), "{said}");
+    };
+    for (path, table) in files.iter().zip(["person", "visit_occurrence"]) {
+        let length = fs::metadata(path).unwrap().len();
+        for at in [0, length / 2, length - 1] {
+            let bent = Bent::new(path, at, 5);
+            told(&net.op.refused(&["verify"], 5), path, table);
+            drop(bent);
+        }
+        let aside = net.path("aside");
+        fs::rename(path, &aside).unwrap();
+        told(&net.op.refused(&["verify"], 5), path, table);
+        fs::rename(&aside, path).unwrap();
+    }
+    net.op.tell(&["verify"]);
+    net.op.down();
+    each_bit_is_found(&net.op, &files, &["verify"], |path| {
+        vec![path.file_stem().unwrap().to_string_lossy().into_owned()]
+    });
 }
 
 #[test]

@@ -84,6 +84,28 @@ fn ward(net: &Network) {
     assert_eq!(left(north), Vec::<PathBuf>::new());
 }
 
+/// A mapping of two sources of one database, which are drawn in one transaction, and of a third that is reached as another.
+fn together(net: &Network, reach: &[&str]) {
+    let north = net.north();
+    let two = WARD.replace("mapping = \"ward\"", "mapping = \"two\"");
+    let (head, facts) = two.split_once("[[fact]]").unwrap();
+    let (person, visit) = facts.split_once("[[fact]]").unwrap();
+    let visit = |from: &str| format!("[[fact]]{}", visit.replace("from = \"stays\"", &format!("from = \"{from}\"")));
+    let sources = ["more", "other"]
+        .map(|name| format!("source.{name} = {{ dataset = \"{name}\", identifiers = [\"eid\", \"name\"] }}\n"));
+    let text = format!("{head}{}[[fact]]{person}{}{}", sources.concat(), visit("more"), visit("other"));
+    fs::write(net.path("two.toml"), text).unwrap();
+    let rows = ["--table", "public.stays", "--key", "eid", "--patient", "eid"];
+    north.tell(&[&["dataset", "add", "more"], reach, &rows].concat());
+    let other = ["--statement-timeout", "77"];
+    north.tell(&[&["dataset", "add", "other"], reach, &rows[..], &other].concat());
+    north.tell(&["mapping", "define", &net.text("two.toml")]);
+    north.tell(&["mapping", "run", "two"]);
+    let report = north.tell(&["mapping", "report", "two"]);
+    assert_eq!(report["transactions"], serde_json::json!([["more", "stays"], ["other"]]));
+    assert_eq!(left(north), Vec::<PathBuf>::new());
+}
+
 /// Shares the rows that can be given on, and shows that a row that cannot ends a run with nothing left behind.
 fn shared(net: &Network, whole: &[&str], sound: &[&str]) {
     let north = net.north();
@@ -132,6 +154,7 @@ fn a_postgres_table_is_shared_and_mapped_and_what_cannot_be_given_on_is_accounte
     let kinds: Vec<&Value> = columns.as_array().unwrap().iter().map(|column| &column["kind"]).collect();
     assert_eq!(kinds, ["integer", "text", "integer", "other", "date"]);
     ward(&net);
+    together(&net, &[&["--postgres", &socket], &reach[..]].concat());
     let select = net.text("sound.sql");
     fs::write(&select, "SELECT * FROM stays WHERE isfinite(seen) ORDER BY eid").unwrap();
     let address = format!("127.0.0.1:{}", server.room.port);

@@ -8,6 +8,8 @@ use cohortium_tests::real::until;
 use serde_json::Value;
 
 use crate::PROGRAM;
+use crate::drawn::secret;
+use crate::postgres::postgres;
 
 const CANARY: &str = "CANARYCODE";
 
@@ -133,6 +135,27 @@ fn a_members_vocabulary_maps_its_codes_and_what_changes_is_refused_until_somebod
     net.op.verifies();
 }
 
+/// Everything that looks at tables does so in the schema that they are in: check, quality, compare, sql, publish.
+fn looked_at(net: &Network) {
+    let here = net.north().tell(&["check", "own"]);
+    assert_eq!(here["outcome"], "pass", "{here}");
+    let there = net.op.tell(&["consolidate", "quality", "north"]);
+    assert_eq!((&there["digest"], &there["outcome"]), (&here["digest"], &here["outcome"]));
+    let checks = there["checks"].to_string();
+    assert!(checks.contains("field_isprimarykey_patient_patient_id") && !checks.contains("visit"), "{checks}");
+    assert_eq!(net.op.refused(&["consolidate", "compare"], 3), "a comparison needs five sites");
+    let asked = ["sql", "--reason", "a test", "SELECT sex, count(patient_id) AS n FROM patient GROUP BY sex"];
+    assert_eq!(net.op.tell(&asked)["rows"], serde_json::json!([["m", "1"]]));
+    let Some(server) = postgres() else { return };
+    let (database, address) = (server.database("registry"), format!("127.0.0.1:{}", server.room.port));
+    let password = secret(&net.path("password"), server.password);
+    let reach = ["--postgres", &address, "--database", &database, "--user", "admin", "--password-file", &password];
+    let publish =
+        [&["consolidate", "publish"], &reach[..], &["--schema", "public", "--create", "--number-ids"]].concat();
+    net.op.tell(&publish);
+    assert_eq!(server.sql(&database, "SELECT patient_id, sex FROM public.patient").trim(), "1|m");
+}
+
 const OWN: &str = r#"
 name = "registry"
 version = "1"
@@ -183,6 +206,7 @@ fn a_consortiums_own_schema_reaches_its_members_and_takes_the_place_of_omop() {
     net.op.until_landed("own.patient", 1);
     let made = net.op.tell(&["consolidate", "run"]);
     assert_eq!(made["tables"][0], "patient", "{made}");
+    looked_at(&net);
     // A mapping to what is no longer the charter's schema is refused.
     let omop = mapping(&net, 1, "sex");
     net.north().refused(&["mapping", "define", &omop], 2);

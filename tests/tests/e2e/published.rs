@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use cohortium_tests::real::network::{Network, Plan};
 use cohortium_tests::real::source::{CANARY, files_below};
+use cohortium_tests::real::until;
 
 use crate::PROGRAM;
 use crate::drawn::secret;
-use crate::postgres::postgres;
+use crate::postgres::{Postgres, postgres};
 use crate::room::say;
 
 /// One row a stay; every stay is of another patient.
@@ -44,7 +45,13 @@ fn official(schema: &str) -> Option<String> {
 }
 
 /// Maps `rows` stays at the member and has them consolidated at the operator.
-fn consolidated(net: &Network, rows: u32, number: usize) {
+pub(crate) fn consolidated(net: &Network, rows: u32, number: usize) {
+    land(net, rows, number);
+    net.op.tell(&["consolidate", "run"]);
+}
+
+/// Maps `rows` stays at the member, whose tables land at the operator in this version.
+fn land(net: &Network, rows: u32, number: usize) {
     let north = net.north();
     let mut text = String::from("eid,name,age\n");
     (0..rows).for_each(|row| writeln!(text, "{row},{CANARY}{row},{}", 20 + row % 60).unwrap());
@@ -69,7 +76,6 @@ fn consolidated(net: &Network, rows: u32, number: usize) {
         north.tell(&["share", "take", &share]);
         net.op.until_landed(&share, number);
     }
-    net.op.tell(&["consolidate", "run"]);
 }
 
 // CONS-11
@@ -121,7 +127,33 @@ fn consolidated_tables_are_in_the_official_schema_of_a_postgres_whole_or_as_they
     assert_eq!((net.op.acts("published").len(), net.op.acts("publish-failed").len()), (3, 3));
     let told = net.op.tell(&["history"]).to_string();
     assert!(told.contains("published") && !told.contains(server.password), "{told}");
+    by_itself(&net, &server, &database, [&address, &password]);
     net.op.verifies();
+}
+
+// PIPE-2
+fn by_itself(net: &Network, server: &Postgres, database: &str, [address, password]: [&str; 2]) {
+    let file = format!(
+        "name = \"tables\"\non = {{ landed = \"any\" }}\nsteps = [\"consolidate\", \"publish\"]\n[publish]\n\
+         postgres = \"{address}\"\ndatabase = \"{database}\"\nuser = \"admin\"\npassword_file = \"{password}\"\n\
+         schema = \"public\"\n"
+    );
+    fs::write(net.path("without.toml"), file.split("[publish]").next().unwrap()).unwrap();
+    net.op.refused(&["pipeline", "define", &net.text("without.toml")], 2);
+    fs::write(net.path("tables.toml"), &file).unwrap();
+    net.op.tell(&["pipeline", "define", &net.text("tables.toml")]);
+    until("what has landed to be published", || (!published(net).is_empty()).then_some(()));
+    land(net, 350, 3);
+    until("the new rows in the database", || {
+        (server.sql(database, "SELECT count(*) FROM public.person").trim() == "350").then_some(())
+    });
+    until("the pipeline to rest", || (net.op.tell(&["pipeline", "status"])[0]["state"] == "waiting").then_some(()));
+    net.op.tell(&["pipeline", "remove", "tables"]);
+}
+
+/// Publications beyond those that people have ordered.
+fn published(net: &Network) -> Vec<serde_json::Value> {
+    net.op.acts("published").into_iter().skip(3).collect()
 }
 
 #[test]
@@ -141,4 +173,29 @@ fn consolidated_tables_are_written_to_a_folder_by_table_and_member() {
     // What is there is not written over.
     net.op.refused(&["consolidate", "export", &net.text("out")], 2);
     assert!(net.op.acts("order").len() > 1);
+}
+
+// CONS-13
+#[test]
+fn a_small_change_is_seen_by_every_reader_of_a_part() {
+    const ROWS: u32 = 5_000;
+    let net = Network::new(Plan::pair(PROGRAM));
+    consolidated(&net, ROWS, 1);
+    // More rows than a base needs, and a change of less than an eighth of them: beside the base lies what has changed.
+    consolidated(&net, ROWS + 40, 2);
+    let count = |question: &str| {
+        let said = net.op.tell(&["sql", "--reason", "A test", question]);
+        said["rows"][0][0].as_str().unwrap_or_default().to_owned()
+    };
+    let all = (ROWS + 40).to_string();
+    assert_eq!(count("SELECT count(*) FROM person"), all);
+    let joined = "SELECT count(*) FROM person JOIN visit_occurrence ON person.person_id = visit_occurrence.person_id";
+    assert_eq!(count(joined), all);
+    // Fewer again, many of which are in the base: they are gone from every answer and from what is written for people.
+    consolidated(&net, ROWS - 100, 3);
+    assert_eq!(count("SELECT count(*) FROM visit_occurrence"), (ROWS - 100).to_string());
+    // The worker compares the digest of what it writes with the consolidation's.
+    net.op.tell(&["consolidate", "export", &net.text("out")]);
+    assert_eq!(files_below(&net.path("out")).len(), TABLES.len());
+    net.op.verifies();
 }

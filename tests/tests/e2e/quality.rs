@@ -141,6 +141,44 @@ fn a_member_knows_before_it_sends_what_the_operator_will_see_and_questions_leave
     lineage(&mut net);
 }
 
+// QUAL-1 MAP-23
+#[test]
+fn what_a_mapping_leaves_out_on_purpose_is_no_failure_at_either_end() {
+    let net = Network::new(Plan::pair(PROGRAM));
+    let north = net.north();
+    ready(&net, north, 60, 1.0);
+    let stated = "leaves_out = [\"cdm_source\", \"condition_occurrence\", \"death\", \"drug_exposure\", \"observation\", \
+                  \"procedure_occurrence\"]\nthresholds = { measureValueCompleteness = 99.5 }\n";
+    let define = |version: u32, words: &str| {
+        let text = MAPPING.replace("version = 1\n", &format!("version = {version}\n{words}"));
+        fs::write(net.path("los.toml"), text).unwrap();
+        north.say(&["mapping", "define", &net.text("los.toml")]).unwrap()
+    };
+    let made = define(2, "leaves_out = [\"person\"]\n");
+    assert!(made.code == 2 && made.error.contains("leaves_out names person"), "{}", made.error);
+    assert_eq!(define(2, stated).code, 0);
+    north.tell(&["mapping", "run", "los"]);
+    let here = north.tell(&["check", "los"]);
+    assert_eq!((&here["outcome"], &here["kept"]), (&"pass-with-failures".into(), &true.into()), "{here}");
+    assert_eq!(here["report"]["left_out"].as_array().map(Vec::len), Some(6));
+    let reported = north.tell(&["mapping", "report", "los"]);
+    assert_eq!(reported["quality"]["outcome"], "pass-with-failures");
+    offer(&net, north);
+    land(&net, north, 1);
+    net.op.tell(&["consolidate", "run"]);
+    let there = net.op.tell(&["consolidate", "quality", "north"]);
+    assert_eq!((digest(&there), &there["outcome"]), (digest(&here), &here["outcome"]));
+    assert_eq!((&there["left_out"], &there["stated"]), (&here["report"]["left_out"], &here["report"]["stated"]));
+    // Somebody's own thresholds come before the mapping's, at either end and without another run.
+    let strict = net.text("strict.toml");
+    fs::write(&strict, "cdmTable = 0\nmeasurePersonCompleteness = 100\nmeasureValueCompleteness = 100\n").unwrap();
+    let [here, there] = [(north, ["check", "los"]), (&net.op, ["consolidate", "quality"])].map(|(site, words)| {
+        let all = site.tell(&[&words[..], &["--thresholds", &strict]].concat());
+        if all.is_array() { all[0].clone() } else { all }
+    });
+    assert_eq!(digest(&there), digest(&here));
+}
+
 fn questions(net: &Network) {
     let question = "SELECT count(*) AS n, min(value_as_number) > 100 AS plausible, 'quokka' AS animal FROM measurement";
     net.op.refused(&["sql", question], 3);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::source::Source;
 
 /// Folder of each package, what it imports of this workspace, and the outside crates it may name. `*`: any.
-const PACKAGES: [(&str, &[&str], &[&str]); 14] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 15] = [
     (
         "protocol",
         &[],
@@ -76,10 +76,35 @@ const PACKAGES: [(&str, &[&str], &[&str]); 14] = [
     ("node/object", &[], &["futures", "object_store", "zeroize"]),
     ("node/fhir", &[], &["arrow"]),
     ("node/anonymise", &["protocol"], &["arrow", "parquet", "rand_chacha"]),
-    ("node/private", &["protocol"], &["opendp"]),
+    ("node/private", &["protocol"], &["opendp", "rand_chacha"]),
+    (
+        "node/serve",
+        &["protocol"],
+        &[
+            "axum",
+            "base64",
+            "bytes",
+            "form_urlencoded",
+            "futures",
+            "http-body-util",
+            "httparse",
+            "httpdate",
+            "ring",
+            "rustix",
+            "rustls",
+            "serde",
+            "serde_json",
+            "subtle",
+            "tokio",
+            "tokio-rustls",
+            "tower-service",
+            "tracing",
+            "zeroize",
+        ],
+    ),
     (
         "node",
-        &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object"],
+        &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object", "anonymise", "sdk"],
         &[
             "base64",
             "bytes",

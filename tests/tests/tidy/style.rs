@@ -19,6 +19,9 @@ pub(crate) const SECRETS: &[&str] = &[
     "LogSigner",
     "Password",
     "Login",
+    "BearerToken",
+    "LinkKey",
+    "TlsKeys",
 ];
 
 /// What stands at the top, by the owner's layout and by custom.

@@ -19,6 +19,20 @@ pub struct Auxiliary {
     pub truth: Vec<Option<u32>>,
 }
 
+impl Auxiliary {
+    /// The table itself: rows that stand at equal distances, at most so many, known by all of its columns.
+    pub fn of(table: &Table, most: usize) -> Self {
+        let step = table.rows.div_ceil(most.max(1)).max(1);
+        let rows: Vec<u32> = (0..table.rows as u32).step_by(step).collect();
+        let leaves = |row: &u32| table.quasi.iter().map(|column| column.leaves[*row as usize]).collect();
+        Self {
+            columns: (0..table.quasi.len()).collect(),
+            people: rows.iter().map(leaves).collect(),
+            truth: rows.iter().map(|row| Some(*row)).collect(),
+        }
+    }
+}
+
 /// Joins people to classes. A person is claimed where fewer than `k` rows of the release could be theirs; the claim holds as
 /// often as picking one of these rows finds theirs.
 pub fn linkage(table: &Table, recoding: &Recoding, auxiliary: &Auxiliary, k: usize) -> Finding {

@@ -10,6 +10,7 @@ mod downcoding;
 mod intersection;
 mod linkage;
 mod minimality;
+mod recipient;
 
 pub use clustered::{Clustered, downcode_clusters};
 pub use disclosure::{background, homogeneity, skewness};
@@ -17,6 +18,7 @@ pub use downcoding::{downcoding, greedy_choices};
 pub use intersection::intersection;
 pub use linkage::{Auxiliary, linkage};
 pub use minimality::minimality;
+pub use recipient::recipient;
 
 use crate::hierarchy::Node;
 use crate::recoding::Recoding;

@@ -63,6 +63,13 @@ impl Lines {
         cell(&extended, &place)
     }
 
+    /// The place of a cell; `None` in a dimension means the total.
+    pub(super) fn place(&self, at: usize) -> Vec<Option<usize>> {
+        let extended: Vec<usize> = self.sizes.iter().map(|size| size + 1).collect();
+        let place = places(&extended, at);
+        place.into_iter().zip(&self.sizes).map(|(place, size)| (place < *size).then_some(place)).collect()
+    }
+
     /// Whether a cell is a total.
     pub fn is_total(&self, at: usize) -> bool {
         let extended: Vec<usize> = self.sizes.iter().map(|size| size + 1).collect();

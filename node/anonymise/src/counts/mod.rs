@@ -6,9 +6,11 @@
 mod lines;
 mod program;
 mod protect;
+mod table;
 
 pub use lines::Lines;
-pub use protect::{CELLS_MAX, CountFault, Protected, Protection, Rounding, protect};
+pub use protect::{CELLS_MAX, CountFault, Protected, Protection, Rounding, protect, protect_from};
+pub use table::body;
 
 pub(crate) use program::Program;
 
@@ -33,12 +35,28 @@ impl Cube {
 
     /// Patients of a table by the values of some columns at some levels. A patient counts where its first row is.
     pub fn of(table: &Table, columns: &[(usize, usize)]) -> Self {
+        Self::counted(table, columns, |_| true)
+    }
+
+    /// The same without the patients whom a member knows.
+    pub fn without(table: &Table, columns: &[(usize, usize)], member: u32) -> Self {
+        let bit = 1_u128.checked_shl(member).unwrap_or(0);
+        Self::counted(table, columns, |row| table.known_to.as_ref().is_none_or(|known| known[row] & bit == 0))
+    }
+
+    /// Whether the cells and totals of such columns are more than a protected table may have.
+    pub fn is_too_large(table: &Table, columns: &[(usize, usize)]) -> bool {
+        let width = |(column, level): &(usize, usize)| table.quasi[*column].hierarchy.width(*level) + 1;
+        columns.iter().map(width).try_fold(1_usize, usize::checked_mul).is_none_or(|cells| cells > CELLS_MAX)
+    }
+
+    fn counted(table: &Table, columns: &[(usize, usize)], counts_row: impl Fn(usize) -> bool) -> Self {
         let sizes: Vec<usize> =
             columns.iter().map(|(column, level)| table.quasi[*column].hierarchy.width(*level)).collect();
         let mut counts = vec![0; sizes.iter().product()];
         let mut seen = std::collections::HashSet::new();
         for row in 0..table.rows {
-            if !seen.insert(table.patient(row as u32)) {
+            if !seen.insert(table.patient(row as u32)) || !counts_row(row) {
                 continue;
             }
             let place = |at: usize, ((column, level), size): (&(usize, usize), &usize)| {

@@ -93,6 +93,21 @@ impl Protected {
 ///
 /// Cost: a linear program for each suppressed small cell and round; rounds are at most the cells.
 pub fn protect(cube: &Cube, protection: &Protection, seed: &Seed) -> Result<Protected, CountFault> {
+    protect_from(cube, &[], protection, seed)
+}
+
+/// Protects a table also from readers who can subtract patients of their own: `others` is the table without those of one
+/// reader each. What is hidden for one of them is hidden for all, which leaves every small count as many values or more.
+///
+/// # Errors
+///
+/// As [`protect`].
+pub fn protect_from(
+    cube: &Cube,
+    others: &[Cube],
+    protection: &Protection,
+    seed: &Seed,
+) -> Result<Protected, CountFault> {
     let base = match protection.rounding {
         Rounding::None => 1,
         Rounding::Nearest(base) | Rounding::Random(base) => base,
@@ -104,12 +119,9 @@ pub fn protect(cube: &Cube, protection: &Protection, seed: &Seed) -> Result<Prot
         return Err(CountFault::TooLarge);
     }
     let lines = Lines::of(cube);
-    let small: Vec<bool> = (0..lines.cells()).map(|cell| (1..protection.floor).contains(&lines.value(cell))).collect();
-    let mut hidden = small.clone();
-    while let Some(cell) = found_out(&lines, &small, &hidden, protection.floor)? {
-        // What is found out although everything beside it is hidden cannot be: then nothing bounds it.
-        let Some(next) = beside(&lines, cell, &hidden) else { break };
-        hidden[next] = true;
+    let mut hidden = vec![false; lines.cells()];
+    for each in std::iter::once(cube).chain(others) {
+        hide(&Lines::of(each), protection.floor, &mut hidden)?;
     }
     let exact: Vec<Option<u64>> =
         hidden.iter().enumerate().map(|(cell, hidden)| (!hidden).then(|| lines.value(cell))).collect();
@@ -125,9 +137,22 @@ pub fn protect(cube: &Cube, protection: &Protection, seed: &Seed) -> Result<Prot
         })
     });
     let released = released.collect();
-    let small_count = small.iter().filter(|small| **small).count();
+    let is_small = |cell: &usize| (1..protection.floor).contains(&lines.value(*cell));
+    let small_count = (0..lines.cells()).filter(is_small).count();
     let complementary = hidden.iter().filter(|hidden| **hidden).count() - small_count;
     Ok(Protected { exact, released, small: small_count, complementary })
+}
+
+/// Hides small counts, and others until none of them is found out.
+fn hide(lines: &Lines, floor: u64, hidden: &mut [bool]) -> Result<(), CountFault> {
+    let small: Vec<bool> = (0..lines.cells()).map(|cell| (1..floor).contains(&lines.value(cell))).collect();
+    hidden.iter_mut().zip(&small).for_each(|(hidden, small)| *hidden |= small);
+    while let Some(cell) = found_out(lines, &small, hidden, floor)? {
+        // What is found out although everything beside it is hidden cannot be: then nothing bounds it.
+        let Some(next) = beside(lines, cell, hidden) else { break };
+        hidden[next] = true;
+    }
+    Ok(())
 }
 
 /// A small cell for which fewer than `floor` values are left.

@@ -3,7 +3,7 @@
 use crate::batch::Gather;
 use crate::fault::{Act, DatabaseFault};
 use crate::maria::packet::Payload;
-use crate::maria::session::{definitions, prepare};
+use crate::maria::session::{COM_STMT_CLOSE, definitions, prepare};
 use crate::maria::types::Type;
 use crate::maria::wire::{OK, Wire, end_of_rows};
 use crate::value::Value;
@@ -64,6 +64,15 @@ impl Rows {
         let holds = flags & CURSOR_EXISTS != 0;
         let stand = if holds { Stand::Waiting } else { Stand::Flowing };
         Ok(Self { wire, id: prepared.id, types, at_once: request_rows, cell_bytes_max, stand, holds })
+    }
+
+    /// The conversation, for another statement in the same transaction; `None` while rows are left.
+    pub(crate) fn end(mut self) -> Result<Option<Wire>, DatabaseFault> {
+        if !matches!(self.stand, Stand::Done) {
+            return Ok(None);
+        }
+        self.wire.command(COM_STMT_CLOSE, &self.id.to_le_bytes())?;
+        Ok(Some(self.wire))
     }
 
     /// Hands the next row to the batch; false when there is none.

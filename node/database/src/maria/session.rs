@@ -11,7 +11,7 @@ use crate::query::TableName;
 use crate::stream::Stream;
 
 const COM_STMT_PREPARE: u8 = 0x16;
-const COM_STMT_CLOSE: u8 = 0x19;
+pub(crate) const COM_STMT_CLOSE: u8 = 0x19;
 
 /// Signs on and begins the one transaction.
 pub(crate) fn begin(stream: Stream, login: &Login, limits: &Limits) -> Result<Wire, DatabaseFault> {

@@ -64,6 +64,16 @@ impl Rows {
         Ok(Self { wire, types: kinds.to_vec(), at_once, cell_bytes_max, stand: Stand::Waiting })
     }
 
+    /// The conversation, for another statement in the same transaction; `None` while rows are left.
+    pub(crate) fn end(mut self) -> Result<Option<Wire>, DatabaseFault> {
+        if !matches!(self.stand, Stand::Done) {
+            return Ok(None);
+        }
+        // Their names are for the next one.
+        self.wire.run("CLOSE ALL; DEALLOCATE ALL", |_| Ok(()))?;
+        Ok(Some(self.wire))
+    }
+
     /// Hands the next row to the batch; false when there is none.
     pub(crate) fn next(&mut self, batch: &mut Gather) -> Result<bool, DatabaseFault> {
         loop {

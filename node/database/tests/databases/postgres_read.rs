@@ -62,6 +62,27 @@ fn a_table_is_read_as_it_was_at_one_moment() {
 }
 
 #[test]
+fn several_sources_are_read_as_they_were_at_the_same_moment() {
+    let Some(server) = postgres() else { return };
+    let database = numbers(server, "moments", 300);
+    let limits = Limits { batch_rows: 100, ..Limits::default() };
+    let mut first = open(server, &database, table(None, "t"), limits);
+    let early = first.next_batch().unwrap().unwrap();
+    assert_eq!(early.places.len(), 100);
+    server.sql(&database, "DELETE FROM t WHERE id > 10");
+    while first.next_batch().unwrap().is_some() {}
+    // The same again, then a part of it: none of them sees what was deleted meanwhile.
+    let mut second = first.then(table(None, "t"), reading(limits)).unwrap();
+    assert_eq!(Read::all(&mut second).unwrap().rows.len(), 300);
+    let mut third = second.then(select("SELECT id FROM t WHERE id > 290"), reading(limits)).unwrap();
+    assert_eq!(Read::all(&mut third).unwrap().rows.len(), 10);
+    assert_eq!(Read::all(&mut open(server, &database, table(None, "t"), limits)).unwrap().rows.len(), 10);
+    // Rows that are left are not passed over.
+    let begun = open(server, &database, table(None, "t"), limits);
+    assert!(matches!(begun.then(table(None, "t"), reading(limits)), Err(DatabaseFault::Query)));
+}
+
+#[test]
 fn nothing_is_written_and_nothing_but_a_select_is_read() {
     let Some(server) = postgres() else { return };
     let database = numbers(server, "nothing_written", 3);

@@ -1,26 +1,25 @@
-//! The files of a part: written in patient order, each with whole patients, and read again one after the other.
+//! The files of a part, as they are written: in patient order, each with whole patients; what they hold, digested again; and as one
+//! file for people.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::vec::IntoIter;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use cohortium_protocol::ident::{ColumnName, Name};
 use cohortium_protocol::quantity::Rows;
-use cohortium_protocol::table_version::{PartDigest, RowEncoding};
+use cohortium_protocol::table_version::PartDigest;
 use serde::{Deserialize, Serialize};
 
-use crate::columnar::plain_array;
-use crate::consolidate::content::Content;
+use crate::consolidate::content::{Content, Digested};
 use crate::consolidate::fault::ConsolidateFault;
+use crate::consolidate::layers::{Layers, PartReader, Seen};
 use crate::consolidate::merged::SortedBatches;
 use crate::consolidate::shape::TableShape;
 use crate::handle::Handle;
 use crate::limits::Limits;
 use crate::sink::RowsWriter;
-use crate::source::{Format, SourceReader};
 
 /// Where a part is written: as many files as it may take, the first that are needed are used. The last one takes all
 /// rows that are left.
@@ -47,7 +46,7 @@ impl fmt::Debug for PatientRange {
 pub struct PartFile {
     /// Its rows.
     pub rows: Rows,
-    /// Its patients, in a table of patients: no other file of the part has rows of one of them.
+    /// Its patients, in a table of patients: no other file that was written with it has rows of one of them.
     pub patients: Option<PatientRange>,
 }
 
@@ -58,13 +57,24 @@ pub struct PartReport {
     pub digest: PartDigest,
     /// Its rows.
     pub rows: Rows,
-    /// The files that were written, in order.
+    /// Files of the part before that are the first of this one.
+    pub kept: usize,
+    /// Whether a file of ids that are gone was written, before the files of rows.
+    pub gone: bool,
+    /// The files of rows that were written, in order.
     pub files: Vec<PartFile>,
     /// Columns of the common schema that have not landed: no row has a value there.
     pub absent: Vec<ColumnName>,
 }
 
-/// Writes a part and digests it on the way.
+impl PartReport {
+    /// How many sinks were used, from the first.
+    pub fn written(&self) -> usize {
+        self.files.len() + usize::from(self.gone)
+    }
+}
+
+/// Writes rows of a part and takes in their digests.
 pub(crate) struct PartWriter<'a, 's> {
     shape: &'a TableShape,
     schema: SchemaRef,
@@ -73,28 +83,37 @@ pub(crate) struct PartWriter<'a, 's> {
     /// The file after the current one, taken early to know whether there is one.
     following: Option<&'s mut (dyn Write + Send)>,
     files: Vec<PartFile>,
+    gone: bool,
     content: Content,
     limits: Limits,
 }
 
 impl<'a, 's> PartWriter<'a, 's> {
-    pub(crate) fn new(shape: &'a TableShape, sinks: PartSinks<'a, 's>, limits: &Limits) -> Self {
+    /// Begins after rows that are written already, whose digests are given.
+    pub(crate) fn new(shape: &'a TableShape, sinks: PartSinks<'a, 's>, content: Content, limits: &Limits) -> Self {
         let following = sinks.next();
-        Self {
-            shape,
-            schema: shape.schema(),
-            sinks,
-            writer: None,
-            following,
-            files: Vec::new(),
-            content: Content::new(RowEncoding::new(), limits.rows_max),
-            limits: *limits,
-        }
+        let schema = shape.file_schema();
+        Self { shape, schema, sinks, writer: None, following, files: Vec::new(), gone: false, content, limits: *limits }
+    }
+
+    /// Writes the file of ids that are gone; to be called before the first row.
+    pub(crate) fn write_gone(&mut self, gone: &RecordBatch) -> Result<(), ConsolidateFault> {
+        let mut writer = RowsWriter::new(self.next_sink()?, gone.schema(), &self.limits)?;
+        writer.write(gone)?;
+        writer.finish()?;
+        self.gone = true;
+        Ok(())
+    }
+
+    fn next_sink(&mut self) -> Result<&'s mut (dyn Write + Send), ConsolidateFault> {
+        let sink = self.following.take().ok_or(ConsolidateFault::Sink { kind: io::ErrorKind::StorageFull })?;
+        self.following = self.sinks.next();
+        Ok(sink)
     }
 
     /// Writes rows that follow those written before.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ConsolidateFault> {
-        self.content.add(batch, self.shape.content())?;
+        self.content.add(batch.columns().last().ok_or(ConsolidateFault::Batch)?, |_| true)?;
         let patients = self.shape.person().map(|place| batch.column(place).as_primitive::<Int64Type>().values());
         let mut from = 0;
         while from < batch.num_rows() {
@@ -124,8 +143,7 @@ impl<'a, 's> PartWriter<'a, 's> {
     }
 
     fn begin(&mut self) -> Result<(), ConsolidateFault> {
-        let sink = self.following.take().ok_or(ConsolidateFault::Sink { kind: io::ErrorKind::StorageFull })?;
-        self.following = self.sinks.next();
+        let sink = self.next_sink()?;
         let full = self.writer.replace(RowsWriter::new(sink, Arc::clone(&self.schema), &self.limits)?);
         full.map(RowsWriter::finish).transpose()?;
         self.files.push(PartFile { rows: Rows(0), patients: None });
@@ -144,67 +162,67 @@ impl<'a, 's> PartWriter<'a, 's> {
         Ok(())
     }
 
-    pub(crate) fn finish(self, member: &Name, absent: Vec<ColumnName>) -> Result<PartReport, ConsolidateFault> {
+    pub(crate) fn finish(
+        self,
+        member: &Name,
+        kept: usize,
+        absent: Vec<ColumnName>,
+    ) -> Result<PartReport, ConsolidateFault> {
         self.writer.map(RowsWriter::finish).transpose()?;
-        let rows = Rows(self.content.len());
-        Ok(PartReport { digest: self.content.finish(self.shape.table(), member), rows, files: self.files, absent })
-    }
-}
-
-/// Reads the files of a part, one after the other.
-pub(crate) struct PartReader {
-    schema: SchemaRef,
-    files: IntoIter<Handle>,
-    reader: Option<SourceReader>,
-    limits: Limits,
-}
-
-impl PartReader {
-    pub(crate) fn new(shape: &TableShape, files: &[Handle], limits: &Limits) -> Self {
-        let files = files.to_vec();
-        Self { schema: shape.schema(), files: files.into_iter(), reader: None, limits: *limits }
-    }
-
-    fn open(&self, file: &Handle) -> Result<SourceReader, ConsolidateFault> {
-        let reader = SourceReader::open(file, Format::Parquet, &self.limits)?;
-        let found = reader.columns().iter().map(|column| (column.name.as_str(), &column.kind));
-        let wanted = self.schema.fields().iter().map(|field| (field.name().as_str(), field.data_type()));
-        if found.eq(wanted) { Ok(reader) } else { Err(ConsolidateFault::NotAPart) }
-    }
-}
-
-impl SortedBatches for PartReader {
-    fn next_sorted(&mut self) -> Result<Option<RecordBatch>, ConsolidateFault> {
-        loop {
-            if let Some(reader) = &mut self.reader {
-                if let Some(batch) = reader.next_batch()? {
-                    let columns: Option<Vec<_>> = batch.columns.iter().flatten().map(plain_array).collect();
-                    let columns = columns.ok_or(ConsolidateFault::NotAPart)?;
-                    let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
-                    return batch.map(Some).map_err(|_| ConsolidateFault::NotAPart);
-                }
-                self.reader = None;
-            }
-            let Some(file) = self.files.next() else { return Ok(None) };
-            self.reader = Some(self.open(&file)?);
-        }
+        let Self { content, files, gone, .. } = self;
+        let rows = Rows(content.len());
+        Ok(PartReport { digest: content.finish(self.shape.table(), member), rows, kept, gone, files, absent })
     }
 }
 
 /// Reads the files of a part and digests what they hold: what a consolidation states can be checked at any time.
 ///
 /// # Errors
-/// [`ConsolidateFault`].
+/// [`ConsolidateFault`]; `NotAPart` also where the digest beside a row is not the row's.
 pub fn digest(
     shape: &TableShape,
     member: &Name,
     files: &[Handle],
     limits: &Limits,
 ) -> Result<(PartDigest, Rows), ConsolidateFault> {
-    let mut reader = PartReader::new(shape, files, limits);
-    let mut content = Content::new(RowEncoding::new(), limits.rows_max);
+    each_digested(shape, member, files, limits, |_| Ok(()))
+}
+
+/// Writes a part as one Parquet file for people, in patient order, and digests it on the way.
+///
+/// # Errors
+/// As [`digest`]; what the sink got by then is no table.
+pub fn copy(
+    shape: &TableShape,
+    member: &Name,
+    files: &[Handle],
+    sink: &mut (dyn Write + Send),
+    limits: &Limits,
+) -> Result<(PartDigest, Rows), ConsolidateFault> {
+    let mut writer = RowsWriter::new(sink, shape.schema(), limits)?;
+    let copied = each_digested(shape, member, files, limits, |batch| Ok(writer.write(batch)?))?;
+    writer.finish()?;
+    Ok(copied)
+}
+
+fn each_digested(
+    shape: &TableShape,
+    member: &Name,
+    files: &[Handle],
+    limits: &Limits,
+    mut see: impl FnMut(&RecordBatch) -> Result<(), ConsolidateFault>,
+) -> Result<(PartDigest, Rows), ConsolidateFault> {
+    let stored = Layers::of(shape, files, limits)?.digested;
+    let mut reader = PartReader::seeing(shape, files, if stored { Seen::File } else { Seen::Table }, limits)?;
+    let (mut digested, mut content) = (Digested::new(shape), Content::new(limits.rows_max));
+    let table: Vec<usize> = (0..shape.schema().fields().len()).collect();
     while let Some(batch) = reader.next_sorted()? {
-        content.add(&batch, shape.content())?;
+        let digests = digested.digests(&batch)?;
+        if stored && batch.columns().last() != Some(&digests) {
+            return Err(ConsolidateFault::NotAPart);
+        }
+        content.add(&digests, |_| true)?;
+        see(&batch.project(&table).map_err(|_| ConsolidateFault::Batch)?)?;
     }
     let rows = Rows(content.len());
     Ok((content.finish(shape.table(), member), rows))

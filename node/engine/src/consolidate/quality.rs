@@ -14,8 +14,8 @@ use cohortium_schema::schema::CommonSchema;
 use crate::batch::SourceFault;
 use crate::consolidate::conform::Conform;
 use crate::consolidate::fault::ConsolidateFault;
+use crate::consolidate::layers::PartReader;
 use crate::consolidate::merged::SortedBatches;
-use crate::consolidate::part::PartReader;
 use crate::consolidate::shape::TableShape;
 use crate::delta::TakeFault;
 use crate::handle::Handle;
@@ -114,7 +114,7 @@ pub fn measure(
         match table {
             SiteTable::Mapped { job, table } => leaving(shape, job, table, &mut see)?,
             SiteTable::Part(files) => {
-                let mut reader = PartReader::new(shape, files, limits);
+                let mut reader = PartReader::new(shape, files, limits)?;
                 while let Some(batch) = reader.next_sorted()? {
                     see(batch.columns())?;
                 }

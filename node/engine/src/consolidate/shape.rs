@@ -21,6 +21,8 @@ pub const ORIGIN_COLUMN: &str = "cohortium_origin";
 pub const MEMBER_COLUMN: &str = "cohortium_member";
 /// The snapshot that last wrote the row: 64 hexadecimal digits.
 pub const SNAPSHOT_COLUMN: &str = "cohortium_snapshot";
+/// The row's digest (spec CONS-1): in the files of a part alone, so that a row that stays is not hashed again.
+pub(crate) const DIGEST_COLUMN: &str = "cohortium_digest";
 /// Begins the names of all such columns.
 const RESERVED: &str = "cohortium_";
 
@@ -162,8 +164,17 @@ impl TableShape {
         &self.0.columns
     }
 
-    /// The columns of a consolidated table and of each file of its parts: row id, the common schema's, source, origin,
-    /// member, snapshot.
+    /// What makes a row unique over all members; empty where nothing does.
+    pub fn key(&self) -> &[ColumnName] {
+        &self.0.key
+    }
+
+    /// The patient's column.
+    pub const fn patient(&self) -> Option<&ColumnName> {
+        self.0.person.as_ref()
+    }
+
+    /// The columns of a consolidated table: row id, the common schema's, source, origin, member, snapshot.
     pub fn schema(&self) -> SchemaRef {
         let own =
             self.0.columns.iter().filter_map(|column| {
@@ -174,6 +185,13 @@ impl TableShape {
             .chain(own)
             .chain([SOURCE_COLUMN, ORIGIN_COLUMN, MEMBER_COLUMN, SNAPSHOT_COLUMN].map(text));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// The columns of the files of a part: those of the table, and the row's digest.
+    pub(crate) fn file_schema(&self) -> SchemaRef {
+        let table = self.schema();
+        let digest = Arc::new(Field::new(DIGEST_COLUMN, DataType::FixedSizeBinary(32), false));
+        Arc::new(Schema::new(table.fields().iter().cloned().chain([digest]).collect::<Vec<_>>()))
     }
 
     /// The places, in [`schema`](Self::schema), of what a part's digest is over: the schema's columns, source, origin.

@@ -73,6 +73,13 @@ pub(crate) struct Sorted {
     next: usize,
 }
 
+impl Sorted {
+    /// All rows, handed out or not.
+    pub(crate) fn len(&self) -> u64 {
+        self.collected.rows.len() as u64
+    }
+}
+
 impl SortedBatches for Sorted {
     fn next_sorted(&mut self) -> Result<Option<RecordBatch>, ConsolidateFault> {
         let Collected { schema, held, rows, limits, .. } = &self.collected;

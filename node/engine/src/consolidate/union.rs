@@ -8,8 +8,8 @@ use cohortium_protocol::ident::Name;
 use cohortium_protocol::quantity::Rows;
 
 use crate::consolidate::fault::ConsolidateFault;
+use crate::consolidate::layers::PartReader;
 use crate::consolidate::merged::{Merged, SortKeys};
-use crate::consolidate::part::PartReader;
 use crate::consolidate::shape::TableShape;
 use crate::handle::Handle;
 use crate::limits::Limits;
@@ -45,8 +45,8 @@ impl TableReader {
         let schema = shape.schema();
         let keys = SortKeys::new(&schema, shape.group())?;
         let limits = Limits { batch_rows: (limits.batch_rows / parts.len().max(1)).max(BATCH_ROWS_MIN), ..*limits };
-        let streams = parts.values().map(|files| PartReader::new(shape, files, &limits)).collect();
-        let rows = Merged::new(keys, streams, limits.batch_rows)?;
+        let streams = parts.values().map(|files| PartReader::new(shape, files, &limits));
+        let rows = Merged::new(keys, streams.collect::<Result<_, _>>()?, limits.batch_rows)?;
         let merged_rows = parts.keys().map(|member| (member.clone(), Rows(0))).collect();
         Ok(Self { schema, rows, has_key: shape.has_key(), last: None, merged_rows })
     }

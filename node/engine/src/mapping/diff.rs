@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cohortium_protocol::ident::Name;
 use serde::Serialize;
 
 use crate::mapping::file::{Fact, Mapping, Setting};
@@ -29,7 +30,10 @@ pub fn diff(old: &Mapping, new: &Mapping) -> Vec<Difference> {
             ("version", mapping.version.to_string()),
             ("schema", mapping.schema.clone()),
         ];
-        entries.into_iter().chain([("patients", patients)]).map(|(key, value)| (key.to_owned(), value)).collect()
+        let left_out: Vec<&str> = mapping.leaves_out.iter().map(Name::as_str).collect();
+        let entries = entries.into_iter().chain([("patients", patients), ("leaves_out", left_out.join(" "))]);
+        let borne = mapping.thresholds.iter().map(|(check, borne)| (format!("thresholds.{check}"), borne.to_string()));
+        entries.map(|(key, value)| (key.to_owned(), value)).chain(borne).collect()
     };
     compare("heading", &heading(old), &heading(new), &mut all);
     compare("source", &sources(old), &sources(new), &mut all);

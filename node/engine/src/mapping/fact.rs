@@ -1,168 +1,43 @@
-//! Facts: what a rule makes of a batch, which of it may be emitted, and which waits for a row that it refers to.
+//! Facts: which of what rules make may be emitted, and which waits for a row that it refers to.
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringBuilder};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 
-use crate::cells::{gather, text};
+use crate::cells::gather;
 use crate::mapping::account::{Fate, Reason};
-use crate::mapping::cell::{asked, evaluate};
+use crate::mapping::apply::{Facts, Failed};
 use crate::mapping::fault::MapFault;
-use crate::mapping::plan::{Rule, Spread, with_concept};
 use crate::mapping::run::Run;
-use crate::mapping::table::{Entry, Sight, owned_columns};
-use crate::policy::ROW_COLUMN;
-
-/// Rows of a source as rules see them.
-pub(crate) struct Seen<'a> {
-    pub(crate) source: &'a str,
-    pub(crate) rows: &'a RecordBatch,
-    /// Each row's number in the source, from 0.
-    pub(crate) numbers: &'a [u64],
-    /// Each row's place for people.
-    pub(crate) places: &'a [u64],
-}
+use crate::mapping::table::{Entry, Sight};
 
 /// Facts that refer to what is not there yet.
 pub(crate) struct Pending {
-    source: String,
-    table: String,
-    facts: RecordBatch,
-    numbers: Vec<u64>,
-    places: Vec<u64>,
+    pub(crate) source: String,
+    pub(crate) table: String,
+    pub(crate) facts: RecordBatch,
+    pub(crate) numbers: Vec<u64>,
+    pub(crate) places: Vec<u64>,
 }
 
-/// Applies one rule to a batch.
-pub(crate) fn apply(run: &mut Run<'_, '_>, rule: &mut Rule, seen: &Seen<'_>) -> Result<(), MapFault> {
-    let Some((rows, numbers, places)) = due(run, rule, seen)? else { return Ok(()) };
-    let (rows, numbers, places) = match &mut rule.spread {
-        None => (rows, numbers, places),
-        Some(spread) => spread.over(&rows, &numbers, &places),
-    };
-    let seen = Seen { source: seen.source, rows: &rows, numbers: &numbers, places: &places };
-    let mut failed: Vec<Option<(usize, Reason)>> = vec![None; rows.num_rows()];
-    let mut columns = Vec::with_capacity(rule.makers.len() + 2);
-    for (place, maker) in rule.makers.iter_mut().enumerate() {
-        let made = maker.make(&rows, &mut run.losses);
-        for (row, reason) in made.failed {
-            failed[row] = failed[row].or(Some((place, reason)));
-        }
-        columns.push(made.array);
+/// Takes in what a rule has made of a batch.
+pub(crate) fn take_in(run: &mut Run<'_, '_>, source: &str, facts: Facts) -> Result<(), MapFault> {
+    let Facts { table, due, failed, made, defaults } = facts;
+    for failed in &failed {
+        let Failed { number, place, column, reason } = failed;
+        let entry = Entry { source, place: *place, table: &table, column, reason: *reason };
+        run.set_aside(&entry, *number)?;
     }
-    let good: Vec<u32> = (0..).zip(&failed).filter(|(_, failed)| failed.is_none()).map(|(row, _)| row).collect();
-    for (row, failure) in failed.iter().enumerate() {
-        let Some((place, reason)) = failure else { continue };
-        let column = rule.makers[*place].field.name.as_str();
-        let entry = Entry { source: seen.source, place: places[row], table: &rule.table, column, reason: *reason };
-        run.set_aside(&entry, numbers[row])?;
-    }
-    let bad = (failed.len() - good.len()) as u64;
-    let output = run.output(&rule.table).ok_or_else(|| MapFault::NotGiven { name: rule.table.clone() })?;
-    output.count.due.0 += failed.len() as u64;
-    output.count.quarantined.0 += bad;
-    let schema = Arc::clone(&output.schema);
-    let origins = rows.column_by_name(ROW_COLUMN).and_then(|ids| text(ids).ok());
-    let origins = origins.ok_or_else(|| MapFault::NotGiven { name: ROW_COLUMN.to_owned() })?;
-    let origins: Vec<&str> = good.iter().map(|row| origins.value(*row as usize)).collect();
-    let mut gathered = Vec::with_capacity(columns.len() + 2);
-    for column in &columns {
-        let kept = if good.len() == failed.len() {
-            Arc::clone(column)
-        } else {
-            gather(column, &good).map_err(|_| MapFault::NotGiven { name: rule.table.clone() })?
-        };
-        gathered.push(kept);
-    }
-    gathered.extend(owned_columns(seen.source, &origins));
-    let facts = RecordBatch::try_new(schema, gathered).expect("one column for each field, none null that is required");
-    let pick = |all: &[u64]| good.iter().map(|row| all[*row as usize]).collect::<Vec<_>>();
-    let made = Pending {
-        source: seen.source.to_owned(),
-        table: rule.table.clone(),
-        facts,
-        numbers: pick(&numbers),
-        places: pick(&places),
-    };
-    let waiting = emit(run, made)?;
-    if let Some(waiting) = waiting {
+    let output = run.output(&table).ok_or_else(|| MapFault::NotGiven { name: table.clone() })?;
+    output.count.due.0 += due;
+    output.count.quarantined.0 += failed.len() as u64;
+    run.defaults_used(&table, defaults);
+    let Some(made) = made else { return Ok(()) };
+    if let Some(waiting) = emit(run, made)? {
         run.pending_rows += waiting.numbers.len() as u64;
         run.pending_bytes += waiting.facts.get_array_memory_size() as u64 + 16 * waiting.numbers.len() as u64;
         run.pending.push(waiting);
     }
     Ok(())
-}
-
-impl Spread {
-    /// Each row as often as concepts stand for its code, at least once; which one, is in a column of its own.
-    fn over(&mut self, rows: &RecordBatch, numbers: &[u64], places: &[u64]) -> (RecordBatch, Vec<u64>, Vec<u64>) {
-        // Rows that fail here fail again where the column is made, and are counted there.
-        let asked = asked(&self.code, self.on.as_ref(), rows, &mut Vec::new());
-        let (mut picked, mut concepts) = (Vec::with_capacity(rows.num_rows()), StringBuilder::new());
-        for row in 0..rows.num_rows() {
-            let found = asked.row(row).map(|(code, day)| self.finder.concepts(code, day));
-            let found = found.as_deref().unwrap_or_default();
-            let at = u32::try_from(row).expect("a batch has fewer rows");
-            for concept in found {
-                picked.push(at);
-                concepts.append_value(concept.to_string());
-            }
-            if found.is_empty() {
-                picked.push(at);
-                concepts.append_value("");
-            }
-        }
-        let columns = rows.columns().iter().map(|column| gather(column, &picked).expect("types that rules see"));
-        let concepts: ArrayRef = Arc::new(concepts.finish());
-        let columns: Vec<ArrayRef> = columns.chain([concepts]).collect();
-        let pick = |all: &[u64]| picked.iter().map(|row| all[*row as usize]).collect::<Vec<_>>();
-        let schema = with_concept(&rows.schema());
-        let spread = RecordBatch::try_new(schema, columns).expect("the same columns and one more");
-        (spread, pick(numbers), pick(places))
-    }
-}
-
-/// The rows for which the rule makes a fact due.
-type Due = Option<(RecordBatch, Vec<u64>, Vec<u64>)>;
-
-fn due(run: &mut Run<'_, '_>, rule: &Rule, seen: &Seen<'_>) -> Result<Due, MapFault> {
-    if seen.rows.num_rows() == 0 {
-        return Ok(None);
-    }
-    let Some(filter) = &rule.filter else {
-        return Ok(Some((seen.rows.clone(), seen.numbers.to_vec(), seen.places.to_vec())));
-    };
-    let mut failed = Vec::new();
-    let passes = evaluate(filter, seen.rows, &mut failed);
-    let none = BooleanArray::from(vec![false; seen.rows.num_rows()]);
-    let passes = passes.as_boolean_opt().unwrap_or(&none);
-    // Whether the fact is due cannot be said: it is, and it is in quarantine.
-    for (row, reason) in &failed {
-        let entry = Entry {
-            source: seen.source,
-            place: seen.places[*row],
-            table: &rule.table,
-            column: "where",
-            reason: *reason,
-        };
-        run.set_aside(&entry, seen.numbers[*row])?;
-    }
-    if let Some(output) = run.output(&rule.table) {
-        output.count.due.0 += failed.len() as u64;
-        output.count.quarantined.0 += failed.len() as u64;
-    }
-    let rows: Vec<u32> = (0..).zip(passes).filter(|(_, passes)| *passes == Some(true)).map(|(row, _)| row).collect();
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    if rows.len() == seen.rows.num_rows() {
-        return Ok(Some((seen.rows.clone(), seen.numbers.to_vec(), seen.places.to_vec())));
-    }
-    let columns = seen.rows.columns().iter().map(|column| gather(column, &rows)).collect::<Result<Vec<_>, _>>();
-    let columns = columns.map_err(|_| MapFault::NotGiven { name: rule.table.clone() })?;
-    let kept = RecordBatch::try_new(seen.rows.schema(), columns).expect("the same columns, of the same types");
-    let pick = |all: &[u64]| rows.iter().map(|row| all[*row as usize]).collect::<Vec<_>>();
-    Ok(Some((kept, pick(seen.numbers), pick(seen.places))))
 }
 
 /// Emits what refers to nothing that is missing; gives back what does.

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::ident::{ColumnName, Name, Text};
 use cohortium_protocol::limits::MAPPING_BYTES_MAX;
+use cohortium_protocol::record::allowance::{Allowance, AllowanceFields};
+use cohortium_schema::gate::Checks;
 use cohortium_schema::schema::{CommonSchema, Table};
 use cohortium_schema::vocabulary::CodeMap;
 use serde::Deserialize;
@@ -24,6 +26,12 @@ pub struct Mapping {
     pub version: u32,
     /// The common schema it maps to.
     pub schema: String,
+    /// Tables of the schema that it leaves out on purpose: the quality gates do not miss them.
+    #[serde(default)]
+    pub leaves_out: BTreeSet<Name>,
+    /// What its tables bear beside the thresholds of the list of checks, in per cent, by a check or by its kind.
+    #[serde(default)]
+    pub thresholds: BTreeMap<Text, f64>,
     /// Where patients are listed.
     pub patients: Patients,
     /// The sources, by the name that rules use.
@@ -267,6 +275,21 @@ impl Mapping {
         whole
     }
 
+    /// What it states of the quality of its tables.
+    ///
+    /// # Errors
+    /// [`MappingFault`]: a table that the schema does not have or that a rule makes, a threshold of no check.
+    pub fn allowance(&self, schema: &CommonSchema) -> Result<Allowance, MappingFault> {
+        let made = |table: &&Name| self.fact.iter().any(|fact| fact.table == table.as_str());
+        if let Some(table) = self.leaves_out.iter().find(|table| schema.table(table.as_str()).is_none() || made(table))
+        {
+            return Err(MappingFault::LeavesOut { table: table.clone() });
+        }
+        let thresholds = Checks::of(schema).per_mille(&self.thresholds).map_err(MappingFault::Threshold)?;
+        let fields = AllowanceFields { left_out: self.leaves_out.clone(), thresholds };
+        Allowance::try_from(fields).map_err(MappingFault::Allowance)
+    }
+
     /// Vocabularies that the node must have loaded.
     pub(crate) fn vocabularies(&self) -> BTreeSet<&str> {
         let settings = self.fact.iter().flat_map(|fact| fact.set.values());
@@ -323,6 +346,7 @@ impl Mapping {
                 return Err(MappingFault::Both { column: column.clone() });
             }
         }
+        self.allowance(schema)?;
         self.check_files()?;
         self.fact.iter().zip(1..).try_for_each(|(fact, rule)| self.check_fact(fact, rule, schema))
     }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use cohortium_protocol::ident::ColumnName;
+use cohortium_protocol::ident::{ColumnName, Name};
 use cohortium_protocol::limits::MAPPING_BYTES_MAX;
+use cohortium_protocol::record::allowance::AllowanceFault;
+use cohortium_schema::gate::ThresholdFault;
 use cohortium_schema::vocabulary::CodeMapFault;
 
 use crate::mapping::file::EACH_MAX;
@@ -106,6 +108,15 @@ pub enum MappingFault {
         /// The column.
         column: ColumnName,
     },
+    /// A table is left out that the schema does not have, or that a rule makes.
+    LeavesOut {
+        /// The table.
+        table: Name,
+    },
+    /// A threshold is none, or of no check.
+    Threshold(ThresholdFault),
+    /// More tables or thresholds than the bounds.
+    Allowance(AllowanceFault),
 }
 
 impl fmt::Display for MappingFault {
@@ -129,6 +140,11 @@ impl fmt::Display for MappingFault {
             Self::NoRows { file, vocabulary } => write!(f, "the file {file} has no row of vocabulary {vocabulary}"),
             Self::MapTwice { map } => write!(f, "the code map {map} is given twice"),
             Self::TooMany { rule } => write!(f, "rule {rule}: more than {EACH_MAX} entries in each"),
+            Self::LeavesOut { table } => {
+                write!(f, "leaves_out names {table}, which the schema does not have or a rule makes")
+            }
+            Self::Threshold(fault) => fault.fmt(f),
+            Self::Allowance(fault) => fault.fmt(f),
             Self::Both { column } => write!(f, "column {column} is listed as an identifier and as plain"),
         }
     }

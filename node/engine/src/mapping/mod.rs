@@ -2,10 +2,11 @@
 //!
 //! Sources pass the policy first (laws 1 and 8), so that no expression of a mapping ever sees a direct identifier. `file`
 //! is the mapping as a person writes it, `plan` what it comes to over the columns that are really there, `expression` what
-//! its SQL may be, `exact` how a value becomes another type, `run` carries it out batch by batch, `account` keeps count of
+//! its SQL may be, `exact` how a value becomes another type, `run` carries it out batch by batch: `apply` on one thread, `fact` on another, `account` keeps count of
 //! every row and fact.
 
 mod account;
+mod apply;
 mod cell;
 mod change;
 mod codes;

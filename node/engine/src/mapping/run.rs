@@ -17,24 +17,25 @@ use cohortium_schema::gate::{Checks, Concepts, Gates};
 use cohortium_schema::schema::CommonSchema;
 use cohortium_schema::vocabulary::Vocabulary;
 
-use crate::batch::{SourceBatch, SourceColumn, SourceFault};
+use crate::batch::{SourceColumn, SourceFault};
 use crate::cells::{NotHandled, text};
 use crate::handle::Handle;
 use crate::limits::Limits;
 use crate::mapping::account::{Fate, Fates, MapReport, Reason, TableCount};
+use crate::mapping::apply::{Applier, Made, Rows};
 use crate::mapping::change::{Before, SourceChange};
 use crate::mapping::fact::{self, Pending};
 use crate::mapping::fault::{Inner, MapFault};
 use crate::mapping::file::Mapping;
 use crate::mapping::function::functions;
 use crate::mapping::patients::{Enrolment, PATIENT_BYTES, Registry};
-use crate::mapping::plan::{Compiler, Rule, columns_of, reading_order};
+use crate::mapping::plan::{Compiler, columns_of, reading_order};
 use crate::mapping::shape::{self, Shaper};
 use crate::mapping::table::{Entry, Losses, Output, Quarantine};
 use crate::policy::{Job, Policy, ROW_COLUMN};
 use crate::row_fault::Tolerance;
 use crate::sink::SinkFault;
-use crate::source::{Format, SourceReader, for_each_batch};
+use crate::source::{Format, SourceReader, for_each_batch, for_each_made};
 
 /// What a mapping run reads and applies.
 #[expect(missing_debug_implementations, reason = "it holds secrets")]
@@ -264,77 +265,85 @@ impl<'a, 's> Run<'a, 's> {
         let terms = TableTerms::of(opened.columns.clone(), opened.linkage);
         let policy = policy(self.job, name, &terms, opened.reader.columns())?;
         opened.reader.project(policy.needed());
-        let functions = functions(self.job.row_key, registry);
-        let (mapping, schema) = (self.job.mapping, self.job.schema);
-        let vocabulary = self.job.vocabulary.clone();
-        let compiler = Compiler::new(&seen_schema(policy.schema()), functions, mapping, schema).with(vocabulary);
-        let mut rules = compiler.rules(name)?;
-        let mut shaper = Shaper::new(opened.reader.columns(), &rules);
-        self.fates.insert(name.to_owned(), Fates::default());
         self.registry_bytes = registry.held_bytes();
-        let read = for_each_batch(opened.reader, self.job.limits.rows_streamed_max, |batch| {
-            self.batch(&policy, &batch, &mut rules, &mut Seeing { name, shaper: &mut shaper })
-        });
-        let read = read.map_err(|fault| fault.at(name))?;
-        self.read.insert(name.to_owned(), read);
+        let mut applier = self.applier(name, &policy, opened.reader.columns(), registry)?;
+        let rows_max = self.job.limits.rows_streamed_max;
+        let read = for_each_made(
+            opened.reader,
+            rows_max,
+            |batch, give| applier.batch(batch, give),
+            |made| self.take_in(name, made),
+        );
+        let Applier { shaper, losses, .. } = applier;
+        self.losses = losses;
+        self.read.insert(name.to_owned(), read.map_err(|fault| fault.at(name))?);
         let shape = shaper.finish(self.job.row_key);
         self.changes.extend(self.job.before.changes(name, &shape));
         self.shapes.insert(name.to_owned(), shape);
         Ok(())
     }
 
-    fn batch(
+    /// The rules of a source, compiled over its columns as its policy treats them. It takes the losses along.
+    fn applier<'p>(
         &mut self,
-        policy: &Policy<'_>,
-        batch: &SourceBatch,
-        rules: &mut [Rule],
-        seeing: &mut Seeing<'_>,
-    ) -> Result<(), Inner> {
-        let name = seeing.name;
-        let prepared = policy.prepare(batch)?;
-        let staying = prepared.staying();
-        let rows = self.as_seen(name, policy, &policy.outgoing(&prepared, &staying)?);
-        seeing.shaper.see(&rows);
+        name: &'p str,
+        policy: &'p Policy<'p>,
+        found: &[SourceColumn],
+        registry: &Arc<Registry>,
+    ) -> Result<Applier<'p>, MapFault> {
+        let functions = functions(self.job.row_key, registry);
+        let compiler = Compiler::new(&seen_schema(policy.schema()), functions, self.job.mapping, self.job.schema);
+        let rules = compiler.with(self.job.vocabulary.clone()).rules(name)?;
+        self.fates.insert(name.to_owned(), Fates::default());
+        Ok(Applier {
+            source: name,
+            policy,
+            is_text_table: self.job.sources.get(name).is_some_and(|s| matches!(s.dataset.source, Source::Csv { .. })),
+            shaper: Shaper::new(found, &rules),
+            rules,
+            tables: self.outputs.iter().map(|output| (output.name.clone(), Arc::clone(&output.schema))).collect(),
+            losses: std::mem::take(&mut self.losses),
+        })
+    }
+
+    /// Takes in what the rules of a source have made, in the order in which they did.
+    fn take_in(&mut self, name: &str, made: Made) -> Result<(), Inner> {
+        match made {
+            Made::Rows(rows) => Ok(self.rows(name, &rows)?),
+            Made::Facts(facts) => {
+                fact::take_in(self, name, facts).map_err(Inner::Whole)?;
+                // One batch may be due as many facts as there are entries of `each`.
+                self.check_room()
+            }
+        }
+    }
+
+    /// What became of each row of a batch before the rules.
+    fn rows(&mut self, name: &str, rows: &Rows) -> Result<(), SinkFault> {
         let fates = self.fates.entry(name.to_owned()).or_default();
-        fates.reach(batch.first_row + (batch.places.len() + batch.set_aside.len()) as u64);
-        let all = batch.row_numbers();
-        // By the row, not by its place: a source's record may become several rows, which share one.
-        let refused = prepared.refused.iter().map(|row| (row.row - batch.first_row, &row.column));
-        let refused: BTreeMap<u64, &ColumnName> = refused.collect();
-        let rows_of_batch = all.iter().zip(&prepared.stays).zip(0..);
-        let gone = rows_of_batch.filter(|((_, stays), row)| !**stays && !refused.contains_key(row));
-        let gone: Vec<u64> = gone.map(|((number, _), _)| number - 1).collect();
+        fates.reach(rows.end);
         // By its own count of who opted out: a row that is gone for another reason, or none, is lost, and told so.
-        if gone.len() as u64 == prepared.opted_out {
-            for number in gone {
-                fates.mark(number, Fate::OPTED_OUT);
-            }
+        if rows.gone.len() as u64 == rows.opted_out {
+            rows.gone.iter().for_each(|number| fates.mark(*number, Fate::OPTED_OUT));
         }
-        for ((number, place), row) in all.iter().zip(&prepared.places).zip(0..) {
-            if let Some(column) = refused.get(&row) {
-                let entry =
-                    Entry { source: name, place: *place, table: "", column: column.as_str(), reason: Reason::Row };
-                self.set_aside(&entry, number - 1)?;
-            }
+        rows.seen.iter().for_each(|number| fates.mark(*number, Fate::SEEN));
+        for (number, place, column) in &rows.refused {
+            let entry = Entry { source: name, place: *place, table: "", column: column.as_str(), reason: Reason::Row };
+            self.set_aside(&entry, *number)?;
         }
-        self.unread(name, batch)?;
-        let numbers: Vec<u64> = staying.iter().map(|row| all[*row as usize] - 1).collect();
-        let places: Vec<u64> = staying.iter().map(|row| prepared.places[*row as usize]).collect();
-        if let Some(fates) = self.fates.get_mut(name) {
-            for number in &numbers {
-                fates.mark(*number, Fate::SEEN);
-            }
-        }
-        let seen = fact::Seen { source: name, rows: &rows, numbers: &numbers, places: &places };
-        for rule in rules {
-            fact::apply(self, rule, &seen).map_err(Inner::Whole)?;
-            for (column, used) in rule.defaults_used() {
-                self.defaults.entry(format!("{}.{column}", rule.table)).or_default().0 += used;
-            }
-            // One batch may be due as many facts as there are entries of `each`.
-            self.check_room()?;
+        // Rows that could not be read at all: no fact of theirs can be named, so the entry names none.
+        for row in &rows.unread {
+            let column = row.column.as_ref().map_or("", ColumnName::as_str);
+            let entry = Entry { source: name, place: row.place, table: "", column, reason: Reason::Row };
+            self.set_aside(&entry, row.row - 1)?;
         }
         Ok(())
+    }
+
+    pub(crate) fn defaults_used(&mut self, table: &str, used: Vec<(String, u64)>) {
+        for (column, used) in used {
+            self.defaults.entry(format!("{table}.{column}")).or_default().0 += used;
+        }
     }
 
     /// Neither more facts nor more memory than the limits.
@@ -350,16 +359,6 @@ impl<'a, 's> Run<'a, 's> {
         let facts: u64 = self.outputs.iter().map(Output::facts).sum::<u64>() + self.pending_rows;
         let max = self.job.limits.rows_streamed_max.min(self.job.limits.rows_max.saturating_mul(4));
         if facts > max { Err(Inner::Whole(MapFault::TooMany { max })) } else { Ok(()) }
-    }
-
-    /// Rows that could not be read at all: no fact of theirs can be named, so the entry names none.
-    fn unread(&mut self, source: &str, batch: &SourceBatch) -> Result<(), SinkFault> {
-        for row in &batch.set_aside {
-            let column = row.column.as_ref().map_or("", ColumnName::as_str);
-            let entry = Entry { source, place: row.place, table: "", column, reason: Reason::Row };
-            self.set_aside(&entry, row.row - 1)?;
-        }
-        Ok(())
     }
 
     pub(crate) fn set_aside(&mut self, entry: &Entry<'_>, row: u64) -> Result<(), SinkFault> {
@@ -406,23 +405,6 @@ impl<'a, 's> Run<'a, 's> {
             None => Ok(report),
         }
     }
-
-    /// A batch as rules see it: the row's id is text; an empty cell of a text table, and a blank identifier of any, is no
-    /// value.
-    fn as_seen(&self, name: &str, policy: &Policy<'_>, batch: &RecordBatch) -> RecordBatch {
-        let is_text_table = self.job.sources.get(name).is_some_and(|s| matches!(s.dataset.source, Source::Csv { .. }));
-        let is_pseudonym = |column: &str| {
-            let mut pseudonyms = policy.leaving.iter().filter(|leaving| leaving.is_pseudonym());
-            pseudonyms.any(|leaving| policy.names[leaving.source].as_str() == column)
-        };
-        as_seen(batch, |column| is_text_table || is_pseudonym(column))
-    }
-}
-
-/// A source while its rows pass.
-struct Seeing<'a> {
-    name: &'a str,
-    shaper: &'a mut Shaper,
 }
 
 /// A table without rows is what its sources come to, or what nobody meant (spec MAP-6, MAP-10).
@@ -441,7 +423,7 @@ fn check_empty(job: &MapJob<'_>, table: &str, count: &TableCount) -> Result<(), 
 }
 
 /// A batch as rules see it.
-fn as_seen(batch: &RecordBatch, is_blank_none: impl Fn(&str) -> bool) -> RecordBatch {
+pub(crate) fn as_seen(batch: &RecordBatch, is_blank_none: impl Fn(&str) -> bool) -> RecordBatch {
     let clean = |(array, field): (&ArrayRef, &Arc<Field>)| -> ArrayRef {
         if array.data_type() == &DataType::FixedSizeBinary(16) {
             return text(array).map_or_else(|NotHandled| Arc::clone(array), |ids| Arc::new(ids));
@@ -545,9 +527,8 @@ set = { person_id = "surrogate('person', pid)", sex = "sex" }
             terms.filter = vec![RowTest { column: "sex".parse().unwrap(), passes: Passes::Present }];
         }
         let policy = policy(&job, "patients", &terms, opened.reader.columns())?;
-        let functions = functions(job.row_key, &Arc::default());
-        let mut rules = Compiler::new(&seen_schema(policy.schema()), functions, &mapping, &schema).rules("patients")?;
-        let mut shaper = Shaper::new(opened.reader.columns(), &rules);
+        let registry = Arc::default();
+        let mut applier = run.applier("patients", &policy, opened.reader.columns(), &registry)?;
         let mut read = 0;
         while let Some(mut batch) = opened.reader.next_batch().unwrap() {
             read += batch.places.len() as u64;
@@ -556,8 +537,8 @@ set = { person_id = "surrogate('person', pid)", sex = "sex" }
                 batch.columns.iter_mut().flatten().for_each(|column| *column = column.slice(0, column.len() - 1));
             }
             batch.first_row += u64::from(loss == Loss::Number);
-            let mut seeing = Seeing { name: "patients", shaper: &mut shaper };
-            run.batch(&policy, &batch, &mut rules, &mut seeing).map_err(|fault| fault.at("patients"))?;
+            let mapped = applier.batch(batch, &mut |made| run.take_in("patients", made));
+            mapped.map_err(|fault| fault.at("patients"))?;
         }
         run.read.insert("patients".to_owned(), read);
         run.finish()

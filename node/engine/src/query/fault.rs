@@ -59,6 +59,26 @@ pub enum QueryFault {
     Type,
     /// The answer cannot be written.
     Sink,
+    /// Two columns of the answer have one name.
+    Twice {
+        /// Their name.
+        name: String,
+    },
+    /// A column of a release's answer that names the patient, and is not just a table's own patient column.
+    NotThePatient {
+        /// Its name.
+        name: String,
+    },
+    /// A column of a release's answer that names the member, and is not just a table's own.
+    NotTheMember {
+        /// Its name.
+        name: String,
+    },
+    /// A column that is to leave as it is, and is made of ids.
+    MadeOfIds {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl fmt::Display for QueryFault {
@@ -85,6 +105,16 @@ impl fmt::Display for QueryFault {
             Self::Memory => f.write_str("the question needs more memory than it may have"),
             Self::Type => f.write_str("a column of the answer has a type that cannot be written; cast it"),
             Self::Sink => f.write_str("the answer cannot be written"),
+            Self::Twice { name } => write!(f, "two columns of the answer are called {name:?}"),
+            Self::NotThePatient { name } => {
+                write!(f, "column {name:?} is to name the patient, and is not just the patient column of a table")
+            }
+            Self::NotTheMember { name } => {
+                write!(f, "column {name:?} is to name the member, and is not just cohortium_member of a table")
+            }
+            Self::MadeOfIds { name } => {
+                write!(f, "column {name:?} is made of ids of rows or patients, which do not leave")
+            }
         }
     }
 }
@@ -105,13 +135,17 @@ impl From<&QueryFault> for RunFault {
             | QueryFault::NoColumn { .. }
             | QueryFault::Plan
             | QueryFault::Value
-            | QueryFault::Type => Self::Malformed,
+            | QueryFault::Type
+            | QueryFault::Twice { .. }
+            | QueryFault::NotThePatient { .. }
+            | QueryFault::NotTheMember { .. }
+            | QueryFault::MadeOfIds { .. } => Self::Malformed,
         }
     }
 }
 
 /// What a fault while planning is to the person: a column's name is the question's own.
-pub(super) fn planning(fault: &DataFusionError) -> QueryFault {
+pub(crate) fn planning(fault: &DataFusionError) -> QueryFault {
     match fault.find_root() {
         DataFusionError::SchemaError(schema, _) => match &**schema {
             SchemaError::FieldNotFound { field, .. } => QueryFault::NoColumn { name: field.name.clone() },

@@ -45,7 +45,7 @@ const DEEPENING: [&str; 23] = [
 ///
 /// # Errors
 /// [`QueryFault::TooLong`], [`QueryFault::TooWide`], [`QueryFault::TooDeep`] or [`QueryFault::Syntax`].
-pub(super) fn check(question: &str) -> Result<(), QueryFault> {
+pub(crate) fn check(question: &str) -> Result<(), QueryFault> {
     if question.len() > QUESTION_BYTES_MAX {
         return Err(QueryFault::TooLong { bytes_max: QUESTION_BYTES_MAX });
     }
@@ -121,6 +121,24 @@ mod tests {
         assert!(matches!(check(&cases(DEPTH_MAX + 1)), Err(QueryFault::TooDeep { .. })));
         assert_eq!(check(&wide(TOKENS_MAX / 2)), Ok(()));
         assert!(matches!(check(&wide(TOKENS_MAX)), Err(QueryFault::TooWide { .. })));
+        for (open, close) in [("[", "]"), ("{", "}"), ("(", ")")] {
+            let deep = |count| format!("SELECT {}1{}", open.repeat(count), close.repeat(count));
+            assert_eq!(check(&deep(DEPTH_MAX)), Ok(()), "{open}");
+            assert!(matches!(check(&deep(DEPTH_MAX + 1)), Err(QueryFault::TooDeep { .. })), "{open}");
+        }
+        // Spelled out: a word that is taken off the list is missed here.
+        let words = "AND OR NOT LIKE ILIKE SIMILAR IS IN BETWEEN JOIN UNION INTERSECT EXCEPT SELECT INTERVAL COLLATE AT OVER DIV \
+                     XOR RLIKE REGEXP PRIOR and Union";
+        for word in words.split_whitespace() {
+            assert_eq!(check(&chain(&format!(" {word} "), OPERATORS_MAX - 1)), Ok(()), "{word}");
+            assert!(
+                matches!(check(&chain(&format!(" {word} "), OPERATORS_MAX)), Err(QueryFault::TooDeep { .. })),
+                "{word}"
+            );
+        }
+        // Quoted it is a name, and a sign within a text is none.
+        assert_eq!(check(&chain(" \"AND\" ", OPERATORS_MAX)), Ok(()));
+        assert_eq!(check(&format!("SELECT '{}'", "+(".repeat(OPERATORS_MAX))), Ok(()));
         let long = format!("SELECT '{}'", "x".repeat(QUESTION_BYTES_MAX));
         assert!(matches!(check(&long), Err(QueryFault::TooLong { .. })));
         assert_eq!(check("SELECT 'open"), Err(QueryFault::Syntax));

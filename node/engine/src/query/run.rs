@@ -8,15 +8,18 @@ use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use cohortium_protocol::quantity::Rows;
 use datafusion::config::Dialect;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 use futures::StreamExt;
+use tokio::runtime::Runtime;
 
 use super::fault::{QueryFault, planning, running};
 use super::table::{QueryTable, provider};
@@ -73,19 +76,26 @@ const STACK_BYTES: usize = 128 << 20;
 /// # Errors
 /// [`QueryFault`]; what a sink got by then is no answer.
 pub fn ask(question: &Question<'_>, into: Into<'_>) -> Result<Answer, QueryFault> {
+    deep(question, |runtime| runtime.block_on(answer(question, into)))
+}
+
+/// Guards a question, and does what recurses over it on a stack that is deep enough.
+pub(super) fn deep<T: Send>(
+    question: &Question<'_>,
+    work: impl FnOnce(&Runtime) -> Result<T, QueryFault> + Send,
+) -> Result<T, QueryFault> {
     guard::check(question.text)?;
     // No driver of time or sockets: nothing here waits for anything but rows.
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|_| QueryFault::Memory)?;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-        let run = move || runtime.block_on(answer(question, into));
-        let thread = thread.spawn_scoped(scope, run).map_err(|_| QueryFault::Memory)?;
+        let thread = thread.spawn_scoped(scope, move || work(&runtime)).map_err(|_| QueryFault::Memory)?;
         thread.join().unwrap_or(Err(QueryFault::Value))
     })
 }
 
 /// A session that knows these tables, functions of values and nothing else.
-fn session(question: &Question<'_>) -> Result<SessionContext, QueryFault> {
+pub(super) fn session(question: &Question<'_>) -> Result<SessionContext, QueryFault> {
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
     let runtime =
         RuntimeEnvBuilder::new().with_disk_manager_builder(disk).with_memory_limit(question.memory_bytes, 1.0);
@@ -109,19 +119,33 @@ fn session(question: &Question<'_>) -> Result<SessionContext, QueryFault> {
     Ok(context)
 }
 
-async fn answer(question: &Question<'_>, into: Into<'_>) -> Result<Answer, QueryFault> {
-    let context = session(question)?;
+/// The plan of a question, checked against what may be in one.
+pub(super) async fn planned(context: &SessionContext, text: &str) -> Result<LogicalPlan, QueryFault> {
     let state = context.state();
-    let statement = state.sql_to_statement(question.text, &Dialect::Generic).map_err(|_| QueryFault::Syntax)?;
+    let statement = state.sql_to_statement(text, &Dialect::Generic).map_err(|_| QueryFault::Syntax)?;
     match &statement {
         Statement::Statement(sql) if matches!(**sql, Sql::Query(_)) => {}
         _ => return Err(QueryFault::NotOneSelect),
     }
     let logical = state.statement_to_plan(statement).await.map_err(|fault| planning(&fault))?;
     plan::check(&logical)?;
-    let physical = state.create_physical_plan(&logical).await.map_err(|fault| planning(&fault))?;
-    let schema = physical.schema();
-    let mut rows = execute_stream(physical, context.task_ctx()).map_err(|fault| running(&fault))?;
+    Ok(logical)
+}
+
+/// Runs a plan.
+pub(super) async fn started(
+    context: &SessionContext,
+    logical: &LogicalPlan,
+) -> Result<SendableRecordBatchStream, QueryFault> {
+    let physical = context.state().create_physical_plan(logical).await.map_err(|fault| planning(&fault))?;
+    execute_stream(physical, context.task_ctx()).map_err(|fault| running(&fault))
+}
+
+async fn answer(question: &Question<'_>, into: Into<'_>) -> Result<Answer, QueryFault> {
+    let context = session(question)?;
+    let logical = planned(&context, question.text).await?;
+    let mut rows = started(&context, &logical).await?;
+    let schema = rows.schema();
     let mut taken = Taken::new(into, &schema, &question.limits)?;
     while let Some(batch) = rows.next().await {
         taken.take(&batch.map_err(|fault| running(&fault))?, question.rows_max)?;

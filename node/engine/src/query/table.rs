@@ -66,9 +66,12 @@ impl PartitionStream for Rows {
     }
 }
 
+/// The rows of a table as a stream.
+pub(crate) fn partitions(table: &QueryTable, limits: &Limits) -> Arc<dyn PartitionStream> {
+    Arc::new(Rows { table: table.clone(), schema: table.shape.schema(), limits: *limits })
+}
+
 /// The table for a session.
 pub(super) fn provider(table: &QueryTable, limits: &Limits) -> Result<Arc<dyn TableProvider>> {
-    let schema = table.shape.schema();
-    let rows = Rows { table: table.clone(), schema: Arc::clone(&schema), limits: *limits };
-    Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(rows)])?))
+    Ok(Arc::new(StreamingTable::try_new(table.shape.schema(), vec![partitions(table, limits)])?))
 }

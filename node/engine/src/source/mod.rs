@@ -131,6 +131,14 @@ impl SourceReader {
         }
     }
 
+    /// The rows that the file states, where its format does: what is read is compared with it at the end.
+    pub(crate) fn rows_stated(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Parquet(reader) => Some(reader.rows_stated()),
+            Kind::Csv(_) | Kind::Json(_) | Kind::ArrowIpc(_) | Kind::Drawn(_) => None,
+        }
+    }
+
     /// Reads only these columns, one flag for each; to be called before the first batch.
     pub fn project(&mut self, needed: &[bool]) {
         match &mut self.0 {
@@ -186,6 +194,28 @@ pub(crate) fn for_each_batch<E: From<SourceFault>>(
         }
         reading.join().map_err(|_| SourceFault::ReaderLost)?;
         Ok(rows)
+    })
+}
+
+/// As [`for_each_batch`], with the work in two steps on threads of their own: `make` sees the batches and hands over what it makes of
+/// them, `work` gets that in the same order. The fault that comes first in that order is the one that is returned.
+pub(crate) fn for_each_made<T: Send, E: From<SourceFault> + Send>(
+    reader: SourceReader,
+    rows_max: u64,
+    mut make: impl FnMut(SourceBatch, &mut dyn FnMut(T) -> Result<(), E>) -> Result<(), E> + Send,
+    mut work: impl FnMut(T) -> Result<(), E>,
+) -> Result<u64, E> {
+    thread::scope(|scope| {
+        let (sender, made) = sync_channel(BATCHES_WAITING);
+        let making = scope.spawn(move || {
+            // Nobody takes it any more once the work has failed; that fault is the one that counts.
+            let mut give = |made| sender.send(made).map_err(|_| SourceFault::ReaderLost.into());
+            for_each_batch(reader, rows_max, |batch| make(batch, &mut give))
+        });
+        for made in made {
+            work(made)?;
+        }
+        making.join().unwrap_or_else(|_| Err(SourceFault::ReaderLost.into()))
     })
 }
 

@@ -82,6 +82,11 @@ impl ParquetReader {
         &self.columns
     }
 
+    /// The rows that the footer states.
+    pub(crate) const fn rows_stated(&self) -> u64 {
+        self.stated
+    }
+
     /// Reads only these columns.
     pub(crate) fn project(&mut self, needed: &[bool]) {
         self.needed = needed.to_vec();

@@ -14,8 +14,9 @@ use super::*;
 use crate::cells::{id_array, text};
 use crate::consolidate::fault::ConsolidateFault;
 use crate::consolidate::gather::{GatherJob, PreviousPart, gather, merge};
+use crate::consolidate::layers::{PartReader, Seen};
 use crate::consolidate::merged::SortedBatches;
-use crate::consolidate::part::{PartReader, PartReport, digest};
+use crate::consolidate::part::{PartReport, copy, digest};
 use crate::consolidate::shape::{TableColumn, TableFields, TableShape};
 use crate::consolidate::union::TableReader;
 
@@ -165,12 +166,13 @@ impl Site {
         let snapshots = (1..=parts.len()).map(|number| SnapshotId([u8::try_from(number).unwrap(); 32])).collect();
         let mut parts = parts.into_iter();
         let chain = LandedChain { full: parts.next().unwrap(), deltas: parts.collect() };
-        let limits = Limits { part_file_rows: 5, batch_rows: 3, ..Limits::default() };
+        let limits = Limits { part_file_rows: 5, batch_rows: 3, part_base_rows_min: 0, ..Limits::default() };
         Self { shape: shape(), member: party(member), chain, snapshots, limits }
     }
 
     fn build(
         &self,
+        before: &[Handle],
         sinks: usize,
         build: impl FnOnce(
             &GatherJob<'_>,
@@ -181,22 +183,24 @@ impl Site {
         let job = GatherJob { shape, member, chain, snapshots, limits: *limits };
         let mut files = vec![Vec::new(); sinks];
         let report = build(&job, &mut files.iter_mut().map(|file| file as &mut (dyn Write + Send)))?;
-        assert!(files[report.files.len()..].iter().all(Vec::is_empty), "a file that the report does not have");
-        let files: Vec<Handle> = files.into_iter().take(report.files.len()).map(handle).collect();
+        assert!(files[report.written()..].iter().all(Vec::is_empty), "a file that the report does not have");
+        let written = files.into_iter().take(report.written()).map(handle);
+        let files = before[..report.kept].iter().cloned().chain(written).collect();
         Ok(Built { report, files })
     }
 
     fn gather(&self) -> Result<Built, ConsolidateFault> {
-        self.build(50, |job, sinks| gather(job, sinks))
+        self.build(&[], 50, |job, sinks| gather(job, sinks))
     }
 
     fn merge(&self, previous: &Built, deltas: usize) -> Result<Built, ConsolidateFault> {
-        self.build(50, |job, sinks| merge(job, &PreviousPart { files: &previous.files, deltas }, sinks))
+        let before = PreviousPart { files: &previous.files, deltas };
+        self.build(&previous.files, 50, |job, sinks| merge(job, &before, sinks))
     }
 
     /// The part's rows as text, in order, without the row ids.
     fn lines(&self, built: &Built) -> Vec<String> {
-        let mut reader = PartReader::new(&self.shape, &built.files, &self.limits);
+        let mut reader = PartReader::new(&self.shape, &built.files, &self.limits).unwrap();
         let mut lines = Vec::new();
         while let Some(batch) = reader.next_sorted().unwrap() {
             lines.extend(shown(&batch));
@@ -237,7 +241,7 @@ fn a_part_built_step_by_step_is_the_part_built_at_once() {
             parts.push(delta(&before, &rows, random.below(14)));
             let site = Site::new("north", parts.clone());
             let (at_once, merged) = (site.gather().unwrap(), site.merge(&last, done).unwrap());
-            assert_eq!(at_once.report, merged.report, "seed {seed}");
+            assert_eq!(at_once.report.absent, merged.report.absent, "seed {seed}");
             assert_eq!(site.lines(&at_once), site.lines(&merged), "seed {seed}");
             assert_eq!(merged.report.digest, expected("north", &rows), "seed {seed}");
             assert_eq!(merged.report.rows, Rows(rows.len() as u64));
@@ -271,6 +275,168 @@ fn the_same_snapshot_twice_and_a_delta_of_nothing_change_nothing() {
     }
     let untouched = once.merge(&built, 1).unwrap();
     assert_eq!((untouched.report.digest, once.lines(&untouched)), (built.report.digest, once.lines(&built)));
+}
+
+/// Many rows, so that a few changed ones are less than an eighth of them.
+fn many_visits() -> Visits {
+    let mut random = Random(5);
+    (0..400).map(|row| (row, random_visit(&mut random, row))).collect()
+}
+
+/// A few rows written anew, taken away and added.
+fn small_step(random: &mut Random, rows: &mut Visits, number: u64) {
+    for _ in 0..3 {
+        let row = random.below(400);
+        rows.insert(row, random_visit(random, row));
+        rows.remove(&random.below(400));
+    }
+    rows.insert(1_000 + number, random_visit(random, 1_000 + number));
+}
+
+// CONS-5 CONS-13 CONS-14
+#[test]
+fn a_small_change_lies_beside_a_base_that_stays_and_every_reader_sees_the_part() {
+    for seed in 0..10 {
+        let (mut random, mut rows) = (Random(seed), many_visits());
+        let mut parts = vec![full(&rows)];
+        let mut last = Site::new("north", parts.clone()).gather().unwrap();
+        let (base, mut bases, mut kept) = (last.files.len(), 0, 0);
+        for done in 0..20 {
+            let before = rows.clone();
+            small_step(&mut random, &mut rows, done);
+            parts.push(delta(&before, &rows, 99));
+            let site = Site::new("north", parts.clone());
+            let (at_once, merged) =
+                (site.gather().unwrap(), site.merge(&last, usize::try_from(done).unwrap()).unwrap());
+            assert_eq!(merged.report.digest, expected("north", &rows), "seed {seed}");
+            assert_eq!((at_once.report.digest, at_once.report.rows), (merged.report.digest, merged.report.rows));
+            assert_eq!(site.lines(&at_once), site.lines(&merged), "seed {seed}");
+            let read = digest(&site.shape, &site.member, &merged.files, &site.limits).unwrap();
+            assert_eq!(read, (merged.report.digest, merged.report.rows), "what is in the files");
+            // A version is read through the same door.
+            let [whole, layered] = [&at_once, &merged].map(|built| {
+                let parts = BTreeMap::from([(party("north"), built.files.clone())]);
+                read_all(&site.shape, &parts)
+            });
+            assert_eq!(whole, layered, "seed {seed}");
+            if merged.report.kept == 0 {
+                bases += 1;
+                assert!(!merged.report.gone);
+            } else {
+                kept += 1;
+                assert!(merged.report.gone && merged.report.kept <= base.max(last.files.len()));
+                assert!(merged.files.len() < at_once.files.len() * 2);
+            }
+            last = merged;
+        }
+        assert!(kept > 10 && bases > 0, "{kept} {bases}");
+    }
+}
+
+// CONS-14
+#[test]
+fn a_row_that_is_gone_lies_in_the_base_for_sixteen_snapshots_at_most() {
+    let mut rows = many_visits();
+    let mut parts = vec![full(&rows)];
+    let mut last = Site::new("north", parts.clone()).gather().unwrap();
+    let before = rows.clone();
+    rows.remove(&7);
+    parts.push(delta(&before, &rows, 99));
+    for done in 0..40 {
+        if done > 0 {
+            // A change of nothing but one row, always the same.
+            let before = rows.clone();
+            rows.insert(11, random_visit(&mut Random(done), 11));
+            parts.push(delta(&before, &rows, 99));
+        }
+        let site = Site::new("north", parts.clone());
+        last = site.merge(&last, usize::try_from(done).unwrap()).unwrap();
+        assert_eq!(last.report.digest, expected("north", &rows));
+        let based = last.report.kept == 0;
+        assert_eq!(based, done % 17 == 16, "{done}");
+    }
+}
+
+// CONS-13
+#[test]
+fn a_base_below_the_bound_and_one_of_which_an_eighth_has_changed_are_written_anew() {
+    let rows = many_visits();
+    let base = Site::new("north", vec![full(&rows)]).gather().unwrap();
+    let after = |touched: u64, bound: u64| {
+        let mut after = rows.clone();
+        for row in 0..touched {
+            after.insert(row, Visit { origin: 77, ..rows[&row].clone() });
+        }
+        let mut site = Site::new("north", vec![full(&rows), delta(&rows, &after, 99)]);
+        site.limits.part_base_rows_min = bound;
+        let built = site.merge(&base, 0).unwrap();
+        assert_eq!(built.report.digest, expected("north", &after));
+        built.report.kept > 0
+    };
+    assert!(after(50, 400) && !after(51, 400) && !after(1, 401));
+}
+
+#[test]
+fn a_part_of_files_without_digests_is_read_and_built_anew_from_the_chain() {
+    let rows = many_visits();
+    let site = Site::new("north", vec![full(&rows)]);
+    let built = site.gather().unwrap();
+    let mut plain = Vec::new();
+    let copied = copy(&site.shape, &site.member, &built.files, &mut plain, &site.limits).unwrap();
+    assert_eq!(copied, (built.report.digest, Rows(400)));
+    let plain = Built { report: built.report.clone(), files: vec![handle(plain)] };
+    assert_eq!(site.lines(&plain), site.lines(&built));
+    assert_eq!(digest(&site.shape, &site.member, &plain.files, &site.limits).unwrap(), copied);
+    let mut after = rows.clone();
+    after.remove(&3);
+    let site = Site::new("north", vec![full(&rows), delta(&rows, &after, 99)]);
+    let merged = site.merge(&plain, 0).unwrap();
+    assert_eq!((merged.report.kept, merged.report.digest), (0, expected("north", &after)));
+}
+
+#[test]
+fn a_digest_that_is_not_its_rows_and_a_gone_row_that_is_not_in_the_base_are_noticed() {
+    let rows = many_visits();
+    let mut other = rows.clone();
+    other.insert(5, Visit { origin: 99, ..rows[&5].clone() });
+    let (site, others) = (Site::new("north", vec![full(&rows)]), Site::new("north", vec![full(&other)]));
+    let (built, bent) = (site.gather().unwrap(), others.gather().unwrap());
+    // The rows of one part with the digests of another.
+    let mixed: Vec<Handle> = built
+        .files
+        .iter()
+        .zip(&bent.files)
+        .map(|(rows, digests)| {
+            let read = |file: &Handle| {
+                let files = std::slice::from_ref(file);
+                let mut reader = PartReader::seeing(&site.shape, files, Seen::File, &Limits::default()).unwrap();
+                reader.next_sorted().unwrap().unwrap()
+            };
+            let (rows, digests) = (read(rows), read(digests));
+            let mut columns: Vec<_> = rows
+                .schema()
+                .fields()
+                .iter()
+                .zip(rows.columns())
+                .map(|(field, array)| (field.name().clone(), array.clone()))
+                .collect();
+            columns.last_mut().unwrap().1 = digests.columns().last().unwrap().clone();
+            let columns = columns.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
+            handle(parquet_file(columns))
+        })
+        .collect();
+    assert_eq!(digest(&site.shape, &site.member, &mixed, &site.limits).err(), Some(ConsolidateFault::NotAPart));
+    // A change beside a base that it was not made for.
+    let mut fewer = rows.clone();
+    fewer.remove(&9);
+    let chain = vec![full(&rows), delta(&rows, &fewer, 99)];
+    let changed = Site::new("north", chain.clone()).merge(&built, 0).unwrap();
+    let wrong = Site::new("north", vec![full(&fewer)]).gather().unwrap();
+    let gone = changed.files[changed.report.kept..].to_vec();
+    let files = wrong.files.into_iter().chain(gone).collect();
+    let again = Site::new("north", [chain, vec![delta(&fewer, &fewer, 99)]].concat());
+    let fault = again.merge(&Built { report: changed.report, files }, 1).err();
+    assert_eq!(fault, Some(ConsolidateFault::NotAPart));
 }
 
 fn some_visits() -> Visits {
@@ -318,7 +484,7 @@ fn a_file_ends_where_a_patient_does() {
     let ranges: Vec<_> = files.iter().map(|file| file.patients.unwrap()).collect();
     assert!(ranges.windows(2).all(|pair| pair[0].last < pair[1].first));
     for (file, range) in built.files.iter().zip(&ranges) {
-        let mut reader = PartReader::new(&site.shape, std::slice::from_ref(file), &site.limits);
+        let mut reader = PartReader::new(&site.shape, std::slice::from_ref(file), &site.limits).unwrap();
         let mut persons = Vec::new();
         while let Some(batch) = reader.next_sorted().unwrap() {
             persons.extend(batch.column(2).as_primitive::<Int64Type>().values().iter().copied());
@@ -328,10 +494,10 @@ fn a_file_ends_where_a_patient_does() {
     }
     assert_eq!(format!("{:?}", ranges[0]), "a range of patients", "a patient's id does not print");
     // With fewer files than could be filled the last one takes the rest.
-    let few = site.build(2, |job, sinks| gather(job, sinks)).unwrap();
+    let few = site.build(&[], 2, |job, sinks| gather(job, sinks)).unwrap();
     assert_eq!((few.report.files.len(), few.report.digest), (2, built.report.digest));
     assert_eq!(site.lines(&few), site.lines(&built));
-    let none = site.build(0, |job, sinks| gather(job, sinks)).err();
+    let none = site.build(&[], 0, |job, sinks| gather(job, sinks)).err();
     assert_eq!(none, Some(ConsolidateFault::Sink { kind: std::io::ErrorKind::StorageFull }));
 }
 
@@ -514,6 +680,8 @@ fn a_part_that_is_none_or_out_of_order_is_refused() {
     let mut reader = TableReader::open(&site.shape, &parts, &site.limits).unwrap();
     let fault = std::iter::from_fn(|| reader.next_batch().transpose()).find_map(Result::err);
     assert_eq!(fault, Some(ConsolidateFault::Disorder));
+    let mut site = site;
+    site.limits.part_base_rows_min = 4_096;
     let fault = site.merge(&Built { report: built.report, files: turned }, 0).err();
     assert_eq!(fault, Some(ConsolidateFault::Disorder));
 }

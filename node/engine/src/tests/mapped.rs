@@ -149,6 +149,27 @@ fn a_code_map_may_be_rows_of_a_file_that_becomes_part_of_the_mapping() {
 }
 
 #[test]
+fn what_a_mapping_leaves_out_and_bears_is_of_the_schema_and_its_checks() {
+    let schema = CommonSchema::parse(SCHEMA).unwrap();
+    let stated =
+        |words: &str| Mapping::parse(&MAPPING.replacen("\nversion", &format!("\n{words}\nversion"), 1), &schema);
+    let fault = |words: &str| stated(words).unwrap_err();
+    let left_out = |table: &str| MappingFault::LeavesOut { table: table.parse().unwrap() };
+    assert_eq!(fault("leaves_out = [\"nowhere\"]"), left_out("nowhere"));
+    let made = stated("").unwrap().fact[0].table.clone();
+    assert_eq!(fault(&format!("leaves_out = [\"{made}\"]")), left_out(&made), "a rule makes it");
+    let unknown = fault("thresholds = { isRequried = 1 }").to_string();
+    assert_eq!(unknown, "threshold of \"isRequried\": there is no such check");
+    for wrong in ["100.1", "-1", "0.05"] {
+        let fault = fault(&format!("thresholds = {{ isRequired = {wrong} }}"));
+        assert!(matches!(fault, MappingFault::Threshold(_)), "{wrong}: {fault}");
+    }
+    let borne = stated("thresholds = { isRequired = 0.5, cdmTable = 100 }").unwrap();
+    let borne = borne.allowance(&schema).unwrap();
+    assert_eq!(borne.thresholds.values().copied().collect::<Vec<_>>(), [1_000, 5]);
+}
+
+#[test]
 fn a_code_is_looked_up_in_one_place() {
     let schema = CommonSchema::parse(SCHEMA).unwrap();
     let fault = |setting: &str| Mapping::parse(&coded(setting), &schema).unwrap_err();

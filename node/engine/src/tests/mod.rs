@@ -8,6 +8,7 @@ mod lawful;
 mod generalised;
 mod mapped;
 mod mapping;
+mod private;
 mod quality;
 mod query;
 mod real;

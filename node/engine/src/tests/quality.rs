@@ -4,6 +4,7 @@ use std::io::Write;
 
 use arrow::array::{Date32Array, Float64Array, Int64Array, StringArray};
 use cohortium_protocol::ident::SnapshotId;
+use cohortium_protocol::record::allowance::Allowance;
 use cohortium_schema::gate::{Checks, Measured, Outcome, Report, RunOutcome, Thresholds};
 use cohortium_schema::schema::CommonSchema;
 
@@ -94,7 +95,7 @@ impl Shared {
 }
 
 fn report(measured: &Measured) -> Report {
-    Report::new(measured, &Thresholds::default()).unwrap()
+    Report::new(measured, &Thresholds::default(), &Allowance::default()).unwrap()
 }
 
 // QUAL-1
@@ -127,7 +128,9 @@ fn what_was_counted_is_judged_again_by_other_thresholds() {
     for measure in broken.measures.iter_mut().filter(|measure| measure.name == "isRequired") {
         measure.count = cohortium_schema::gate::Count::Of { violated: 3, applicable: 300 };
     }
-    let judged = |thresholds: &str| Report::new(&broken, &Thresholds::parse(thresholds).unwrap()).unwrap();
+    let judged = |thresholds: &str| {
+        Report::new(&broken, &Thresholds::parse(thresholds).unwrap(), &Allowance::default()).unwrap()
+    };
     assert_eq!(judged("").outcome, RunOutcome::Fail);
     assert_eq!(judged("isRequired = 1.0").outcome, RunOutcome::Pass);
     let failed = judged("isRequired = 0.5");

@@ -8,7 +8,7 @@ use cohortium_protocol::ident::Name;
 use super::*;
 use crate::cells::id_array;
 use crate::consolidate::shape::{TableColumn, TableFields, TableShape};
-use crate::query::{Answer, Into, QueryFault, QueryTable, Question, ask};
+use crate::query::{Answer, Columns, Into, QueryFault, QueryTable, Question, Reads, ask, reads, rows};
 
 fn table_of(table: &str) -> TableShape {
     let column = |text, kind, required| TableColumn { name: name(text), kind, required };
@@ -49,7 +49,7 @@ fn part(shape: &TableShape, member: &str, rows: &[(i64, i64, Option<&str>, Optio
 }
 
 /// Visits of two members; visit 3 of person 2 is stated by both.
-fn tables() -> Vec<QueryTable> {
+pub(super) fn tables() -> Vec<QueryTable> {
     let shape = table_of("visit");
     let north = part(&shape, "north", &[(1, 1, Some("CANARY-7"), Some(0.5)), (3, 2, Some("A"), None)]);
     let south = part(&shape, "south", &[(3, 2, Some("other"), Some(9.0)), (4, 2, None, Some(1.5))]);
@@ -207,4 +207,102 @@ fn an_answer_in_a_file_is_the_answer() {
     let mut text = Vec::new();
     crate::plain::to_csv(&handle(parquet), &mut text, &Limits::default()).unwrap();
     assert_eq!((rows.0, String::from_utf8(text).unwrap().lines().count()), (3, 4));
+}
+
+fn columns(leaving: &[&str]) -> Columns {
+    let leaving = leaving.iter().map(|name| (*name).to_owned()).collect();
+    Columns { patient: "patient".to_owned(), member: "site".to_owned(), leaving, ..Columns::default() }
+}
+
+fn planned(text: &str, leaving: &[&str]) -> Result<Reads, QueryFault> {
+    reads(&question(text, &tables()), &columns(leaving))
+}
+
+fn gathered(text: &str, leaving: &[&str]) -> Result<usize, QueryFault> {
+    let batches = rows(&question(text, &tables()), &columns(leaving))?;
+    Ok(batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+// LAW-1
+#[test]
+fn a_release_names_patients_and_members_by_the_tables_own_columns() {
+    let good = [
+        "SELECT person_id AS patient, cohortium_member AS site, ward FROM visit",
+        "WITH a AS (SELECT person_id AS p, cohortium_member AS m, ward, row_number() OVER (PARTITION BY person_id ORDER BY visit_id) AS n FROM visit) \
+         SELECT p AS patient, m AS site, ward FROM a WHERE n = 1 ORDER BY ward LIMIT 10",
+        "SELECT a.person_id AS patient, b.cohortium_member AS site, b.ward FROM visit a JOIN visit b ON a.person_id = b.person_id",
+        "SELECT person_id AS patient, cohortium_member AS site, max(ward) AS ward FROM visit GROUP BY person_id, cohortium_member",
+        "SELECT DISTINCT person_id AS patient, cohortium_member AS site, ward FROM visit \
+         UNION ALL SELECT person_id, cohortium_member, ward FROM visit",
+    ];
+    for text in good {
+        assert!(planned(text, &["ward"]).is_ok(), "{text}: {:?}", planned(text, &["ward"]).err());
+        assert!(gathered(text, &["ward"]).is_ok(), "{text}: {:?}", gathered(text, &["ward"]).err());
+    }
+    let from = "cohortium_member AS site, ward FROM visit";
+    for patient in ["visit_id", "person_id + 0", "1", "CAST(person_id AS BIGINT) + 1", "coalesce(person_id, 1)"] {
+        let text = format!("SELECT {patient} AS patient, {from}");
+        let expected = QueryFault::NotThePatient { name: "patient".to_owned() };
+        assert_eq!(planned(&text, &[]).err(), Some(expected.clone()), "{text}");
+        assert_eq!(gathered(&text, &[]).err(), Some(expected), "{text}");
+    }
+    for member in ["'north'", "upper(cohortium_member)", "ward"] {
+        let text = format!("SELECT person_id AS patient, {member} AS site FROM visit");
+        assert_eq!(planned(&text, &[]).err(), Some(QueryFault::NotTheMember { name: "site".to_owned() }), "{text}");
+    }
+    assert_eq!(
+        planned("SELECT person_id AS patient FROM visit", &[]).err(),
+        Some(QueryFault::NoColumn { name: "site".to_owned() })
+    );
+}
+
+// LAW-1
+#[test]
+fn nothing_that_leaves_as_it_is_was_made_of_ids() {
+    let with = |column: &str| {
+        format!(
+            "SELECT person_id AS patient, cohortium_member AS site, {column} AS x FROM visit GROUP BY person_id, cohortium_member, visit_id, ward, value"
+        )
+    };
+    for column in ["ward", "value * 2", "count(*)", "count(DISTINCT visit_id)", "upper(ward) || 'x'", "1"] {
+        assert_eq!(gathered(&with(column), &["x"]), Ok(3), "{column}");
+    }
+    let ids = [
+        "person_id",
+        "visit_id",
+        "CAST(visit_id AS VARCHAR)",
+        "max(visit_id)",
+        "CASE WHEN person_id = 1 THEN 'a' ELSE 'b' END",
+        "cohortium_member",
+        "(SELECT max(person_id) FROM visit)",
+        "lag(visit_id) OVER (ORDER BY ward)",
+    ];
+    for column in ids {
+        assert_eq!(
+            gathered(&with(column), &["x"]).err(),
+            Some(QueryFault::MadeOfIds { name: "x".to_owned() }),
+            "{column}"
+        );
+        // Its review sees what it is made of.
+        assert!(planned(&with(column), &["x"]).is_ok(), "{column}");
+    }
+    // A reference to another table is an id, too.
+    let mut of_ward = columns(&["x"]);
+    of_ward.ids.insert(("visit".to_owned(), "ward".to_owned()));
+    let fault = rows(&question(&with("ward"), &tables()), &of_ward).err();
+    assert_eq!(fault, Some(QueryFault::MadeOfIds { name: "x".to_owned() }));
+}
+
+#[test]
+fn a_plan_says_which_columns_are_read_and_what_each_column_is_made_of() {
+    let text = "SELECT person_id AS patient, cohortium_member AS site, upper(ward) AS x FROM visit WHERE value > 1";
+    let found = planned(text, &["x"]).unwrap();
+    let read: Vec<&str> = found.tables.values().flatten().map(Name::as_str).collect();
+    assert_eq!(read, ["cohortium_member", "person_id", "value", "ward"]);
+    let made: Vec<String> = found.columns.iter().map(|(column, of)| format!("{column} {}", of.len())).collect();
+    assert_eq!(made, ["patient 1", "site 1", "x 1"]);
+    assert!(matches!(
+        planned("SELECT ward, ward FROM visit", &[]),
+        Err(QueryFault::Plan | QueryFault::NoColumn { .. })
+    ));
 }

@@ -5,3 +5,5 @@ mod charges;
 mod data;
 mod generator;
 mod margins;
+mod models;
+mod synthetic;

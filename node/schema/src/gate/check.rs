@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use cohortium_protocol::ident::Text;
 use serde::{Deserialize, Serialize};
 
+use super::judge::ThresholdFault;
 use crate::limits::SCHEMA_BYTES_MAX;
 use crate::omop;
 use crate::schema::{CommonSchema, Field, Kind, Reference, Table};
@@ -105,7 +107,7 @@ impl Checks {
     pub fn declared(schema: &CommonSchema) -> Self {
         let mut checks = Vec::new();
         for table in schema.tables() {
-            checks.push(Check::new("cdmTable", table, None, Rule::TablePresent));
+            checks.push(Check::new(TABLE_PRESENT, table, None, Rule::TablePresent));
             for field in &table.fields {
                 let mut add = |name, rule| checks.push(Check::new(name, table, Some(field), rule));
                 add("cdmField", Rule::FieldPresent);
@@ -146,6 +148,22 @@ impl Checks {
             Some(id) => Err(CheckFault::Twice { id: id.clone() }),
             None => Ok(Self(checks)),
         }
+    }
+
+    /// Thresholds in per cent with at most one decimal, of checks that there are, in thousandths.
+    ///
+    /// # Errors
+    /// [`ThresholdFault::Unknown`], [`ThresholdFault::Range`].
+    pub fn per_mille(&self, set: &BTreeMap<Text, f64>) -> Result<BTreeMap<Text, u16>, ThresholdFault> {
+        let one = |(check, per_cent): (&Text, &f64)| {
+            let named = || check.to_string();
+            if !self.iter().any(|known| known.id == check.as_str() || known.name == check.as_str()) {
+                return Err(ThresholdFault::Unknown { check: named() });
+            }
+            let borne = (0..=1_000_u16).find(|borne| (f64::from(*borne) / 10.0 - per_cent).abs() < 1e-9);
+            Ok((check.clone(), borne.ok_or_else(|| ThresholdFault::Range { check: named() })?))
+        };
+        set.iter().map(one).collect()
     }
 
     /// The checks, in the order of the list.
@@ -212,7 +230,7 @@ impl WrittenCheck {
 
     fn rule(&self) -> Option<Rule> {
         Some(match self.name.as_str() {
-            "cdmTable" => Rule::TablePresent,
+            TABLE_PRESENT => Rule::TablePresent,
             "measurePersonCompleteness" => Rule::PersonCompleteness,
             "measureObservationPeriodOverlap" => Rule::PeriodOverlap,
             "cdmField" => Rule::FieldPresent,
@@ -255,6 +273,8 @@ impl WrittenCheck {
     }
 }
 
+/// What the check is called that a table is there.
+pub(crate) const TABLE_PRESENT: &str = "cdmTable";
 /// The table of persons, in OMOP.
 pub(crate) const PERSON_TABLE: &str = "person";
 /// Its key, and the name of each reference to it.

@@ -1,12 +1,14 @@
 //! What was measured, judged against thresholds: pass, pass with failures, or fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cohortium_protocol::digest::{DocumentDigest, sha256_for};
+use cohortium_protocol::ident::{Name, Text};
+use cohortium_protocol::record::allowance::Allowance;
 use serde::Serialize;
 
-use super::check::{Severity, is_threshold};
+use super::check::{Severity, TABLE_PRESENT, is_threshold};
 use super::measured::{Count, Measured, Unfit};
 use super::page;
 use super::profile::TableProfile;
@@ -47,9 +49,14 @@ impl Thresholds {
         Ok(Self(checked.collect::<Result<_, _>>()?))
     }
 
-    /// The threshold of a check: its own, else its kind's, else the list's.
-    fn of(&self, id: &str, name: &str, otherwise: f64) -> f64 {
-        self.0.get(id).or_else(|| self.0.get(name)).copied().unwrap_or(otherwise)
+    /// As an allowance states them.
+    fn stated(set: &BTreeMap<Text, u16>) -> Self {
+        Self(set.iter().map(|(check, borne)| (check.to_string(), f64::from(*borne) / 10.0)).collect())
+    }
+
+    /// The threshold of a check: its own, else its kind's.
+    fn of(&self, id: &str, name: &str) -> Option<f64> {
+        self.0.get(id).or_else(|| self.0.get(name)).copied()
     }
 }
 
@@ -113,6 +120,10 @@ pub struct Report {
     pub schema: DocumentDigest,
     /// The vocabulary's release, if there was one.
     pub vocabulary: Option<String>,
+    /// Tables that the mapping leaves out on purpose: that they are not there is no failure.
+    pub left_out: BTreeSet<Name>,
+    /// What the mapping states that its tables bear beside the list's thresholds, in thousandths.
+    pub stated: BTreeMap<Text, u16>,
     /// What became of the whole.
     pub outcome: RunOutcome,
     /// The checks, in the order of their list.
@@ -122,21 +133,27 @@ pub struct Report {
 }
 
 impl Report {
-    /// Judges what was measured.
+    /// Judges what was measured: by these thresholds, else by those that the mapping states, else by the list's.
     ///
     /// # Errors
     /// [`ThresholdFault::Unknown`]: a threshold of no check.
-    pub fn new(measured: &Measured, thresholds: &Thresholds) -> Result<Self, ThresholdFault> {
+    pub fn new(measured: &Measured, thresholds: &Thresholds, stated: &Allowance) -> Result<Self, ThresholdFault> {
         let known = |set: &str| measured.measures.iter().any(|measure| measure.id == set || measure.name == set);
         if let Some(check) = thresholds.0.keys().find(|set| !known(set)) {
             return Err(ThresholdFault::Unknown { check: check.clone() });
         }
+        let by_mapping = Thresholds::stated(&stated.thresholds);
         let checks: Vec<Finding> = measured
             .measures
             .iter()
             .map(|measure| {
-                let threshold = thresholds.of(&measure.id, &measure.name, measure.threshold);
-                let (violated, applicable, outcome, reason) = judge(measure.count, threshold);
+                let of = |set: &Thresholds| set.of(&measure.id, &measure.name);
+                let threshold = of(thresholds).or_else(|| of(&by_mapping)).unwrap_or(measure.threshold);
+                let left_out = measure.name == TABLE_PRESENT
+                    && stated.left_out.iter().any(|table| table.as_str() == measure.table)
+                    && !measured.tables.iter().any(|seen| seen.table == measure.table);
+                let count = if left_out { Count::NotApplicable(Unfit::LeftOut) } else { measure.count };
+                let (violated, applicable, outcome, reason) = judge(count, threshold);
                 let (id, name, table) = (measure.id.clone(), measure.name.clone(), measure.table.clone());
                 let (field, severity) = (measure.field.clone(), measure.severity);
                 Finding { id, name, table, field, severity, violated, applicable, threshold, outcome, reason }
@@ -144,7 +161,8 @@ impl Report {
             .collect();
         let (schema, vocabulary) = (measured.schema, measured.vocabulary.clone());
         let (outcome, tables) = (whole(&checks), measured.tables.clone());
-        Ok(Self { form: 1, schema, vocabulary, outcome, checks, tables })
+        let (left_out, stated) = (stated.left_out.clone(), stated.thresholds.clone());
+        Ok(Self { form: 2, schema, vocabulary, left_out, stated, outcome, checks, tables })
     }
 
     /// The report in canonical JSON: keys in the order of this type, no spaces, integers and shortest decimals.

@@ -56,6 +56,8 @@ pub enum Unfit {
     NoVocabulary,
     /// The table is not there.
     TableAbsent,
+    /// The mapping leaves the table out on purpose.
+    LeftOut,
     /// The field is not there.
     FieldAbsent,
     /// The table has no rows.

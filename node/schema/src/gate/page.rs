@@ -28,14 +28,27 @@ pub(crate) fn page(report: &Report, title: &str) -> String {
     let tables: String = report.tables.iter().map(table).collect();
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style>\
-         </head><body><h1>{title}</h1>{}<p class=\"dim\">report {}<br>schema {}<br>vocabulary: {vocabulary}</p>\
+         </head><body><h1>{title}</h1>{}<p class=\"dim\">report {}<br>schema {}<br>vocabulary: {vocabulary}{}</p>\
          {}{}<h2>Tables</h2>{tables}</body></html>\n",
         verdict(report),
         report.digest(),
         report.schema,
+        stated(report),
         failures(report),
         all_checks(report),
     )
+}
+
+/// What the mapping states of its tables.
+fn stated(report: &Report) -> String {
+    let left_out: Vec<&str> = report.left_out.iter().map(cohortium_protocol::ident::Name::as_str).collect();
+    let per_cent = |(check, borne): (_, &u16)| format!("{check} {} %", f64::from(*borne) / 10.0);
+    let borne: Vec<String> = report.stated.iter().map(per_cent).collect();
+    let line = |what: &str, words: String| match words.as_str() {
+        "" => String::new(),
+        words => format!("<br>{what}: {}", escaped(words)),
+    };
+    line("left out by the mapping", left_out.join(", ")) + &line("borne by the mapping", borne.join(", "))
 }
 
 fn verdict(report: &Report) -> String {
@@ -162,6 +175,7 @@ fn reason_text(reason: Unfit) -> &'static str {
     match reason {
         Unfit::NoVocabulary => "no vocabulary is loaded",
         Unfit::TableAbsent => "the table is not there",
+        Unfit::LeftOut => "the mapping leaves the table out",
         Unfit::FieldAbsent => "the field is not there",
         Unfit::NoRows => "no rows",
         Unfit::NoValues => "no values",

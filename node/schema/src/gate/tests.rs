@@ -1,5 +1,6 @@
 //! The gates as their callers use them: batches in, one report out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -7,6 +8,9 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::datatypes::{DataType, Field, Schema};
+
+use cohortium_protocol::ident::Name;
+use cohortium_protocol::record::allowance::{Allowance, AllowanceFields};
 
 use super::*;
 use crate::omop::omop_5_4;
@@ -278,7 +282,7 @@ fn a_threshold_decides_on_both_of_its_sides_and_can_change_afterwards() {
     let seen = measured(&[("condition_occurrence", facts)], None);
     let id = "field_isrequired_condition_occurrence_condition_concept_id";
     let outcome = |set: &str| {
-        let report = Report::new(&seen, &Thresholds::parse(set).unwrap()).unwrap();
+        let report = Report::new(&seen, &Thresholds::parse(set).unwrap(), &Allowance::default()).unwrap();
         finding(&report, id).outcome
     };
     assert_eq!(outcome(""), Outcome::Fail);
@@ -286,7 +290,7 @@ fn a_threshold_decides_on_both_of_its_sides_and_can_change_afterwards() {
     assert_eq!(outcome(&format!("{id} = 5")), Outcome::Pass);
     assert_eq!(outcome("isRequired = 5"), Outcome::Pass, "by its kind");
     assert_eq!(outcome(&format!("isRequired = 5\n{id} = 1")), Outcome::Fail, "its own before its kind's");
-    let unknown = Report::new(&seen, &Thresholds::parse("isRequried = 5").unwrap());
+    let unknown = Report::new(&seen, &Thresholds::parse("isRequried = 5").unwrap(), &Allowance::default());
     assert_eq!(unknown, Err(ThresholdFault::Unknown { check: "isRequried".to_owned() }));
     for (value, fine) in [("0", true), ("100", true), ("100.1", false), ("-0.1", false), ("nan", false)] {
         assert_eq!(Thresholds::parse(&format!("isRequired = {value}")).is_ok(), fine, "{value}");
@@ -296,7 +300,8 @@ fn a_threshold_decides_on_both_of_its_sides_and_can_change_afterwards() {
 #[test]
 fn a_run_passes_passes_with_failures_or_fails() {
     let seen = measured(&[("person", persons())], None);
-    let set = |text: &str| Report::new(&seen, &Thresholds::parse(text).unwrap()).unwrap().outcome;
+    let set =
+        |text: &str| Report::new(&seen, &Thresholds::parse(text).unwrap(), &Allowance::default()).unwrap().outcome;
     assert_eq!(set(""), RunOutcome::Fail, "tables are not there");
     assert_eq!(set("cdmTable = 100"), RunOutcome::Pass);
     let race = "cdmTable = 100\nfield_standardconceptrecordcompleteness_person_race_concept_id = 99\n";
@@ -305,17 +310,46 @@ fn a_run_passes_passes_with_failures_or_fails() {
     assert_eq!(set(missing), RunOutcome::PassWithFailures, "values are missing, which is good to know");
     let mistyped = batch("person", &[("person_id", texts(&[Some("1")]))]);
     let seen = measured(&[("person", mistyped)], None);
-    let report = Report::new(&seen, &Thresholds::parse("cdmTable = 100\ncdmDatatype = 100\nisRequired = 100").unwrap());
-    let report = report.unwrap();
+    let borne = Thresholds::parse("cdmTable = 100\ncdmDatatype = 100\nisRequired = 100").unwrap();
+    let report = Report::new(&seen, &borne, &Allowance::default()).unwrap();
     let error = finding(&report, "field_isprimarykey_person_person_id");
     assert_eq!((error.outcome, error.reason), (Outcome::Error, Some(Unfit::WrongType)));
     assert_eq!(report.outcome, RunOutcome::Fail, "a fatal check that could not be made is not passed");
 }
 
 #[test]
+fn what_a_mapping_states_is_judged_by_and_shown() {
+    let seen = measured(&[("person", persons())], None);
+    let all: BTreeSet<Name> = omop_5_4().tables().iter().map(|table| table.name.parse().unwrap()).collect();
+    let stated = |left_out: BTreeSet<Name>, thresholds: &[(&str, u16)]| {
+        let thresholds = thresholds.iter().map(|(check, borne)| (check.parse().unwrap(), *borne)).collect();
+        Allowance::try_from(AllowanceFields { left_out, thresholds }).unwrap()
+    };
+    let report = |set: &str, stated: &Allowance| Report::new(&seen, &Thresholds::parse(set).unwrap(), stated).unwrap();
+    let most: BTreeSet<Name> = all.iter().filter(|table| table.as_str() != "death").cloned().collect();
+    let one_missing = report("", &stated(most, &[]));
+    let fatal = one_missing.checks.iter().filter(|check| check.outcome == Outcome::Fail);
+    assert_eq!(fatal.map(|check| check.id.as_str()).collect::<Vec<_>>(), ["table_cdmtable_death"]);
+    assert_eq!(one_missing.outcome, RunOutcome::Fail);
+    let none_missing = report("", &stated(all.clone(), &[]));
+    assert_eq!(none_missing.outcome, RunOutcome::Pass);
+    let death = finding(&none_missing, "table_cdmtable_death");
+    assert_eq!((death.outcome, death.reason), (Outcome::NotApplicable, Some(Unfit::LeftOut)));
+    let there = finding(&none_missing, "table_cdmtable_person");
+    assert_eq!((there.outcome, there.applicable), (Outcome::Pass, 1), "a table that is there is looked at");
+    // The mapping's thresholds come before the list's, and those that somebody sets now before the mapping's.
+    let strict = stated(all, &[("measureValueCompleteness", 990)]);
+    assert_eq!(report("", &strict).outcome, RunOutcome::PassWithFailures);
+    assert_eq!(report("measureValueCompleteness = 100", &strict).outcome, RunOutcome::Pass);
+    assert_ne!(report("", &strict).digest(), none_missing.digest());
+    let page = report("", &strict).to_html("T");
+    assert!(page.contains("left out by the mapping: ") && page.contains("measureValueCompleteness 99 %"), "{page}");
+}
+
+#[test]
 fn the_digest_is_of_what_was_counted_and_measured_values_travel() {
     let facts = |concept: i64| conditions(&[("condition_concept_id", ids(&[concept, 1]))]);
-    let report = |seen: &Measured| Report::new(seen, &Thresholds::default()).unwrap();
+    let report = |seen: &Measured| Report::new(seen, &Thresholds::default(), &Allowance::default()).unwrap();
     let seen = measured(&[("person", persons()), ("condition_occurrence", facts(1))], None);
     let again = measured(&[("condition_occurrence", facts(1)), ("person", persons())], None);
     let other = measured(&[("person", persons()), ("condition_occurrence", facts(0))], None);
@@ -360,7 +394,7 @@ fn the_page_needs_nothing_else_and_shows_what_failed() {
         ],
     );
     let seen = measured(&[("person", persons()), ("measurement", facts)], Some(&MadeUp));
-    let report = Report::new(&seen, &Thresholds::default()).unwrap();
+    let report = Report::new(&seen, &Thresholds::default(), &Allowance::default()).unwrap();
     let page = report.to_html("Ward <7> & \"others\"");
     assert!(page.contains("<h1>Ward &lt;7&gt; &amp; &quot;others&quot;</h1>") && page.contains("made up &lt;1&gt;"));
     assert!(page.contains(&report.digest().to_string()) && page.matches("<svg").count() == 2);

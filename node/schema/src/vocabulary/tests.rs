@@ -58,6 +58,9 @@ fn only_standard_and_valid_concepts_stand_for_another_and_the_rest_is_named() {
     assert_eq!(ids(&found.stale), [20, 50]);
     assert_eq!(found.absent, [99]);
     assert_eq!(ids(&vocabulary.maps_to(30).standard), [30]);
+    assert_eq!(ids(&vocabulary.maps_to(30).stale), [0; 0], "other relationships than this are none of it");
+    let twice = load(VOCABULARIES, CONCEPTS, &format!("{RELATIONSHIPS}10\t40\tMaps to\t1\t2\t\n")).unwrap();
+    assert_eq!(ids(&twice.maps_to(10).standard), [30, 40], "said twice it is one");
     assert_eq!(vocabulary.maps_to(40), MapsTo::default());
     assert_eq!(vocabulary.maps_to(-1), MapsTo::default());
 }
@@ -136,6 +139,31 @@ fn a_fault_names_file_and_line_and_no_cell() {
     let latin = [CONCEPTS.as_bytes(), b"60\tCANARY\xe4\tDrug\tMADE\tx\tS\tD\t1\t2\t\n"].concat();
     assert_eq!(loader.concepts(&latin[..]).unwrap_err().to_string(), "CONCEPT.csv, line 8: not UTF-8");
     assert_eq!(Loader::new().finish(), Err(LoadFault::NoFile { file: "VOCABULARY.csv" }));
+}
+
+#[test]
+fn a_header_has_a_mark_before_it_or_other_letters_and_its_columns_stand_anywhere() {
+    let marked = load(&format!("\u{feff}{VOCABULARIES}"), &format!("\u{feff}{CONCEPTS}"), RELATIONSHIPS).unwrap();
+    assert_eq!((marked.release(), marked.entry(40)), ("v5.0 01-JAN-26", made_up().entry(40)));
+    let upper = CONCEPTS.replacen("concept_id", "CONCEPT_ID", 1);
+    assert_eq!(load(VOCABULARIES, &upper, RELATIONSHIPS).unwrap().entry(40), made_up().entry(40));
+    let turned: String =
+        CONCEPTS.lines().map(|line| line.split('\t').rev().collect::<Vec<_>>().join("\t") + "\n").collect();
+    assert_eq!(load(VOCABULARIES, &turned, RELATIONSHIPS).unwrap().entry(40), made_up().entry(40));
+}
+
+#[test]
+fn names_are_bounded_on_both_sides() {
+    use crate::limits::NAMES_MAX;
+    let header = CONCEPTS.lines().next().unwrap();
+    // The vocabulary's own name is one of them.
+    let concepts = |names: usize| {
+        let line = |place| format!("{}\tn\tD{place}\tV\tx\tS\tc\t20200101\t20991231\t\n", place + 1);
+        format!("{header}\n{}", (0..names - 1).map(line).collect::<String>())
+    };
+    assert!(load(VOCABULARIES, &concepts(NAMES_MAX), RELATIONSHIPS).is_ok());
+    let fault = load(VOCABULARIES, &concepts(NAMES_MAX + 1), RELATIONSHIPS).unwrap_err();
+    assert_eq!(fault, LoadFault::TooMany { what: "names of domains and vocabularies", max: NAMES_MAX });
 }
 
 #[test]

@@ -130,6 +130,9 @@ fn view(party: &str) -> View {
         publishing: false,
         notices: Vec::new(),
         pipelines: Vec::new(),
+        projects: Vec::new(),
+        releases: Vec::new(),
+        withdrawals: Vec::new(),
         linkage_epoch: Some(4),
     }
 }

@@ -8,6 +8,7 @@ mod mail;
 mod pair;
 mod people;
 mod pipelines;
+mod releases;
 mod schema;
 mod serving;
 mod shares;

@@ -64,8 +64,10 @@ pub(super) struct Pair {
     pub(super) nonce: u8,
     /// Requests under way between the two, by their stream.
     pub(super) asked: BTreeMap<StreamId, (usize, Ticket)>,
-    /// While true, nothing is reported durable at the member.
+    /// While true, nothing is reported durable at the slow node.
     pub(super) disk_waits: bool,
+    /// Whose disk it is.
+    pub(super) slow: usize,
     /// What each node's wall clock shows.
     pub(super) wall: [UnixMillis; 2],
     /// Both nodes' monotonic clock.
@@ -86,13 +88,15 @@ pub(super) struct Amendment {
     pub(super) past: [Vec<Act>; 2],
     /// The common schema that version 2 names.
     pub(super) schema: Option<DocumentDigest>,
+    /// Its accounts.
+    pub(super) accounts: BTreeMap<Name, AccountTerms>,
 }
 
 impl Amendment {
     /// A second member, and linkage terms that name the key maker.
     pub(super) fn linked(key_maker: &str) -> Self {
         let linkage = Some(LinkageTerms { key_maker: key_maker.parse().unwrap(), epoch: 1 });
-        Self { south: Some(Party3::new("south", 3)), linkage, past: [vec![], vec![]], schema: None }
+        Self { south: Some(Party3::new("south", 3)), linkage, ..Self::default() }
     }
 }
 
@@ -133,6 +137,7 @@ pub(super) fn amended_charters(parties: &[Party3; 2], amendment: &Amendment) -> 
     }
     second.linkage.clone_from(&amendment.linkage);
     second.schema = amendment.schema;
+    second.accounts.clone_from(&amendment.accounts);
     let mut both = Signed::sign(&Charter::try_from(second).unwrap(), &parties[0].root);
     both.add_signature(&parties[1].root);
     (signed, both)
@@ -201,6 +206,7 @@ impl Pair {
             nonce: 0,
             asked: BTreeMap::new(),
             disk_waits: false,
+            slow: 1,
             wall: [NOW; 2],
             mono: Millis(1),
             streams: 500_000,
@@ -244,6 +250,14 @@ impl Pair {
         self.nodes[node] = endpoint(self.consortium, &self.parties, node, &self.journals[node]);
     }
 
+    /// A node goes down and comes up again from its own journal. The connection is gone.
+    pub(super) fn restart(&mut self, node: usize) {
+        self.disconnect();
+        self.seen[node].clear();
+        self.nodes[node] = endpoint(self.consortium, &self.parties, node, &self.journals[node]);
+        self.feed(node, Input::Tick);
+    }
+
     /// How many entries a node has written.
     pub(super) fn written(&self, node: usize) -> u64 {
         self.journals[node].len() as u64
@@ -264,7 +278,7 @@ impl Pair {
             Effect::Persist { consortium, first, entries } => {
                 assert_eq!(first, self.written(node), "entries follow one another");
                 self.journals[node].extend(entries);
-                if !(self.disk_waits && node == 1) {
+                if !(self.disk_waits && node == self.slow) {
                     self.feed(node, Input::Persisted { consortium, upto: self.written(node) });
                 }
             }

@@ -6,6 +6,8 @@ use crate::record::journal_entry::{StepEnd, StepFault};
 use crate::record::mapping::{Mapping, MappingFields};
 use crate::record::order::PipelineChange;
 use crate::record::pipeline::{Pipeline, PipelineFields, Step, Trigger};
+use crate::record::publish_place::{AbsentTable, PublishPlace, WrittenIds};
+use crate::record::remote::{Address, DatabasePlace, Privacy};
 use crate::state::pipelines::{Parking, Piped};
 
 const WAIT: Seconds = Seconds(60);
@@ -217,6 +219,44 @@ fn a_step_that_fails_is_tried_again_after_its_wait_and_parked_after_its_last_att
     pair.order(1, change(PipelineChange::Remove)).unwrap();
     assert!(pair.state(1).pipelines.is_empty());
     assert!(matches!(pair.order(1, change(PipelineChange::Retry)), Err(OrderFault::NotFound { .. })));
+}
+
+// PIPE-4
+#[test]
+fn a_publication_waits_for_tables_and_is_tried_again_as_any_other_step() {
+    let mut pair = Pair::new();
+    let place = DatabasePlace {
+        address: Address::Socket { path: "/run/db".parse().unwrap() },
+        privacy: Privacy::WithinMachine,
+        database: "cdm".parse().unwrap(),
+        user: "writer".parse().unwrap(),
+        password: None,
+        statement_seconds: 300,
+    };
+    let into = Box::new(PublishPlace { place, schema: None, absent: AbsentTable::Refuse, ids: WrittenIds::Whole });
+    pair.share(LandedRows::Exclude);
+    let command = pipeline(&pair, 0, Trigger::Landed { subscription: None }, vec![Step::Publish { into }]);
+    pair.order(0, command).unwrap();
+    begin_landing(&mut pair, Some(listing().0));
+    end_landing(&mut pair);
+    let publishes = |pair: &mut Pair| {
+        pair.wall = pair.wall.map(|at| at.plus(Seconds(WAIT.0 * 2)));
+        pair.mono = pair.mono.plus(Seconds(WAIT.0 * 2));
+        pair.feed(0, Input::Tick);
+        pair.pick(0, |effect| if let Effect::Publish { ticket, .. } = effect { Some(*ticket) } else { None })
+    };
+    assert!(publishes(&mut pair).is_none(), "nothing has been consolidated");
+    assert_eq!(ends(&pair, 0), [(0, 1, StepEnd::Failed(StepFault::OutOfOrder))]);
+    pair.order(0, Command::Consolidate).unwrap();
+    let begun = |effect: &Effect| if let Effect::Consolidate { ticket, .. } = effect { Some(*ticket) } else { None };
+    let ticket = pair.pick(0, begun).unwrap();
+    let (tables, left_out) = (BTreeMap::new(), BTreeMap::new());
+    let made = ConsolidatedSet { schema: DocumentDigest([2; 32]), tables, left_out, listing: listing().1 };
+    pair.feed(0, Input::Consolidated { ticket, end: Ok(Box::new(made)) });
+    let ticket = publishes(&mut pair).expect("the second attempt");
+    pair.feed(0, Input::Published { ticket, end: Ok(()) });
+    assert_eq!(ends(&pair, 0)[1..], [(0, 2, StepEnd::Done)]);
+    assert_eq!((piped(&pair, 0).run, piped(&pair, 0).runs), (None, 1));
 }
 
 // PIPE-5

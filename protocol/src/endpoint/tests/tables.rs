@@ -1,9 +1,11 @@
 //! Mappings: defined in order, run, and fresh before anything of what they made leaves.
 
 use super::*;
+use crate::record::allowance::{Allowance, AllowanceFields};
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::mapping::{Mapping, MappingFields, Origin};
-use crate::record::order::{AbsentTable, OptOutChoice, OptOutEntry, PublishPlace, WrittenIds};
+use crate::record::order::{OptOutChoice, OptOutEntry};
+use crate::record::publish_place::{AbsentTable, PublishPlace, WrittenIds};
 use crate::record::remote::{Address, DatabasePlace, Privacy};
 use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::table_version::PartDigest;
@@ -79,6 +81,42 @@ fn a_mapping_is_of_this_party_its_datasets_the_charters_schema_and_the_next_vers
         let command = mapping(&pair, change);
         assert_eq!(pair.order(1, command).is_ok(), fits, "{what}");
     }
+}
+
+fn allowance(table: &str) -> Allowance {
+    let thresholds = BTreeMap::from([("isRequired".parse().unwrap(), 15)]);
+    Allowance::try_from(AllowanceFields { left_out: [table.parse().unwrap()].into(), thresholds }).unwrap()
+}
+
+// MAP-22 MAP-23
+#[test]
+fn a_manifest_states_what_its_mapping_allows_and_no_mapping_leaves_out_what_it_makes() {
+    let mut pair = mapped();
+    pair.share(LandedRows::Exclude);
+    let define = |pair: &mut Pair, ext: Extensions| {
+        let command = mapping(pair, |fields| (fields.version, fields.ext) = (2, ext));
+        pair.order(1, command)
+    };
+    let broken = Extensions::one(Allowance::EXTENSION, vec![0xff]);
+    assert!(matches!(define(&mut pair, broken), Err(OrderFault::Document)));
+    let made = allowance("person").beside(Extensions::default());
+    assert!(matches!(define(&mut pair, made), Err(OrderFault::Document)), "its rules make persons");
+    let stated = allowance("death");
+    define(&mut pair, stated.beside(Extensions::default())).unwrap();
+    let (content, listing) = listing();
+    let origin = Origin {
+        mapping: pair.state(1).mappings[&Name::try_from("los".to_owned()).unwrap()].digest,
+        schema: DocumentDigest([7; 32]),
+        set: listing.digest,
+        table: "person".parse().unwrap(),
+        software: "cohortium-0.1.0".parse().unwrap(),
+    };
+    let (ticket, _) = pair.begin_run();
+    let (index, linkage, vocabulary) = (None, None, None);
+    let taken = Taken { base: Base::Full, listing, content, index, linkage, origin: Some(origin), vocabulary };
+    pair.feed(1, Input::RunEnded { ticket, end: RunEnd::Taken(Box::new(taken)) });
+    let manifest = &pair.subscription(0).snapshots.last().unwrap().manifest;
+    assert_eq!(Allowance::of(&manifest.ext), Ok(stated));
 }
 
 // MAP-8
@@ -366,6 +404,22 @@ fn tables_of_two_mapping_runs_are_not_taken_in_and_the_later_of_two_shares_count
     assert_eq!(planned(&plan), vec![AGAIN.share, VISIT.share], "offered later, whatever its id");
     conclude(&mut pair, ticket, &[&AGAIN, &VISIT]);
     assert_eq!(pair.nodes[0].consolidation_fault(pair.consortium), None, "an old fault is not told again");
+}
+
+// CONS-24
+#[test]
+fn parts_in_another_schema_are_not_taken_over() {
+    let schemas = [None, Some(DocumentDigest([2; 32])), Some(DocumentDigest([9; 32]))];
+    for (schema, taken_over) in schemas.into_iter().zip([true, true, false]) {
+        let mut pair = Pair::amended(&Amendment { schema, ..Amendment::default() });
+        PERSON.offer(&mut pair, LandedRows::Exclude, NOW);
+        PERSON.land(&mut pair, 1);
+        let (ticket, plan) = begin(&mut pair);
+        assert!(plan.previous.is_empty());
+        conclude(&mut pair, ticket, &[&PERSON]);
+        let (_, plan) = begin(&mut pair);
+        assert_eq!(plan.previous.len(), usize::from(taken_over), "{schema:?}: the set is in [2; 32]");
+    }
 }
 
 // CONS-20

@@ -6,7 +6,7 @@ pub(super) const FROM_RECORD: u32 = 32_817;
 /// The concept of the language that a patient prefers.
 pub(super) const PREFERRED_LANGUAGE: u32 = 40_758_030;
 /// Female, male.
-pub(super) const SEXES: [u32; 2] = [8_532, 8_507];
+pub(in crate::hospital) const SEXES: [u32; 2] = [8_532, 8_507];
 /// Inpatient, outpatient and emergency visit; a day case is an outpatient visit.
 pub(super) const VISITS: [u32; 4] = [9_201, 9_202, 9_203, 9_202];
 /// Principal and further diagnosis.

@@ -139,7 +139,12 @@ impl<'a> Form<'a> {
     }
 
     fn head(&mut self) {
-        self.keys("mapping", self.mapping, &["mapping", "version", "schema", "patients", "source", "fact"], &["codes"]);
+        self.keys(
+            "mapping",
+            self.mapping,
+            &["mapping", "version", "schema", "patients", "source", "fact"],
+            &["codes", "leaves_out", "thresholds"],
+        );
         self.demand(text(self.mapping, "schema") == SCHEMA, || "another schema".to_owned());
         let version = self.mapping.get("version").and_then(Value::as_integer).unwrap_or(0);
         self.demand(version >= 1, || "no version".to_owned());

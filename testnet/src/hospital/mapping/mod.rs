@@ -18,9 +18,10 @@ pub mod shipped;
 mod tests;
 mod words;
 
+pub(super) use code::SEXES;
 use code::{
     BODY_MASS_INDEX, CHECK_UP, CONDITIONS, DIAGNOSIS_ROLES, FROM_RECORD, LABS, LANGUAGES, Measured, PREFERRED_LANGUAGE,
-    SEXES, SIGNS, VISITS,
+    SIGNS, VISITS,
 };
 use words::{Words, quoted, toml};
 
@@ -64,6 +65,8 @@ fn head(site: &Site) -> String {
 mapping = "{name}"
 version = 1
 schema = "{SCHEMA}"
+# Nothing in these files says more of them: deaths, drugs and procedures are not recorded here.
+leaves_out = ["cdm_source", "death", "drug_exposure", "procedure_occurrence"]
 patients = {{ source = "patients", id = "{patient}" }}
 "#
     )

@@ -1,0 +1,22 @@
+//! Offline verification of a release: its folder and, as the anchor, the consortium's id are all that is needed.
+//!
+//! What is checked, and in which order, is spec chapter 17. The first thing that is wrong is named with its file.
+
+mod check;
+mod fault;
+mod folder;
+mod layout;
+mod rows;
+
+pub use check::{VerifiedRelease, verify};
+pub use fault::{ReleaseFault, Wrong};
+pub use folder::{DiskFolder, FolderRead, ReadFault};
+pub use layout::{
+    CHARTER_FOLDER, COSIGNER_FOLDER, ENDING, JournalFile, OPERATOR_FOLDER, PROJECT, RESERVED, RESERVED_PROOF, SIGNED,
+    SIGNED_PROOF, STATEMENT, STATEMENT_JSON, numbered, statement_json,
+};
+
+pub use rows::{ReleasedRows, RowsFault, rows};
+
+#[cfg(test)]
+mod tests;
