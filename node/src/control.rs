@@ -16,13 +16,15 @@ use cohortium_protocol::record::invitation::Invitation;
 use cohortium_protocol::record::journal_entry::JournalEntry;
 use cohortium_protocol::record::order::{OptOutEntry, Order};
 use cohortium_protocol::record::pipeline::Pipeline;
-use cohortium_protocol::record::project::Project;
-use cohortium_protocol::record::release::Release;
 use cohortium_protocol::record::request::Request as ReleaseRequest;
 use cohortium_protocol::record::schema::Column;
 use cohortium_protocol::record::share::Share;
 use cohortium_protocol::record::site_notice::SiteNotice;
 use cohortium_protocol::record::withdrawal::Withdrawal;
+
+mod released;
+
+pub use self::released::{DebitView, ProjectView, ReleaseView};
 
 /// The version of this language; a daemon refuses any other.
 pub const CONTROL_VERSION: u32 = 1;
@@ -382,6 +384,8 @@ pub struct View {
     pub projects: Vec<ProjectView>,
     /// Releases that were asked for here, as far as who asked may know.
     pub releases: Vec<ReleaseView>,
+    /// Every debit to every account, the oldest first.
+    pub ledger: Vec<DebitView>,
     /// Recalls of releases, made here or received.
     pub withdrawals: Vec<Withdrawal>,
     /// Epoch of the linkage key held, if any.
@@ -401,38 +405,6 @@ pub struct Proposal {
     pub eligible: Vec<Name>,
     /// How many of them are needed.
     pub needed: usize,
-}
-
-/// A project.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ProjectView {
-    /// Its content.
-    pub project: Project,
-    /// Its digest.
-    pub digest: DocumentDigest,
-    /// Whether a privacy officer has approved it.
-    pub approved: bool,
-}
-
-/// A release, as far as who asked may know: after the payment it waits, is there, or is not, whatever rows made of it (law 7).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReleaseView {
-    /// Its id.
-    pub release: ReleaseId,
-    /// Who asked.
-    pub person: Name,
-    /// When.
-    pub at: String,
-    /// `waits`, `refused`, `not-released`, `released`, `same` or `withdrawn`.
-    pub state: String,
-    /// Why review has refused it.
-    pub refusal: Option<String>,
-    /// The release that it is, where the same was asked before.
-    pub same: Option<ReleaseId>,
-    /// What was signed.
-    pub statement: Option<Box<Release>>,
-    /// The digest of that.
-    pub digest: Option<DocumentDigest>,
 }
 
 /// A hospital that asked to join.

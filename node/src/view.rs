@@ -17,8 +17,8 @@ use cohortium_protocol::state::tables::Mapped;
 use cohortium_protocol::time::UnixMillis;
 
 use crate::control::{
-    Joining, MappingView, PartyView, PersonView, PipelineView, ProjectView, Proposal, ReleaseView, ShareView,
-    SnapshotView, SubscriptionView, View, VocabularyView,
+    DebitView, Joining, MappingView, PartyView, PersonView, PipelineView, ProjectView, Proposal, ReleaseView,
+    ShareView, SnapshotView, SubscriptionView, View, VocabularyView,
 };
 use crate::driver::clock;
 
@@ -60,6 +60,7 @@ fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
         pipelines: state.pipelines.values().map(pipeline).collect(),
         projects: projects(state),
         releases: state.releases.all().map(|filed| release(state, filed)).collect(),
+        ledger: state.releases.ledger().filter_map(debit).collect(),
         withdrawals: state.releases.withdrawals().cloned().collect(),
         linkage_epoch: state.linkage.held.keys().next_back().copied(),
     })
@@ -165,6 +166,22 @@ fn projects(state: &State) -> Vec<ProjectView> {
         approved: true,
     });
     drafts.chain(approved).collect()
+}
+
+/// What was paid for a release, whatever became of it (law 2).
+fn debit(filed: &Filed) -> Option<DebitView> {
+    let reserved = filed.reserved.as_ref()?;
+    let reservation = &reserved.reservation;
+    Some(DebitView {
+        entry: reserved.entry,
+        at: reserved.at.to_string(),
+        release: filed.release,
+        person: filed.person.clone(),
+        project: reserved.project.clone(),
+        account: reservation.account.clone(),
+        kind: reservation.kind,
+        charge: reservation.charge,
+    })
 }
 
 /// A release as its requester may know it (law 7).

@@ -36,11 +36,43 @@ pub struct ContributionBound(pub u32);
 
 /// A zero-concentrated differential privacy loss, in units of 2^-80. Rounded against the spender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub struct Rho(pub u128);
+pub struct Rho(#[serde(with = "amount")] pub u128);
 
 /// A failure probability, in units of 2^-100. Rounded against the spender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub struct Delta(pub u128);
+pub struct Delta(#[serde(with = "amount")] pub u128);
+
+/// Amounts of a budget: a number on the wire; for people a number, or from 2^64 on its digits as text, which most readers of
+/// JSON could not hold otherwise (spec CODEC-1).
+mod amount {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u64),
+        Digits(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(amount: &u128, to: S) -> Result<S::Ok, S::Error> {
+        match u64::try_from(*amount) {
+            _ if !to.is_human_readable() => amount.serialize(to),
+            Ok(number) => number.serialize(to),
+            Err(_) => to.collect_str(amount),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        if !from.is_human_readable() {
+            return u128::deserialize(from);
+        }
+        match Written::deserialize(from)? {
+            Written::Number(number) => Ok(number.into()),
+            Written::Digits(digits) => digits.parse().map_err(|_| D::Error::custom("an amount is a number in digits")),
+        }
+    }
+}
 
 /// A share or a loss in millionths: 1,000,000 is the whole. Rounded up, against who releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -49,6 +81,18 @@ pub struct Millionths(pub u64);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // CODEC-1
+    #[test]
+    fn an_amount_of_a_budget_is_a_number_or_from_2_to_the_64_on_its_digits() {
+        for (amount, json) in [(7, "7"), (u128::from(u64::MAX), "18446744073709551615"), (1 << 64, "\"18446744073709551616\"")] {
+            assert_eq!(serde_json::to_string(&Rho(amount)).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Delta>(json).unwrap(), Delta(amount));
+            // A value, which a number beyond 64 bits could not be in.
+            assert!(serde_json::to_value(Rho(amount)).is_ok());
+        }
+        assert!(serde_json::from_str::<Rho>("\"-1\"").is_err());
+    }
 
     #[test]
     fn bytes_are_shown_in_the_largest_unit_they_fill() {

@@ -69,6 +69,20 @@ class UInt:
         return int.from_bytes(reader.take(size), "little")
 
 
+class Digits(UInt):
+    """A 128-bit amount of a budget: as the number that it is; in JSON a text of its digits from 2^64 on."""
+
+    def __init__(self):
+        super().__init__(128)
+
+    def write(self, value):
+        return super().write(int(value))
+
+    def read(self, reader):
+        value = super().read(reader)
+        return value if value < 1 << 64 else str(value)
+
+
 class Byte:
     """An 8-bit number: its byte."""
 
@@ -286,5 +300,6 @@ class Checked:
 
 
 U8, U16, U32, U64, U128 = Byte(), UInt(16), UInt(32), UInt(64), UInt(128)
+AMOUNT = Digits()
 I8 = SignedByte()
 BOOL, STRING, BYTES = Bool(), String(), Bytes()

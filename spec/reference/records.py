@@ -2,7 +2,7 @@
 
 import table
 from codec import (
-    BYTES, I8, U8, U16, U32, U64, U128, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, String, Struct, Tuple)
+    AMOUNT, BYTES, I8, U8, U16, U32, U64, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, String, Struct, Tuple)
 from dsse import ENVELOPE as SIGNED
 from dsse import KEY
 from ident import COLUMN, MARK, NAME, PATH, TEXT
@@ -62,7 +62,7 @@ CHARTER = Checked(Struct(
     consortium=Option(CONSORTIUM), version=U32, previous=Option(DIGEST), title=TEXT,
     kind=Enum("rehearsal", "production"), at=MILLIS, roster=Map(NAME, PARTY), threshold=U16, schema=Option(DIGEST),
     policy=Struct(anonymity_k_min=U32, small_cell_min=U32),
-    accounts=Map(NAME, Struct(population=TEXT, rho=U128, delta=U128, tokens_per_person_max=U32, patients_max=U64)),
+    accounts=Map(NAME, Struct(population=TEXT, rho=AMOUNT, delta=AMOUNT, tokens_per_person_max=U32, patients_max=U64)),
     terms=Struct(landed_rows=LANDED_ROWS, share_validity_max=SECONDS, contract=Option(DIGEST)),
     linkage=Option(Struct(key_maker=NAME, epoch=U32)), ext=EXT,
 ), check_charter)
@@ -360,7 +360,7 @@ def check_project(p):
 
 PROJECT = Checked(Struct(
     consortium=CONSORTIUM, operator=NAME, name=NAME, version=U32, purpose=TEXT, permit=TEXT, account=NAME, people=Set(NAME),
-    kinds=Set(RELEASE_KIND), tables=Map(NAME, Set(NAME)), recipients=Set(NAME), budget=Struct(rho=U128, delta=U128),
+    kinds=Set(RELEASE_KIND), tables=Map(NAME, Set(NAME)), recipients=Set(NAME), budget=Struct(rho=AMOUNT, delta=AMOUNT),
     expires=MILLIS, ext=EXT,
 ), check_project)
 HIERARCHY = Enum(
@@ -433,6 +433,9 @@ def check_request(r):
     (kind, asked), = r["asked"].items()
     if kind == "microdata":
         return check_microdata(r, asked)
+    if kind == "aggregate":
+        spends = int(asked["rho"]) > 0 and int(asked["delta"]) < 1 << 100
+        return require(spends and len(asked["declared"].encode()) <= SELECT_MAX, "budget")
     check_released_names(r, [name for name, _ in asked["dimensions"]], [])
     require(asked["floor"] >= 2 and (asked["rounding"] == "none" or asked["rounding"]["to"] >= 2), "floor")
     for _, hierarchy in asked["dimensions"]:
@@ -441,12 +444,13 @@ def check_request(r):
 
 REQUEST = Checked(Struct(
     consortium=CONSORTIUM, project=NAME, salt=NONCE, question=String(), patient=COLUMN, member=COLUMN,
-    asked=Enum(microdata=MICRODATA, counts=COUNTS), recipients=Set(NAME), ext=EXT,
+    asked=Enum(microdata=MICRODATA, counts=COUNTS, aggregate=Struct(declared=String(), rho=AMOUNT, delta=AMOUNT)),
+    recipients=Set(NAME), ext=EXT,
 ), check_request)
 RESERVATION = Struct(
     release=RELEASE_ID, kind=RELEASE_KIND, request=DIGEST, question=DIGEST, charter=DIGEST, project=DIGEST, account=NAME,
     consolidation=DIGEST, tables=Map(NAME, TABLE_VERSION), members=Set(NAME), recipients=Set(NAME),
-    charge=Enum(uncovered=None, private=Struct(rho=U128, delta=U128)))
+    charge=Enum(uncovered=None, private=Struct(rho=AMOUNT, delta=AMOUNT)))
 BODY_FILE = Struct(path=PATH, bytes=SIZE, digest=DIGEST, sha256=DIGEST, rows=U64)
 ATTACK_RUN = Struct(
     attack=Enum("linkage", "homogeneity", "skewness", "background", "minimality", "downcoding", "greedy_choices",
@@ -456,7 +460,12 @@ DONE = Enum(
     microdata=Struct(k=U32, measures=Struct(
         rows=U64, suppressed=U64, classes=U64, loss=MILLIONTHS, columns=Map(COLUMN, MILLIONTHS), class_size=MILLIONTHS,
         discernibility=U64, entropy=MILLIONTHS)),
-    counts=Struct(floor=U32, cells=U64, suppressed=U64))
+    counts=Struct(floor=U32, cells=U64, suppressed=U64),
+    aggregate=Struct(
+        rho=AMOUNT, delta=AMOUNT, epsilon=MILLIONTHS, epsilon_person=MILLIONTHS, tokens=U32, at=AMOUNT,
+        noise=Seq(Struct(
+            what=TEXT, noise=Enum("laplace", "gaussian", "gaussian_threshold"), scale=MILLIONTHS, half_width=MILLIONTHS)),
+        threshold=Option(U64), origins=Seq(Tuple(TEXT, TEXT)), uncovered=Set(RELEASE_ID)))
 MADE_RELEASE = Struct(
     body=Seq(BODY_FILE), report=BLOB_REF, memory=Option(BLOB_REF), done=DONE, attacks=Seq(ATTACK_RUN),
     together_with=Set(RELEASE_ID), not_covered=Seq(TEXT), verdict=Enum("stood", "fell"))
@@ -467,8 +476,11 @@ def check_release(r):
     (asked, terms), = r["request"]["asked"].items()
     (done, said), = r["done"].items()
     require(asked == done, "kind")
-    floor = "k" if asked == "microdata" else "floor"
-    require(said[floor] >= terms[floor], "floor")
+    if asked == "aggregate":
+        require((int(said["rho"]), int(said["delta"])) == (int(terms["rho"]), int(terms["delta"])), "cost")
+    else:
+        floor = "k" if asked == "microdata" else "floor"
+        require(said[floor] >= terms[floor], "floor")
     require(r["request"]["consortium"] == r["consortium"], "consortium")
     paths = [file["path"].encode() for file in r["body"]]
     ascending = all(a < b for a, b in zip(paths, paths[1:]))

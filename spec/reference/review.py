@@ -25,6 +25,8 @@ def check_asked(a, project):
     require(kind in project["kinds"], "kind")
     require(a["reads"], "question")
     require(all(set(columns) <= set(project["tables"].get(table, [])) for table, columns in a["reads"].items()), "columns")
+    if "aggregate" in request["asked"]:
+        return
     made_of = a["columns"]
     require(request["patient"] in made_of, "question")
     require(request["member"] in made_of, "question")
@@ -44,8 +46,12 @@ def review(a, known):
     require(set(request["recipients"]) <= set(project["recipients"]), "recipients")
     check_recipients(request["recipients"], charter)
     (kind, asked), = request["asked"].items()
-    floor = asked["k"] if kind == "microdata" else asked["floor"]
-    require(floor >= charter["policy"]["anonymity_k_min" if kind == "microdata" else "small_cell_min"], "floor")
+    floor, charge = 0, "uncovered"
+    if kind == "aggregate":
+        charge = {"private": {part: asked[part] for part in ("rho", "delta")}}
+    else:
+        floor = asked["k"] if kind == "microdata" else asked["floor"]
+        require(floor >= charter["policy"]["anonymity_k_min" if kind == "microdata" else "small_cell_min"], "floor")
     require(project["account"] in charter["accounts"], "account")
     require(known["tables"] is not None, "tables")
     present = known["tables"]["tables"]
@@ -55,12 +61,18 @@ def review(a, known):
     require(members, "members")
     for earlier in known["earlier"]:
         same = (earlier["question"], earlier["kind"], earlier["tables"], sorted(earlier["members"]))
-        if same == (a["question"], kind, versions, members) and set(request["recipients"]) <= set(earlier["recipients"]):
+        if same == (a["question"], kind, versions, members) and covers(earlier["charge"], charge) and set(request["recipients"]) <= set(earlier["recipients"]):
             return {"same": earlier["release"]}
-    charge = "uncovered"
     account = charter["accounts"][project["account"]]
     require(affords(known["account"], charge, account) and affords(known["project_spent"], charge, project["budget"]), "budget")
     return {"permit": {"charge": charge, "floor": floor, "tables": versions, "members": members}}
+
+
+def covers(earlier, charge):
+    """REL-5: whether an answer at one charge is at least as exact as one at the other."""
+    if charge == "uncovered" or earlier == "uncovered":
+        return charge == earlier
+    return all(earlier["private"][part] >= charge["private"][part] for part in ("rho", "delta"))
 
 
 def affords(spent, charge, limit):

@@ -234,7 +234,7 @@ impl World {
             10..22 if node == OPERATOR => self.wish_charter(),
             n if n < joins && node != OPERATOR => self.wish_signature(node),
             0..22 => self.wish_signature(node),
-            22..37 if node == OPERATOR => self.wish_release(),
+            22..42 if node == OPERATOR => self.wish_release(),
             22..27 => self.wish_confirmation(node),
             27..32 => self.wish_linkage(node),
             _ => self.wish_trade(node),

@@ -51,19 +51,27 @@ fn blob_of(bytes: &[u8]) -> BlobRef {
 impl World {
     /// What the people of the operator may want of releases.
     pub(crate) fn wish_release(&mut self) -> Option<Wish> {
+        (0..6).find_map(|_| self.wish_step())
+    }
+
+    /// One step on the way of some release.
+    fn wish_step(&mut self) -> Option<Wish> {
+        let releases = &self.state(OPERATOR).releases;
+        let fresh = releases.projects().next().is_none();
+        let drafts: Vec<DocumentDigest> = releases.drafts().map(|(_, digest)| *digest).collect();
         match self.dice.below(100) {
-            0..12 => self.wish_project(),
-            12..24 => {
-                let drafts: Vec<DocumentDigest> =
-                    self.state(OPERATOR).releases.drafts().map(|(_, digest)| *digest).collect();
-                self.dice.pick(&drafts).map(|project| (Command::ApproveProject { project }, OFFICER))
-            }
-            24..36 => Some((Command::Consolidate, STEWARD)),
-            36..62 => self.wish_request(),
-            62..80 => self.wish_decision(),
-            80..95 => self.wish_sharing(),
+            0..5 => self.wish_project(),
+            5..30 if fresh && drafts.is_empty() => self.wish_project(),
+            5..15 => self.dice.pick(&drafts).map(|project| (Command::ApproveProject { project }, OFFICER)),
+            15..25 => Some((Command::Consolidate, STEWARD)),
+            25..50 => self.wish_request(),
+            50..75 => self.wish_decision(),
+            75..92 => self.wish_sharing(),
             _ => {
                 let released = self.releases_in(Phase::Released);
+                let offered =
+                    |release: &ReleaseId| self.state(OPERATOR).subscriptions_to_release(*release).next().is_some();
+                let released: Vec<ReleaseId> = released.into_iter().filter(offered).collect();
                 let reason = plain("a column was wrong");
                 self.dice.pick(&released).map(|release| (Command::WithdrawRelease { release, reason }, OFFICER))
             }
@@ -81,7 +89,7 @@ impl World {
         let name: Name = plain("stays");
         let version = state.releases.project(&name).map_or(0, |known| known.project.version) + 1;
         let person = self.nodes[OPERATOR].orderer(Role::DataScientist).name.clone();
-        let runs = Seconds(if self.dice.percent(20) { self.dice.between(20, 90) } else { 90_000 });
+        let runs = Seconds(if self.dice.percent(10) { self.dice.between(20, 90) } else { 90_000 });
         let fields = ProjectFields {
             consortium: self.consortium,
             operator: plain("operator"),

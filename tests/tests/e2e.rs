@@ -69,3 +69,5 @@ mod hostile;
 mod mappings;
 #[path = "e2e/releases.rs"]
 mod releases;
+#[path = "e2e/private.rs"]
+mod private;

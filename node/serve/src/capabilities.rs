@@ -25,7 +25,8 @@ pub(crate) struct Capabilities {
 }
 
 impl Capabilities {
-    /// Reads the headers. Of two formats that a client understands it gets Parquet: no table here needs more.
+    /// Reads the headers. Of two formats that a client understands it gets Delta: its reader asks for each part of a file
+    /// once, where that of the other asks for the whole of it again and again.
     ///
     /// # Errors
     /// [`Refusal::Malformed`] for no header that is text, and for formats of which this server writes none.
@@ -63,7 +64,7 @@ fn format_of(value: &str) -> Result<Format, Refusal> {
         "delta" => Some(Format::Delta),
         _ => None,
     });
-    known.min().ok_or(Refusal::Malformed("the response format is neither parquet nor delta"))
+    known.max().ok_or(Refusal::Malformed("the response format is neither parquet nor delta"))
 }
 
 #[cfg(test)]
@@ -74,7 +75,7 @@ mod tests {
 
     // DSS-8
     #[test]
-    fn the_format_is_parquet_unless_a_client_reads_delta_alone() {
+    fn the_format_is_delta_for_who_reads_it_and_parquet_otherwise() {
         let said = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(HEADER, HeaderValue::from_str(text).unwrap());
@@ -84,7 +85,8 @@ mod tests {
         let cases = [
             ("", (Format::Parquet, false)),
             ("responseformat=delta", (Format::Delta, false)),
-            ("responseformat=delta,parquet;readerfeatures=deletionvectors,columnmapping", (Format::Parquet, false)),
+            ("responseformat=delta,parquet;readerfeatures=deletionvectors,columnmapping", (Format::Delta, false)),
+            ("responseformat=parquet", (Format::Parquet, false)),
             ("ResponseFormat=Delta;IncludeEndStreamAction=True", (Format::Delta, true)),
             ("responseformat=avro,delta ; includeendstreamaction=false", (Format::Delta, false)),
             ("somethingnew=1;asyncquery=true", (Format::Parquet, false)),

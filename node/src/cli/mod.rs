@@ -3,6 +3,7 @@
 
 pub mod exit;
 mod print;
+mod budget;
 mod call;
 mod find;
 mod when;
@@ -134,6 +135,8 @@ enum Noun {
     /// Rows and counts that may leave: asked for, signed, published, recalled, verified
     #[command(subcommand)]
     Release(release::Verb),
+    /// What releases have cost each population, and what is left of its account
+    Budget,
     /// What this node and others have agreed about shares
     #[command(subcommand)]
     Subscription(subscription::Verb),
@@ -221,6 +224,7 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Share(verb) => share::run(&cx, verb),
         Noun::Project(verb) => project::run(&cx, verb),
         Noun::Release(verb) => release::run(&cx, verb),
+        Noun::Budget => budget::run(&cx),
         Noun::Subscription(verb) => subscription::run(&cx, verb),
         Noun::Optout(verb) => optout::run(&cx, verb),
         Noun::Run => daemon::run(&cx),

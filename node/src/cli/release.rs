@@ -2,6 +2,7 @@
 //! verified by anybody.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use cohortium_protocol::digest::blob_digest;
@@ -170,7 +171,7 @@ fn list(view: &View) -> Shown {
     }
     let mut text = table.or("No releases were asked for here.\n");
     for recall in &view.withdrawals {
-        text.push_str(&format!("Release {} was recalled {}: {}\n", short(&recall.release), recall.at, recall.reason));
+        let _ = writeln!(text, "Release {} was recalled {}: {}", short(&recall.release), recall.at, recall.reason);
     }
     Shown::new(json!({"releases": view.releases, "withdrawals": view.withdrawals}), text)
 }
@@ -346,7 +347,7 @@ fn verify(cx: &Cx, folder: &Path, anchor: Option<ConsortiumId>) -> Result<Shown,
     let recall = recalls.find(|recall| recall.release == verified.release.release);
     let mut shown = verified_as(&verified);
     if let Some(recall) = recall {
-        shown.text.push_str(&format!("RECALLED {}: {}. Delete it.\n", recall.at, recall.reason));
+        let _ = writeln!(shown.text, "RECALLED {}: {}. Delete it.", recall.at, recall.reason);
         shown.found = Some(ErrorKind::VerifyFailed);
         if let Some(all) = shown.json.as_object_mut() {
             all.insert("withdrawal".to_owned(), json!(recall));

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use cohortium_protocol::ident::Name;
 use cohortium_protocol::record::release::{Done, Release};
 use serde_json::Value;
 
@@ -24,8 +25,26 @@ pub(crate) fn stated(release: &Release) -> String {
         Done::Counts { floor, cells, suppressed } => {
             row("counts", format!("floor {floor}, {suppressed} of {cells} cells and totals suppressed"));
         }
+        Done::Aggregate(done) => {
+            let epsilon = [done.epsilon, done.epsilon_person].map(|epsilon| millionths(epsilon.0));
+            row("epsilon of a token", epsilon[0].clone());
+            row("epsilon of a person", format!("{} at {} members", epsilon[1], done.tokens.0));
+            for line in &done.noise {
+                let half = millionths(line.half_width.0);
+                row("noise", format!("{}: {} within {half} at 95 %", line.what, word(&line.noise)));
+            }
+            if let Some(threshold) = done.threshold {
+                row("hidden", format!("groups with a noised count of patients below {threshold}"));
+            }
+            for (what, origin) in &done.origins {
+                row("fixed beforehand", format!("{what}: {origin}"));
+            }
+            for release in &done.uncovered {
+                row("not covered by epsilon", format!("release {release}"));
+            }
+        }
     }
-    let recipients: Vec<&str> = release.request.recipients.iter().map(|name| name.as_str()).collect();
+    let recipients: Vec<&str> = release.request.recipients.iter().map(Name::as_str).collect();
     row("recipients", recipients.join(", "));
     let attacks: Vec<String> = release.attacks.iter().map(|run| word(&run.attack)).collect();
     row("attacks that failed", attacks.join(", "));

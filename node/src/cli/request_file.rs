@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use cohortium_engine::private::Declared;
 use cohortium_protocol::ident::{ColumnName, Name, Nonce, Text};
 use cohortium_protocol::quantity::{AnonymityK, Millionths};
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::hierarchy::{DateLevel, HierarchyForm};
 use cohortium_protocol::record::literal::{Day, Decimal};
 use cohortium_protocol::record::request::{
-    Asked, Closeness, CountRounding, CountTerms, Distance, Diversity, MicrodataTerms, PatientIds, Recoding,
-    ReleaseColumn, ReleaseRole, Request, RequestFields,
+    AggregateTerms, Asked, Closeness, CountRounding, CountTerms, Distance, Diversity, MicrodataTerms, PatientIds,
+    Recoding, ReleaseColumn, ReleaseRole, Request, RequestFields,
 };
 use cohortium_store::seal;
 use serde::Deserialize;
 
+use crate::cli::account_file;
 use crate::cli::exit::CliFault;
 use crate::control::View;
 use crate::home;
@@ -33,6 +35,17 @@ struct Written {
     question: String,
     microdata: Option<Microdata>,
     counts: Option<Counts>,
+    aggregate: Option<Aggregate>,
+}
+
+/// Differentially private answers: what is spent, and what is declared beside the question.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Aggregate {
+    rho: f64,
+    #[serde(default)]
+    delta: f64,
+    declared: Declared,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,12 +153,11 @@ pub(crate) fn read(view: &View, path: &Path) -> Result<Request, CliFault> {
 }
 
 fn request(view: &View, written: Written, beside: &Path) -> Result<Request, CliFault> {
-    let asked = match (written.microdata, written.counts) {
-        (Some(asked), None) => Asked::Microdata(microdata(asked, beside)?),
-        (None, Some(asked)) => Asked::Counts(counts(asked, beside)?),
-        (Some(_), Some(_)) | (None, None) => {
-            return Err(CliFault::usage("a request asks for [microdata] or for [counts]"));
-        }
+    let asked = match (written.microdata, written.counts, written.aggregate) {
+        (Some(asked), None, None) => Asked::Microdata(microdata(asked, beside)?),
+        (None, Some(asked), None) => Asked::Counts(counts(asked, beside)?),
+        (None, None, Some(asked)) => Asked::Aggregate(aggregate(&asked)?),
+        _ => return Err(CliFault::usage("a request asks for one of [microdata], [counts] and [aggregate]")),
     };
     let fields = RequestFields {
         consortium: view.consortium,
@@ -159,6 +171,12 @@ fn request(view: &View, written: Written, beside: &Path) -> Result<Request, CliF
         ext: Extensions::default(),
     };
     Request::try_from(fields).map_err(|fault| CliFault::usage(fault.to_string()))
+}
+
+fn aggregate(asked: &Aggregate) -> Result<AggregateTerms, CliFault> {
+    let declared = serde_json::to_string(&asked.declared)
+        .map_err(|_| CliFault::usage("what is declared holds a number that is none"))?;
+    Ok(AggregateTerms { declared, rho: account_file::rho(asked.rho)?, delta: account_file::delta(asked.delta)? })
 }
 
 fn microdata(asked: Microdata, beside: &Path) -> Result<MicrodataTerms, CliFault> {
@@ -238,7 +256,7 @@ fn lines(path: &Path, separator: char) -> Result<Vec<Vec<Text>>, CliFault> {
     let text = text.trim_start_matches('\u{feff}');
     let lines = text.lines().map(str::trim_end).enumerate().filter(|(_, line)| !line.is_empty());
     let line = |(number, line): (usize, &str)| {
-        let levels = line.split(separator).map(|level| level.parse::<Text>());
+        let levels = line.split(separator).map(str::parse::<Text>);
         levels
             .collect::<Result<Vec<_>, _>>()
             .map_err(|fault| CliFault::usage(format!("{} line {}: a level {fault}", path.display(), number + 1)))

@@ -14,7 +14,7 @@ use cohortium_protocol::record::consolidation::Consolidation;
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::listing::BlobRef;
 use cohortium_protocol::record::release::BodyFile;
-use cohortium_protocol::record::request::Request;
+use cohortium_protocol::record::request::{Asked, Request};
 use cohortium_protocol::wire::codec;
 use cohortium_schema::schema::CommonSchema;
 use cohortium_store::blob::Pending;
@@ -27,7 +27,7 @@ use crate::driver::sets::{self, read};
 use crate::driver::told::About;
 use crate::worker::job::{Job, Key32, Made, QueryRows, Report, ReportFault, SealedFile};
 use crate::worker::pass::FILES_MAX;
-use crate::worker::release::{BodyMade, ReleaseFiles, ReleaseOrder, Released};
+use crate::worker::release::{AccountShown, BodyMade, ReleaseFiles, ReleaseOrder, Released};
 
 /// Files of a body, at most.
 const BODY_FILES: usize = 16;
@@ -51,11 +51,11 @@ pub(crate) async fn read_request(hands: &Arc<Hands>, plan: RequestPlan) -> Optio
 async fn requested(hands: &Arc<Hands>, plan: RequestPlan) -> Result<RequestRead, ReportFault> {
     let own = Arc::clone(hands);
     let (consortium, blob) = (plan.consortium, plan.request);
-    let (request, question) = blocking(move || {
+    let (request, question, key) = blocking(move || {
         let bytes = read(&own, blob)?;
         let request: Request = codec::decode(&bytes, REQUEST_BYTES_MAX).map_err(|_| RunFault::Malformed)?;
-        let question = question(&own, consortium, &request)?;
-        Ok((request, question))
+        let (question, key) = question(&own, consortium, &request)?;
+        Ok((request, question, key))
     })
     .await
     .map_err(ReportFault::of)?;
@@ -66,21 +66,31 @@ async fn requested(hands: &Arc<Hands>, plan: RequestPlan) -> Result<RequestRead,
     let schema = plan.schema.as_deref().map(str::to_owned);
     let job = Job::Plan { request: Box::new(request.clone()), schema, tables };
     match hands.pool.run(job, Vec::new()).await? {
-        Report::Reads { tables: reads, columns } => Ok(RequestRead { request, question, reads, columns }),
+        Report::Reads { tables: reads, columns, canonical } => {
+            let question = match canonical {
+                None => question,
+                // All spellings of a private question are one, whatever is paid for it.
+                Some(canonical) => {
+                    DocumentDigest(sha256_for("private release question", &[key.as_slice(), &canonical].concat()))
+                }
+            };
+            Ok(RequestRead { request, question, reads, columns })
+        }
         _ => Err(ReportFault::LOST),
     }
 }
 
 /// What is asked and of whom, without salt, project and recipients, under a secret of this node: the same question has the same
 /// digest, and nobody else can try which one it was.
-fn question(hands: &Hands, consortium: ConsortiumId, request: &Request) -> Run<DocumentDigest> {
+fn question(hands: &Hands, consortium: ConsortiumId, request: &Request) -> Run<(DocumentDigest, [u8; 32])> {
     let place = hands.place(&consortium).ok_or(RunFault::WorkerLost)?;
     let key = hands.keys.rows(place.kind, &consortium).map_err(|fault| {
         tracing::error!(event = "keystore-failed", %fault);
         RunFault::Limit
     })?;
     let asked = codec::encode(&(&request.question, &request.patient, &request.member, &request.asked));
-    Ok(DocumentDigest(sha256_for("release question", &[key.as_bytes().as_slice(), &asked].concat())))
+    let digest = sha256_for("release question", &[key.as_bytes().as_slice(), &asked].concat());
+    Ok((DocumentDigest(digest), *key.as_bytes()))
 }
 
 /// Computes what was paid for.
@@ -115,7 +125,8 @@ fn prepare(hands: &Hands, plan: &ReleasePlan) -> Result<(Job, Vec<OwnedFd>, Vec<
     let schema = schema.ok_or(ReportFault::of(RunFault::ColumnsDiffer))?;
     let (tables, mut files) = open(hands, set, &schema, Some(&plan.members), &plan.request.question)?;
     let mut earlier = Vec::with_capacity(plan.earlier.len());
-    for (_, memory) in &plan.earlier {
+    let remembers = !matches!(plan.request.asked, Asked::Aggregate(_));
+    for (_, memory) in plan.earlier.iter().filter(|_| remembers) {
         let (sealed, file) = sets::open(hands, *memory).map_err(ReportFault::of)?;
         files.push(file);
         earlier.push(sealed);
@@ -126,6 +137,7 @@ fn prepare(hands: &Hands, plan: &ReleasePlan) -> Result<(Job, Vec<OwnedFd>, Vec<
         floor: plan.floor,
         schema: plan.schema.as_deref().map(str::to_owned),
         earlier: plan.earlier.iter().map(|(release, _)| *release).collect(),
+        account: AccountShown { tokens: plan.account.tokens_per_person_max, at: plan.account.delta_shown() },
         seed: seed().map_err(ReportFault::of)?,
     });
     if files.len() > FILES_MAX {
@@ -191,7 +203,8 @@ fn keep(released: Released, mut pending: Vec<Pending>) -> Run<MadeRelease> {
         let path = format!("body/part-{number:03}.parquet").parse().map_err(|_| RunFault::WorkerLost)?;
         files.push(BodyFile { path, bytes: stored.bytes, digest: stored.digest, sha256, rows });
     }
-    let (report, memory) = (commit(of_report, report)?, Some(commit(of_memory, memory)?));
+    let report = commit(of_report, report)?;
+    let memory = memory.map(|memory| commit(of_memory, memory)).transpose()?;
     Ok(MadeRelease { body: files, report, memory, done, attacks, together_with, not_covered, verdict })
 }
 

@@ -1,6 +1,7 @@
 //! The folder of a release: drawn at its operator for whoever it is shared with, and verified, all of it, where it lands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -80,12 +81,17 @@ struct Drawing {
     statement: Release,
 }
 
+/// A node record, read and as signed.
+type Recorded = (NodeRecord, Signed<NodeRecord>);
+/// Parties and their node records, by the origins of their logs.
+type Parties<'a> = BTreeMap<String, (&'a Name, &'a Vec<Recorded>)>;
+
 /// What the journal holds for a folder.
 #[derive(Default)]
 struct Journaled {
     project: Option<Signed<Project>>,
     /// Node records by party, in their order.
-    records: BTreeMap<Name, Vec<(NodeRecord, Signed<NodeRecord>)>>,
+    records: BTreeMap<Name, Vec<Recorded>>,
     reserved: Vec<u8>,
     signed: Vec<u8>,
 }
@@ -131,7 +137,7 @@ impl Drawing {
             (RESERVED, RESERVED_PROOF, self.statement.reserved, &journaled.reserved),
             (SIGNED, SIGNED_PROOF, self.signed.entry, &journaled.signed),
         ];
-        let parties: BTreeMap<String, (&Name, &Vec<(NodeRecord, Signed<NodeRecord>)>)> =
+        let parties: Parties<'_> =
             journaled.records.iter().map(|(party, all)| (origin(&self.consortium, party), (party, all))).collect();
         let (mut operator, mut cosigners) = (BTreeMap::new(), BTreeMap::new());
         for (record, signed) in journaled.records.get(&self.place.party).into_iter().flatten() {
@@ -210,7 +216,7 @@ fn entry(path: &str, blob: BlobRef) -> Run<ListingEntry> {
 
 /// Who may have signed a checkpoint, and the records that the folder gets for those who have.
 struct Explained<'a> {
-    parties: &'a BTreeMap<String, (&'a Name, &'a Vec<(NodeRecord, Signed<NodeRecord>)>)>,
+    parties: &'a Parties<'a>,
     own: &'a Name,
     operator: &'a mut BTreeMap<u64, Signed<NodeRecord>>,
     cosigners: &'a mut BTreeMap<Name, Signed<NodeRecord>>,
@@ -224,9 +230,8 @@ impl Explained<'_> {
         for line in note.signatures() {
             let found = self.parties.iter().find_map(|(name, (party, records))| {
                 let kind = if *party == self.own { KeyKind::Log } else { KeyKind::Cosigner };
-                let by = |record: &&(NodeRecord, Signed<NodeRecord>)| {
-                    NoteKey::new(name, kind, record.0.signing).is_ok_and(|key| line.is_by(&key))
-                };
+                let by =
+                    |record: &&Recorded| NoteKey::new(name, kind, record.0.signing).is_ok_and(|key| line.is_by(&key));
                 records.iter().rfind(by).map(|record| (*party, record))
             });
             let Some((party, (record, signed))) = found else { continue };
@@ -238,7 +243,8 @@ impl Explained<'_> {
             } else {
                 continue;
             }
-            kept.push_str(&format!("{line}\n"));
+            // A String takes all.
+            let _ = writeln!(kept, "{line}");
         }
         bundle.checkpoint = kept;
         Some(bundle)

@@ -15,7 +15,7 @@ use crate::driver::hands::Hands;
 use crate::driver::queue::Queue;
 use crate::driver::release::open;
 use crate::service::answer::{Answered, broken, error};
-use crate::service::asked::{absolute, carry_out, claimed, refused, other_command};
+use crate::service::asked::{absolute, carry_out, claimed, other_command, refused};
 use crate::service::tables;
 use crate::worker::job::{Job, Report, ReportFault, Shape};
 

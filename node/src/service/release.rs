@@ -7,7 +7,7 @@ use std::time::Duration;
 use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{ConsortiumId, Nonce, ReleaseId};
 use cohortium_protocol::key::signed::Signed;
-use cohortium_protocol::quantity::Bytes;
+use cohortium_protocol::quantity::{Bytes, ContributionBound, Delta};
 use cohortium_protocol::record::journal_entry::RunFault;
 use cohortium_protocol::record::listing::BlobRef;
 use cohortium_protocol::record::order::{Command, Order};
@@ -15,6 +15,7 @@ use cohortium_protocol::record::person::Role;
 use cohortium_protocol::record::request::{Asked, Request};
 use cohortium_protocol::state::releases::Phase;
 use cohortium_protocol::wire::codec;
+use cohortium_schema::schema::CommonSchema;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -29,7 +30,7 @@ use crate::driver::told::About;
 use crate::service::answer::{Answered, broken, error, stopping};
 use crate::service::asked::{carry_out, claimed, other_command, refused};
 use crate::worker::job::{Job, Report, ReportFault};
-use crate::worker::release::ReleaseOrder;
+use crate::worker::release::{AccountShown, ReleaseOrder};
 
 /// How long an exploration may take.
 const DEADLINE: Duration = Duration::from_mins(30);
@@ -123,13 +124,22 @@ pub(super) async fn explore(
     let (set, schema) = tables.ok_or_else(|| error(ErrorKind::NotFound, "no consolidated table may be used"))?;
     let own = Arc::clone(hands);
     let opened = spawn_blocking(move || {
-        let (tables, files) = open(&own, &set, None, &request.question)?;
+        let known = CommonSchema::named(set.schema, schema.as_deref());
+        let known = known.ok_or(ReportFault::of(RunFault::ColumnsDiffer))?;
+        let (tables, files) = open(&own, &set, &known, None, &request.question)?;
         let floor = match &request.asked {
             Asked::Microdata(asked) => asked.k.0,
             Asked::Counts(asked) => asked.floor,
+            Asked::Aggregate(_) => 0,
         };
+        // Nothing of an account is in what is explored.
+        let account = AccountShown { tokens: ContributionBound(1), at: Delta(0) };
         let seed = seed().map_err(ReportFault::of)?;
-        Ok::<_, ReportFault>((ReleaseOrder { request, floor, schema, earlier: Vec::new(), seed }, tables, files))
+        Ok::<_, ReportFault>((
+            ReleaseOrder { request, floor, schema, earlier: Vec::new(), account, seed },
+            tables,
+            files,
+        ))
     });
     let (order, tables, files) = opened.await.map_err(|_| broken())?.map_err(|fault| refused(&fault))?;
     let job = Job::Explore { order: Box::new(order), tables };

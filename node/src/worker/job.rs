@@ -412,6 +412,8 @@ pub(crate) enum Report {
     Reads {
         tables: BTreeMap<Name, BTreeSet<Name>>,
         columns: BTreeMap<ColumnName, BTreeSet<(Name, Name)>>,
+        /// Of a private question: the digest of the one form that all its spellings have.
+        canonical: Option<[u8; 32]>,
     },
     Released(Box<Released>),
     /// Loss and risk of several ways, as JSON.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::digest::DocumentDigest;
 use crate::ident::{ColumnName, ConsortiumId, Name, ReleaseId, ShareId, SnapshotId, SubscriptionId, Text};
+use crate::record::charter::AccountTerms;
 use crate::record::consolidation::ConsolidatedPart;
 use crate::record::dataset::Dataset;
 use crate::record::journal_entry::RunFault;
@@ -192,6 +193,8 @@ pub struct ReleasePlan {
     pub members: BTreeSet<Name>,
     /// The canonical form of the consortium's own schema; `None` where it uses one that every node has.
     pub schema: Option<Arc<str>>,
+    /// The account that it was paid from.
+    pub account: AccountTerms,
     /// What earlier releases over the population told of each patient, oldest first.
     pub earlier: Vec<(ReleaseId, BlobRef)>,
 }

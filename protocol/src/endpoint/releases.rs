@@ -290,6 +290,7 @@ fn plan(room: &Room, now: UnixMillis, spent: Spent, floor: u32) -> Option<Releas
         set,
         members: reserved.reservation.members.clone(),
         schema: schema_text(room, named_schema(room)),
+        account: charter_in_force(state)?.charter.accounts.get(&reserved.reservation.account)?.clone(),
         earlier: state.releases.told(&reserved.reservation.account),
         spent,
     })

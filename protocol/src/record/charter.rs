@@ -83,6 +83,14 @@ pub struct AccountTerms {
     pub patients_max: u64,
 }
 
+impl AccountTerms {
+    /// The delta that epsilon is stated at: one over ten times the declared maximum of patients, rounded down.
+    pub fn delta_shown(&self) -> Delta {
+        const TENTH: u128 = (1 << 100) / 10;
+        Delta(TENTH.div_euclid(u128::from(self.patients_max.max(1))))
+    }
+}
+
 /// What the members have agreed about shares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {

@@ -10,7 +10,7 @@ use crate::hex::byte_string;
 use crate::ident::{ColumnName, ConsortiumId, Name, RelPath, ReleaseId, ShareId, SnapshotId, Text};
 use crate::key::signed::Record;
 use crate::limits::{BODY_FILES_MAX, PARTIES_MAX};
-use crate::quantity::{AnonymityK, Bytes, Millionths, Rows};
+use crate::quantity::{AnonymityK, Bytes, ContributionBound, Delta, Millionths, Rho, Rows};
 use crate::record::extension::Extensions;
 use crate::record::listing::BlobRef;
 use crate::record::project::ReleaseKind;
@@ -117,6 +117,56 @@ pub struct MicrodataMeasures {
     pub entropy: Millionths,
 }
 
+/// A family of noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseKind {
+    /// Discrete Laplace.
+    Laplace,
+    /// Discrete Gaussian.
+    Gaussian,
+    /// Discrete Gaussian, and only what reaches a threshold comes out.
+    GaussianThreshold,
+}
+
+/// The noise of the cells of one vector of aggregates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoiseLine {
+    /// What the vector counts, in words, and for which outputs.
+    pub what: Text,
+    /// The family.
+    pub noise: NoiseKind,
+    /// Its scale, in the unit of the output.
+    pub scale: Millionths,
+    /// The noise of a cell is within this, in the unit of the output, with a probability of 95 %.
+    pub half_width: Millionths,
+}
+
+/// Differentially private answers: what they cost and how wide their noise is. Each cell of the body has its interval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AggregateDone {
+    /// What was debited: rho.
+    pub rho: Rho,
+    /// And delta.
+    pub delta: Delta,
+    /// Epsilon of one linkage token, at `at`; all of the above is in it. Rounded up.
+    pub epsilon: Millionths,
+    /// Epsilon of a person at as many members as `tokens` says.
+    pub epsilon_person: Millionths,
+    /// At how many members one person may be counted, as the charter says.
+    pub tokens: ContributionBound,
+    /// The delta that epsilon is stated at.
+    pub at: Delta,
+    /// The noise of each vector.
+    pub noise: Vec<NoiseLine>,
+    /// Where keys are private: groups whose noised count of patients is below this are not there.
+    pub threshold: Option<u64>,
+    /// What was fixed beforehand, and where it comes from. What a person fixed is not covered by epsilon (law 4).
+    pub origins: Vec<(Text, Text)>,
+    /// Releases over the same population that epsilon does not cover (law 6).
+    pub uncovered: BTreeSet<ReleaseId>,
+}
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -137,6 +187,8 @@ pub enum Done {
         /// Those that are suppressed.
         suppressed: u64,
     },
+    /// Differentially private answers.
+    Aggregate(Box<AggregateDone>),
 }
 
 impl Done {
@@ -145,6 +197,7 @@ impl Done {
         match self {
             Self::Microdata { .. } => ReleaseKind::Microdata,
             Self::Counts { .. } => ReleaseKind::Counts,
+            Self::Aggregate(_) => ReleaseKind::Aggregate,
         }
     }
 }
@@ -206,6 +259,8 @@ pub enum ReleaseFault {
     Kind,
     /// k or the floor is below what was asked.
     Floor,
+    /// It states another cost than was asked for.
+    Cost,
     /// No file, too many, or not in strictly ascending order of paths.
     Body,
     /// More members than a consortium has parties.
@@ -219,6 +274,7 @@ impl fmt::Display for ReleaseFault {
         match self {
             Self::Kind => f.write_str("what was done is of another kind than what was asked"),
             Self::Floor => f.write_str("what was kept is below what was asked"),
+            Self::Cost => f.write_str("what was spent is not what was asked"),
             Self::Body => write!(f, "a body is 1 to {BODY_FILES_MAX} files in ascending order of their paths"),
             Self::Parties => write!(f, "more than {PARTIES_MAX} members are named"),
             Self::Consortium => f.write_str("the request is of another consortium"),
@@ -237,6 +293,9 @@ impl TryFrom<ReleaseFields> for Release {
             (Asked::Microdata(asked), Done::Microdata { k, .. }) if *k < asked.k => return Err(ReleaseFault::Floor),
             (Asked::Counts(asked), Done::Counts { floor, .. }) if *floor < asked.floor => {
                 return Err(ReleaseFault::Floor);
+            }
+            (Asked::Aggregate(asked), Done::Aggregate(done)) if (asked.rho, asked.delta) != (done.rho, done.delta) => {
+                return Err(ReleaseFault::Cost);
             }
             (asked, done) if asked.kind() != done.kind() => return Err(ReleaseFault::Kind),
             _ => {}

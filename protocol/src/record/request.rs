@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ident::{ColumnName, ConsortiumId, Name, Nonce, Text};
 use crate::key::signed::Record;
 use crate::limits::{REQUEST_COLUMNS_MAX, ROUND_DIGITS_MAX, SELECT_BYTES_MAX};
-use crate::quantity::{AnonymityK, Millionths};
+use crate::quantity::{AnonymityK, Delta, Millionths, Rho};
 use crate::record::extension::Extensions;
 use crate::record::hierarchy::{HierarchyBound, HierarchyForm};
 use crate::record::project::ReleaseKind;
@@ -138,6 +138,17 @@ pub struct CountTerms {
     pub rounding: CountRounding,
 }
 
+/// Differentially private answers that are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AggregateTerms {
+    /// Bounds, keys and contributions, each with its source, as JSON: what the question declares beside its words.
+    pub declared: String,
+    /// What is spent, all of it: rho.
+    pub rho: Rho,
+    /// And delta, which hides rare keys where keys are private.
+    pub delta: Delta,
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -146,6 +157,8 @@ pub enum Asked {
     Microdata(MicrodataTerms),
     /// Counts.
     Counts(CountTerms),
+    /// Differentially private answers.
+    Aggregate(AggregateTerms),
 }
 
 impl Asked {
@@ -154,6 +167,7 @@ impl Asked {
         match self {
             Self::Microdata(_) => ReleaseKind::Microdata,
             Self::Counts(_) => ReleaseKind::Counts,
+            Self::Aggregate(_) => ReleaseKind::Aggregate,
         }
     }
 }
@@ -169,9 +183,9 @@ pub struct RequestFields {
     pub salt: Nonce,
     /// One SELECT over consolidated tables: a row for each row of microdata or, for counts, rows whose patients are counted.
     pub question: String,
-    /// The column of its answer that names the patient. It does not leave.
+    /// The column of its answer that names the patient; of an aggregate, that of the tables. It does not leave.
     pub patient: ColumnName,
-    /// The column of its answer that names the member whose row it is. It leaves only as a quasi-identifier.
+    /// The column of its answer that names the member whose row it is; of an aggregate, that of the tables. It leaves only as a quasi-identifier.
     pub member: ColumnName,
     /// What is asked for.
     pub asked: Asked,
@@ -205,6 +219,8 @@ pub enum RequestFault {
     Number(ColumnName),
     /// k or the floor is below 2.
     Floor,
+    /// Nothing is spent, or a delta of one, or what is declared is too long.
+    Budget,
 }
 
 impl fmt::Display for RequestFault {
@@ -221,6 +237,10 @@ impl fmt::Display for RequestFault {
             }
             Self::Hierarchy(name, bound) => write!(f, "column {name}: {bound}"),
             Self::Number(name) => write!(f, "column {name} is held to a number that nothing can be held to"),
+            Self::Budget => write!(
+                f,
+                "an aggregate spends some rho and a delta below one, and declares at most {SELECT_BYTES_MAX} bytes"
+            ),
             Self::Floor => f.write_str("k, floor, rounding or the share that may be suppressed cannot be kept"),
         }
     }
@@ -238,6 +258,7 @@ impl TryFrom<RequestFields> for Request {
         match &fields.asked {
             Asked::Microdata(terms) => check_microdata(&fields, terms)?,
             Asked::Counts(terms) => check_counts(&fields, terms)?,
+            Asked::Aggregate(terms) => check_aggregate(terms)?,
         }
         Ok(Self(fields))
     }
@@ -307,6 +328,12 @@ fn check_role(column: &ReleaseColumn, whole: Millionths) -> Result<(), RequestFa
             }
         }
     }
+}
+
+fn check_aggregate(terms: &AggregateTerms) -> Result<(), RequestFault> {
+    const ONE: Delta = Delta(1 << 100);
+    let spends = terms.rho > Rho(0) && terms.delta < ONE;
+    if spends && terms.declared.len() <= SELECT_BYTES_MAX { Ok(()) } else { Err(RequestFault::Budget) }
 }
 
 fn check_counts(fields: &RequestFields, terms: &CountTerms) -> Result<(), RequestFault> {

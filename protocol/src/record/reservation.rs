@@ -25,6 +25,19 @@ pub enum Charge {
     },
 }
 
+impl Charge {
+    /// Whether an answer at this charge is at least as exact as one at the other.
+    pub const fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Uncovered, Self::Uncovered) => true,
+            (Self::Private { rho, delta }, Self::Private { rho: other_rho, delta: other_delta }) => {
+                rho.0 >= other_rho.0 && delta.0 >= other_delta.0
+            }
+            (Self::Uncovered, Self::Private { .. }) | (Self::Private { .. }, Self::Uncovered) => false,
+        }
+    }
+}
+
 /// One debit. An entry of the journal holds it; the ledger is a fold of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {

@@ -130,6 +130,10 @@ fn check_columns(asking: &Asking<'_>, project: &Project) -> Result<(), Refusal> 
     if !asking.reads.iter().all(within) {
         return Err(Refusal::Columns);
     }
+    // An aggregate's answer has no column of rows; what may be in it is for its own planning.
+    if let Asked::Aggregate(_) = asking.request.asked {
+        return Ok(());
+    }
     let made_of = |column: &ColumnName| asking.columns.get(column).ok_or(Refusal::Question);
     let patient: BTreeSet<&Name> = made_of(&asking.request.patient)?.iter().map(|(_, column)| column).collect();
     made_of(&asking.request.member)?;
@@ -147,6 +151,7 @@ fn leaving(asked: &Asked) -> Vec<&ColumnName> {
     match asked {
         Asked::Microdata(terms) => terms.columns.iter().map(|column| &column.name).collect(),
         Asked::Counts(terms) => terms.dimensions.iter().map(|(name, _)| name).collect(),
+        Asked::Aggregate(_) => Vec::new(),
     }
 }
 
@@ -173,6 +178,8 @@ pub fn check_floor(asked: &Asked, charter: &Charter) -> Result<u32, Refusal> {
     let (floor, least) = match asked {
         Asked::Microdata(terms) => (terms.k.0, charter.policy.anonymity_k_min.0),
         Asked::Counts(terms) => (terms.floor, charter.policy.small_cell_min),
+        // Noise hides what is small.
+        Asked::Aggregate(_) => (0, 0),
     };
     if floor < least { Err(Refusal::Floor) } else { Ok(floor) }
 }
@@ -191,10 +198,11 @@ fn check_tables(asking: &Asking<'_>, known: &Known<'_>) -> Result<Read, Refusal>
     if members.is_empty() { Err(Refusal::Members) } else { Ok((tables, members)) }
 }
 
-/// What a release is debited with. Private kinds come with their answer's own charge.
+/// What a release is debited with: what epsilon covers, with all that was asked to be spent.
 pub const fn charge_of(asked: &Asked) -> Charge {
     match asked {
         Asked::Microdata(_) | Asked::Counts(_) => Charge::Uncovered,
+        Asked::Aggregate(terms) => Charge::Private { rho: terms.rho, delta: terms.delta },
     }
 }
 
@@ -203,6 +211,7 @@ fn same(asking: &Asking<'_>, permit: &Permit, earlier: &[&Reservation]) -> Optio
     let is_same = |earlier: &&&Reservation| {
         earlier.question == asking.question
             && earlier.kind == asking.request.asked.kind()
+            && earlier.charge.covers(permit.charge)
             && earlier.tables == permit.tables
             && earlier.members == permit.members
             && asking.request.recipients.is_subset(&earlier.recipients)

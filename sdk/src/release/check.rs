@@ -16,6 +16,7 @@ use cohortium_protocol::record::node_record::NodeRecord;
 use cohortium_protocol::record::project::Project;
 use cohortium_protocol::record::release::{Done, Release};
 use cohortium_protocol::record::reservation::Reservation;
+use cohortium_protocol::rule::review::charge_of;
 use cohortium_protocol::state::charters::Charters;
 use cohortium_protocol::time::UnixMillis;
 use cohortium_protocol::wire::codec;
@@ -174,7 +175,8 @@ impl Reader<'_> {
 
     /// The numbered documents of a folder, from 1 on, as far as they go.
     fn numbered(&self, folder: &str) -> Vec<String> {
-        (1..).map(|number| numbered(folder, number)).take_while(|path| self.paths.contains(path)).collect()
+        let most = self.paths.len();
+        (1..=most).map(|number| numbered(folder, number)).take_while(|path| self.paths.contains(path)).collect()
     }
 
     fn charters(&self, anchor: Option<ConsortiumId>) -> Checked<Chain> {
@@ -318,6 +320,8 @@ fn check_floors(statement: &Release, charter: &Charter) -> Checked<()> {
     let kept = match &statement.done {
         Done::Microdata { k, .. } => *k >= charter.policy.anonymity_k_min,
         Done::Counts { floor, .. } => *floor >= charter.policy.small_cell_min,
+        // Noise hides what is small; what it cost is in the reservation.
+        Done::Aggregate(_) => true,
     };
     if kept { Ok(()) } else { Err(ReleaseFault::new(STATEMENT, Wrong::Floor)) }
 }
@@ -342,6 +346,7 @@ fn says(reserved: &Reservation, statement: &Release) -> bool {
         && reserved.consolidation == statement.consolidation
         && reserved.tables == statement.tables
         && reserved.recipients == statement.request.recipients
+        && reserved.charge == charge_of(&statement.request.asked)
 }
 
 /// The entry that holds the statement; a node record of the operator with the key that signed it stood then.

@@ -54,7 +54,7 @@ fn read(folder: &DiskFolder, path: &str, found: &mut ReleasedRows) -> Option<()>
         let batch = batch.ok()?;
         let texts =
             batch.columns().iter().map(|array| cast(array, &DataType::Utf8).ok()).collect::<Option<Vec<_>>>()?;
-        let texts: Vec<_> = texts.iter().map(|array| array.as_string::<i32>()).collect();
+        let texts: Vec<_> = texts.iter().map(AsArray::as_string::<i32>).collect();
         for row in 0..batch.num_rows() {
             let cell = |text: &&arrow::array::StringArray| text.is_valid(row).then(|| text.value(row).to_owned());
             found.rows.push(texts.iter().map(cell).collect());

@@ -57,7 +57,7 @@ def add_golden(book):
     for name, suffix, value in plain:
         golden(book, name, suffix, value, "CODEC-1", "bytes and JSON of one value")
     wide = world.charter_2()
-    wide["accounts"]["inpatients"] |= {"rho": 2**80, "delta": 2**127}
+    wide["accounts"]["inpatients"] |= {"rho": str(2**80), "delta": str(2**127)}
     data = world.encode("charter", wide)
     book.add("record/charter", "charter-wide", "CODEC-1", "decode-record", {"type": "charter", "hex": data.hex()}, expect={},
              edge=True, note="a budget of rho = 1, too large for a JSON reader's numbers")

@@ -12,6 +12,7 @@ def add_records(book):
     """REL-1 to REL-3."""
     for name, suffix, value in (
         ("project", "stays", world.project()), ("request", "microdata", world.request()), ("request", "counts", world.count_request()),
+        ("request", "aggregate", world.aggregate_request()),
         ("release", "first", world.release()), ("withdrawal", "first", world.withdrawal()),
     ):
         golden(book, name, suffix, value, "CODEC-1", "bytes and JSON of one value")
@@ -35,6 +36,9 @@ def add_records(book):
         ("consortium", {"request": world.request(consortium="00" * 32)}, "a request of another consortium"),
     ):
         refused(book, "release", suffix, release | change, "REL-3", note)
+    answer = release | {"request": world.aggregate_request(), "done": world.aggregate_done()}
+    golden(book, "release", "aggregate", answer, "REL-3", "an answer with its noise")
+    refused(book, "release", "cost", answer | {"done": world.aggregate_done(rho=2**29)}, "REL-3", "another cost than was asked")
     golden(book, "release", "larger-k", release | {"done": {"microdata": release["done"]["microdata"] | {"k": 12}}}, "REL-3", "a larger k was kept")
 
 
@@ -72,6 +76,9 @@ def add_requests(book):
         ("lines-0", of({"table": []}), "no line"), ("levels-33", of({"table": [["x"] * 33]}), "33 levels"),
         ("dates-33", of({"dates": {"first": "2020-01-01", "last": "2020-01-02", "levels": ["month"] * 31}}), "33 levels"),
         ("floor-1", counted(floor=1), "counts of one person"), ("rounding-1", counted(rounding={"to": 1}), "rounded to nothing"),
+        ("free", {"asked": {"aggregate": {"declared": "{}", "rho": 0, "delta": 0}}}, "an answer for nothing"),
+        ("certain", {"asked": {"aggregate": {"declared": "{}", "rho": 1, "delta": str(2**100)}}}, "a delta of one"),
+        ("declared", {"asked": {"aggregate": {"declared": "x" * 65_537, "rho": 1, "delta": 0}}}, "a byte more than allowed"),
         ("no-dimension", counted(dimensions=[]), "no dimension"), ("dimension-form", counted(dimensions=[["gender", {"tree": []}]]), "no line"),
     ]
     for suffix, change, note in cases:
@@ -127,6 +134,17 @@ def add_review(book):
 
     one("permit", asking(), known(), "everything fits")
     one("counts", asking(request=world.count_request()), known(), "a table of counts")
+    private = {"charge": {"private": {"rho": 2**30, "delta": 0}}}
+    project_2 = project | {"kinds": ["aggregate"]}
+    answer = asking(request=world.aggregate_request())
+    one("aggregate", answer, known(project=project_2), "a private answer, paid for with all that it asks to spend", "REL-22")
+    one("aggregate-kind", answer, known(), "the project allows none")
+    one("aggregate-budget", answer, known(project=project_2, project_spent={"rho": 2**40 - 2**30 + 1, "delta": 0}), "one more than is left", "REL-6")
+    one("aggregate-last", answer, known(project=project_2, project_spent={"rho": 2**40 - 2**30, "delta": 0}), "all that is left", "REL-6")
+    before = world.reservation(kind="aggregate") | private
+    one("aggregate-same", answer, known(project=project_2, earlier=[before]), "the same answer is free", "REL-5")
+    one("aggregate-exact", asking(request=world.aggregate_request(rho=2**30 + 1)), known(project=project_2, earlier=[before]),
+        "a more exact answer is another one", "REL-5")
     one("no-charter", asking(), known(charter=None), "no charter binds the operator")
     one("no-project", asking(), known(project=None), "no such project is approved")
     one("other-project", asking(request=world.request(project="other")), known(), "another project's request")

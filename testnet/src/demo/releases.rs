@@ -31,7 +31,7 @@ impl Network {
         fs::create_dir_all(&folder)?;
         fs::write(
             self.dir.join("sites.csv"),
-            self.members.iter().map(|(member, _)| format!("{};any\n", member.name)).collect::<String>(),
+            self.members.iter().fold(String::new(), |all, (member, _)| all + &member.name + ";any\n"),
         )?;
         let asked = [("microdata", self.microdata()), ("counts", self.counts())];
         for (kind, request) in asked {
@@ -52,15 +52,14 @@ impl Network {
         )?;
         let k = K.to_string();
         let propose = ["charter", "propose", "--k", &k, "--small-cell", &k, "--accounts", text(&accounts)];
-        let version = self.operator.call(&propose)?["version"].to_string();
+        let number = self.operator.call(&propose)?["version"].clone();
+        let version = number.to_string();
         for (member, node) in &self.members {
             wait(&format!("the charter at {}", member.name), || {
                 Ok(node.exit_code(&["charter", "sign", &version])? == 0)
             })?;
         }
-        wait("the charter in force", || {
-            Ok(self.operator.call(&["charter", "show"])?["charter"]["version"].to_string() == version)
-        })?;
+        wait("the charter in force", || Ok(self.operator.call(&["charter", "show"])?["charter"]["version"] == number))?;
         self.operator.call(&["person", "key", SCIENTIST, "--no-passphrase"])?;
         self.operator.call(&["person", "add", SCIENTIST, "--role", "data-scientist"])?;
         let project = self.dir.join("project.toml");

@@ -182,7 +182,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     if has_peer {
         lines.push(row("DuckDB, two threads, casts and joins alone", &peer, &peer_cpu, rows[1]));
         bars.insert(0, bar("time of the mapping over DuckDB's", ratios.median(), RATIO_MAX));
-        assert!(rows[0] == rows[1], "both make the same rows: {rows:?}");
+        assert!((rows[0] - rows[1]).abs() < 0.5, "both make the same rows: {rows:?}");
     }
     let mut notes = vec![format!(
         "Five text tables of one generated hospital, {encounters} encounters, {:.0} MB; both write Parquet with zstd and sync \

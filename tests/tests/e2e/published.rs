@@ -127,7 +127,7 @@ fn consolidated_tables_are_in_the_official_schema_of_a_postgres_whole_or_as_they
     assert_eq!((net.op.acts("published").len(), net.op.acts("publish-failed").len()), (3, 3));
     let told = net.op.tell(&["history"]).to_string();
     assert!(told.contains("published") && !told.contains(server.password), "{told}");
-    by_itself(&net, &server, &database, [&address, &password]);
+    by_itself(&net, server, &database, [&address, &password]);
     net.op.verifies();
 }
 

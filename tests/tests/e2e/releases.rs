@@ -46,7 +46,8 @@ person = ["person_id", "year_of_birth", "gender_concept_id", "cohortium_member"]
 visit_occurrence = ["person_id", "discharged_to_concept_id", "admitted_from_concept_id", "cohortium_member"]
 "#;
 
-const ACCOUNTS: &str = "[accounts.patients]\npopulation = \"patients of the members\"\npatients_max = 10000\n";
+const ACCOUNTS: &str =
+    "[accounts.patients]\npopulation = \"patients of the members\"\nrho = 0.6\ndelta = 1e-6\npatients_max = 10000\n";
 
 const QUESTION: &str = "SELECT p.person_id AS patient, p.cohortium_member AS site, 2024 - p.year_of_birth AS age, \
     p.gender_concept_id AS sex, v.discharged_to_concept_id AS dx, v.admitted_from_concept_id AS days \
@@ -107,12 +108,12 @@ hierarchy = {{ table = [["0"], ["1"], ["2"], ["3"], ["4"]] }}
 }
 
 /// An operator and two members whose stays are consolidated, with an approved project.
-struct Place {
-    net: Network,
+pub(crate) struct Place {
+    pub(crate) net: Network,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let plan = Plan { members: &["north", "south"], way: Way::Quic, key_maker: None, ..Plan::pair(PROGRAM) };
         let net = Network::new(plan);
         fs::write(net.path("accounts.toml"), ACCOUNTS).unwrap();
@@ -140,24 +141,24 @@ impl Place {
         Self { net }
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         fs::write(self.net.path(name), text).unwrap();
         self.net.text(name)
     }
 
     /// Asks, and gives the release's id.
-    fn ask(&self, name: &str, text: &str) -> String {
+    pub(crate) fn ask(&self, name: &str, text: &str) -> String {
         let file = self.write(name, text);
         let asked = self.net.op.tell(&["--as", "rita", "release", "request", &file]);
         asked["release"].as_str().unwrap().to_owned()
     }
 
-    fn state(&self, release: &str) -> Value {
+    pub(crate) fn state(&self, release: &str) -> Value {
         self.net.op.tell(&["release", "show", release])
     }
 
     /// Waits until a release is made, and gives what its officer reads.
-    fn until_phase(&self, release: &str, phase: &str) -> Value {
+    pub(crate) fn until_phase(&self, release: &str, phase: &str) -> Value {
         until(&format!("release {release} to be {phase}"), || {
             let told = self.net.op.tell(&["release", "report", release]);
             let now = told["phase"].as_str().unwrap().to_owned();
@@ -166,21 +167,21 @@ impl Place {
         })
     }
 
-    fn published(&self, release: &str) -> String {
+    pub(crate) fn published(&self, release: &str) -> String {
         self.until_phase(release, "made");
         self.net.op.tell(&["release", "sign", release]);
         let published = self.net.op.tell(&["release", "publish", release]);
         published["name"].as_str().unwrap().to_owned()
     }
 
-    fn landed(&self, member: &Site, share: &str, folder: &str) -> PathBuf {
+    pub(crate) fn landed(&self, member: &Site, share: &str, folder: &str) -> PathBuf {
         member.tell_soon(&["subscription", "accept", share]);
         member.until_landed(share, 1);
         member.tell(&["subscription", "checkout", share, &self.net.text(folder)]);
         self.net.path(folder)
     }
 
-    fn anchor(&self) -> String {
+    pub(crate) fn anchor(&self) -> String {
         self.net.op.view()["consortium"].as_str().unwrap().to_owned()
     }
 }

@@ -104,7 +104,19 @@ const PACKAGES: [(&str, &[&str], &[&str]); 15] = [
     ),
     (
         "node",
-        &["protocol", "transport", "store", "engine", "schema", "fhir", "database", "object", "anonymise", "sdk"],
+        &[
+            "protocol",
+            "transport",
+            "store",
+            "engine",
+            "schema",
+            "fhir",
+            "database",
+            "object",
+            "anonymise",
+            "private",
+            "sdk",
+        ],
         &[
             "base64",
             "bytes",

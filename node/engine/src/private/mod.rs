@@ -26,10 +26,12 @@ mod compile;
 mod groups;
 mod unit;
 mod bounded;
+mod answer;
 mod build;
 mod gather;
 mod run;
 
+pub use self::answer::AnswerColumn;
 pub use self::bounded::Bounded;
 pub use self::catalogue::{Catalogue, ColumnRule, TableRule, Whose};
 pub use self::compile::compile;

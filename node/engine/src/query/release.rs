@@ -58,6 +58,18 @@ pub fn reads(question: &Question<'_>, columns: &Columns) -> Result<Reads, QueryF
     })
 }
 
+/// The columns of each table that a question reads, filters and joins included. Plans it without a row.
+///
+/// # Errors
+/// [`QueryFault`]; none of it depends on rows.
+pub fn columns_read(question: &Question<'_>) -> Result<BTreeMap<Name, BTreeSet<Name>>, QueryFault> {
+    deep(question, |runtime| {
+        let context = session(question)?;
+        let logical = runtime.block_on(planned(&context, question.text))?;
+        read_by(&context.state().optimize(&logical).map_err(|fault| planning(&fault))?)
+    })
+}
+
 /// The rows of the question of a release: one batch at least, texts and numbers without dictionaries.
 ///
 /// # Errors

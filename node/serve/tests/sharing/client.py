@@ -8,7 +8,8 @@ is not as it should be.
     refused PROFILE STATUS  is refused
     ended URL STATUS        a link gives nothing any more
     big FOLDER ROWS         writes one large file, and prints its rows
-    speed PROFILE URL       prints seconds of loading the table, in both formats, and of reading its file over plain HTTP
+    speed PROFILE URL       prints seconds of loading the table, as the client does by itself and in each format, and of
+                            reading its file over plain HTTP, from another server and from this one
 """
 
 import datetime
@@ -184,8 +185,13 @@ def big(folder, count):
 
 def speed(profile, url):
     """Alternately, so that neither side has the machine to itself; medians of five after one of each."""
+    rest = DataSharingRestClient(DeltaSharingProfile.read_from_file(profile))
+    share, schema, name = TABLE.split(".")
+    link = rest.list_files_in_table(Table(share=share, schema=schema, name=name)).add_files[0].url
     sides = {
         "plain": lambda: pandas.read_parquet(url),
+        "served": lambda: pandas.read_parquet(link),
+        "default": lambda: delta_sharing.load_as_pandas(f"{profile}#{TABLE}"),
         "parquet": lambda: delta_sharing.load_as_pandas(f"{profile}#{TABLE}", use_delta_format=False),
         "delta": lambda: delta_sharing.load_as_pandas(f"{profile}#{TABLE}", use_delta_format=True),
     }

@@ -132,6 +132,7 @@ fn view(party: &str) -> View {
         pipelines: Vec::new(),
         projects: Vec::new(),
         releases: Vec::new(),
+        ledger: Vec::new(),
         withdrawals: Vec::new(),
         linkage_epoch: Some(4),
     }

@@ -72,7 +72,7 @@ pub(super) fn made(
         history,
     });
     let body = body(&table, &columns, &cube, &protected)?;
-    Ok(Computed { body, done, found, told, report, not_covered: not_covered(asked, !out.is_empty()) })
+    Ok(Computed { body, done, found, told: Some(told), report, not_covered: not_covered(asked, !out.is_empty()) })
 }
 
 fn not_covered(asked: &CountTerms, held_back: bool) -> Vec<String> {

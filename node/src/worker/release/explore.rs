@@ -29,7 +29,8 @@ pub(in crate::worker) fn explored(
         let detail = Some("only microdata is explored".to_owned());
         return Err(ReportFault { fault: RunFault::Malformed, detail });
     };
-    let batches = rows::gathered(&order.request, order.schema.as_deref(), tables, files)?;
+    let tables = rows::opened(tables, files)?;
+    let batches = rows::gathered(&order.request, order.schema.as_deref(), &tables)?;
     let prepared = microdata::prepare(&order.request, asked, &batches)?;
     let table = &prepared.encoded.table;
     let mut ks: Vec<u32> = KS.iter().copied().chain([asked.k.0]).collect();

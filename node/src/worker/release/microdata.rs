@@ -113,7 +113,7 @@ pub(super) fn made(
         history,
     });
     let body = body(table, &recoding, &prepared.beside, &seed)?;
-    Ok(Computed { body, done, found, told, report, not_covered: not_covered(asked, history, k) })
+    Ok(Computed { body, done, found, told: Some(told), report, not_covered: not_covered(asked, history, k) })
 }
 
 fn asked_quasi(asked: &MicrodataTerms) -> usize {

@@ -7,6 +7,7 @@ mod rows;
 mod attacks;
 mod microdata;
 mod counts;
+mod aggregate;
 mod remember;
 mod report;
 mod body;
@@ -25,6 +26,7 @@ use crate::worker::files::{Files, disk_full};
 use crate::worker::job::{Key32, Made, QueryRows, Report, ReportFault, SealedFile};
 use crate::worker::sealed;
 
+pub(crate) use aggregate::AccountShown;
 pub(super) use explore::explored;
 pub(super) use rows::planned;
 
@@ -38,7 +40,9 @@ pub(crate) struct ReleaseOrder {
     pub(crate) schema: Option<String>,
     /// Earlier releases over the population, whose memories come as files.
     pub(crate) earlier: Vec<ReleaseId>,
-    /// What everything random is drawn from.
+    /// What an aggregate states of its account.
+    pub(crate) account: AccountShown,
+    /// What everything random but noise is drawn from.
     pub(crate) seed: Key32,
 }
 
@@ -65,7 +69,8 @@ pub(crate) struct BodyMade {
 pub(crate) struct Released {
     pub(crate) body: Vec<BodyMade>,
     pub(crate) report: Made,
-    pub(crate) memory: Made,
+    /// `None` of an aggregate, which tells nothing of a patient.
+    pub(crate) memory: Option<Made>,
     pub(crate) done: Done,
     pub(crate) attacks: Vec<AttackRun>,
     pub(crate) together_with: BTreeSet<ReleaseId>,
@@ -80,18 +85,19 @@ pub(super) fn released(
     into: &ReleaseFiles,
     files: &mut Files,
 ) -> Result<Report, ReportFault> {
-    let batches = rows::gathered(&order.request, order.schema.as_deref(), tables, files)?;
+    let tables = rows::opened(tables, files)?;
     let history = remember::history(&into.earlier, files)?;
+    let rows = |tables: &[_]| rows::gathered(&order.request, order.schema.as_deref(), tables);
     let computed = match &order.request.asked {
-        Asked::Microdata(asked) => microdata::made(order, asked, &batches, &history)?,
-        Asked::Counts(asked) => counts::made(order, asked, &batches, &history)?,
+        Asked::Microdata(asked) => microdata::made(order, asked, &rows(&tables)?, &history)?,
+        Asked::Counts(asked) => counts::made(order, asked, &rows(&tables)?, &history)?,
+        Asked::Aggregate(asked) => aggregate::made(order, asked, tables)?,
     };
-    drop(batches);
     let body = body::write(&computed.body, &into.body, files)?;
     let mut report = sealed::create(files.next()?, &into.report).map_err(disk_full)?;
     std::io::Write::write_all(&mut report, &computed.report).map_err(disk_full)?;
     let report = sealed::finish(report).map_err(disk_full)?;
-    let memory = remember::write(&computed.told, &into.memory, files)?;
+    let memory = computed.told.map(|told| remember::write(&told, &into.memory, files)).transpose()?;
     let stood = computed.found.iter().all(|found| !found.fell());
     Ok(Report::Released(Box::new(Released {
         body,
@@ -110,7 +116,7 @@ struct Computed {
     body: body::Batch,
     done: Done,
     found: Vec<attacks::Found>,
-    told: cohortium_anonymise::memory::Told,
+    told: Option<cohortium_anonymise::memory::Told>,
     /// As JSON.
     report: Vec<u8>,
     not_covered: Vec<String>,

@@ -12,8 +12,9 @@ use cohortium_schema::schema::{CommonSchema, Reference};
 
 use crate::worker::files::Files;
 use crate::worker::job::{QueryRows, Report, ReportFault};
-use crate::worker::looks::{memory_bytes, shape};
+use crate::worker::looks::memory_bytes;
 use crate::worker::mapping::schema_of;
+use crate::worker::release::aggregate;
 use crate::worker::release::body::Batch;
 
 /// Rows of one release, before anything is suppressed.
@@ -34,6 +35,8 @@ fn columns(request: &Request, schema: &CommonSchema) -> Columns {
             }
         }
         Asked::Counts(asked) => others.extend(asked.dimensions.iter().map(|(name, _)| name.to_string())),
+        // Its answer has no rows.
+        Asked::Aggregate(_) => {}
     }
     let references = schema.tables().iter().flat_map(|table| {
         let refers = |reference: &Reference| matches!(reference, Reference::Table(_) | Reference::LeftOut(_));
@@ -54,24 +57,28 @@ fn question<'a>(request: &'a Request, tables: &'a [QueryTable]) -> Question<'a> 
     }
 }
 
-/// The rows, of the parts that come with the job.
-pub(super) fn gathered(
-    request: &Request,
-    schema: Option<&str>,
-    tables: Vec<QueryRows>,
-    files: &mut Files,
-) -> Result<Vec<Batch>, ReportFault> {
-    let schema = schema_of(schema)?;
+/// The tables with the parts that come with the job.
+pub(super) fn opened(tables: Vec<QueryRows>, files: &mut Files) -> Result<Vec<QueryTable>, ReportFault> {
     let mut known = Vec::with_capacity(tables.len());
-    for QueryRows { table, parts } in tables {
+    for QueryRows { shape, parts } in tables {
         let mut opened = BTreeMap::new();
         for (member, sealed) in parts {
             let handles = sealed.iter().map(|file| files.sealed(file)).collect::<Result<_, _>>()?;
             opened.insert(member, handles);
         }
-        known.push(QueryTable { shape: shape(&schema, &table)?, parts: opened });
+        known.push(QueryTable { shape, parts: opened });
     }
-    rows(&question(request, &known), &columns(request, &schema)).map_err(|fault| ReportFault::told(&fault))
+    Ok(known)
+}
+
+/// The rows of the question.
+pub(super) fn gathered(
+    request: &Request,
+    schema: Option<&str>,
+    tables: &[QueryTable],
+) -> Result<Vec<Batch>, ReportFault> {
+    let schema = schema_of(schema)?;
+    rows(&question(request, tables), &columns(request, &schema)).map_err(|fault| ReportFault::told(&fault))
 }
 
 /// What the question would read, over tables without a row.
@@ -81,9 +88,13 @@ pub(in crate::worker) fn planned(
     tables: &BTreeSet<Name>,
 ) -> Result<Report, ReportFault> {
     let schema: Arc<CommonSchema> = Arc::new(schema_of(schema)?);
+    if let Asked::Aggregate(asked) = &request.asked {
+        let (tables, canonical) = aggregate::planned(request, asked, &schema, tables)?;
+        return Ok(Report::Reads { tables, columns: BTreeMap::new(), canonical: Some(canonical) });
+    }
     let empty = |table: &Name| Some(QueryTable { shape: TableShape::of(&schema, table)?, parts: BTreeMap::new() });
     let known: Vec<QueryTable> = tables.iter().filter_map(empty).collect();
     let found = reads(&question(request, &known), &columns(request, &schema));
     let found = found.map_err(|fault| ReportFault::told(&fault))?;
-    Ok(Report::Reads { tables: found.tables, columns: found.columns })
+    Ok(Report::Reads { tables: found.tables, columns: found.columns, canonical: None })
 }
