@@ -85,7 +85,9 @@ mod tests {
     // CODEC-1
     #[test]
     fn an_amount_of_a_budget_is_a_number_or_from_2_to_the_64_on_its_digits() {
-        for (amount, json) in [(7, "7"), (u128::from(u64::MAX), "18446744073709551615"), (1 << 64, "\"18446744073709551616\"")] {
+        for (amount, json) in
+            [(7, "7"), (u128::from(u64::MAX), "18446744073709551615"), (1 << 64, "\"18446744073709551616\"")]
+        {
             assert_eq!(serde_json::to_string(&Rho(amount)).unwrap(), json);
             assert_eq!(serde_json::from_str::<Delta>(json).unwrap(), Delta(amount));
             // A value, which a number beyond 64 bits could not be in.

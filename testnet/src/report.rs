@@ -24,7 +24,7 @@ pub struct MemberLine {
 pub struct ReleaseLine {
     /// Its folder.
     pub path: String,
-    /// `microdata`, `aggregates`, `counts` or `synthetic`.
+    /// `microdata`, `aggregate`, `counts` or `synthetic`.
     pub kind: String,
 }
 

@@ -13,6 +13,7 @@ use crate::postgres::{PostgresFault, Programs, Server};
 use crate::report::{Check, ReleaseLine};
 use crate::source::{self, Member, SourceFault};
 
+mod answers;
 mod checks;
 mod consortium;
 mod intruder;
@@ -149,6 +150,7 @@ pub fn run(options: &Options) -> Result<bool, DemoFault> {
     network.change_a_day(options.seed)?;
     network.consolidate()?;
     network.release()?;
+    network.answer()?;
     network.share_back()?;
     network.revoke()?;
     let summary = network.check()?;

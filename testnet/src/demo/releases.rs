@@ -15,7 +15,7 @@ use crate::hospital::Registered;
 use crate::report::ReleaseLine;
 
 /// The person who asks.
-const SCIENTIST: &str = "rita";
+pub(super) const SCIENTIST: &str = "rita";
 /// The least class, and the least count.
 const K: usize = 11;
 
@@ -48,7 +48,10 @@ impl Network {
         let accounts = self.dir.join("accounts.toml");
         fs::write(
             &accounts,
-            "[accounts.patients]\npopulation = \"patients of the members\"\npatients_max = 1000000\n",
+            format!(
+                "[accounts.patients]\npopulation = \"patients of the members\"\npatients_max = 1000000\n{}",
+                Self::account_rho()
+            ),
         )?;
         let k = K.to_string();
         let propose = ["charter", "propose", "--k", &k, "--small-cell", &k, "--accounts", text(&accounts)];
@@ -246,7 +249,7 @@ hierarchy = {{ table = [["8507"], ["8532"], ["0"]] }}
 }
 
 /// Waits until a release is made, or is none, and gives what its officer reads.
-fn made(operator: &Node, release: &str) -> Result<Value, DemoFault> {
+pub(super) fn made(operator: &Node, release: &str) -> Result<Value, DemoFault> {
     let mut told = Value::Null;
     wait("the release to be made", || {
         told = operator.call(&["release", "report", release])?;
@@ -256,7 +259,7 @@ fn made(operator: &Node, release: &str) -> Result<Value, DemoFault> {
     Ok(told)
 }
 
-fn landed(node: &Node, share: &str) -> Result<bool, crate::cluster::ClusterFault> {
+pub(super) fn landed(node: &Node, share: &str) -> Result<bool, crate::cluster::ClusterFault> {
     let all = node.call(&["subscription", "list"])?;
     let found = all.as_array().into_iter().flatten().find(|one| one["invitation"]["share"]["name"] == share);
     Ok(found.is_some_and(|one| one["snapshots"][0]["state"] == "landed"))
@@ -289,6 +292,6 @@ fn consortium_of(status: &Value) -> String {
     first["consortium"].as_str().unwrap_or_default().to_owned()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
 }
