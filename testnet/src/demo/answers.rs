@@ -33,6 +33,9 @@ impl Network {
 
     /// Asks until nothing is left, and looks at the ledger behind a crash.
     pub(super) fn answer(&mut self) -> Result<(), DemoFault> {
+        if !self.has_visits()? {
+            return Ok(());
+        }
         step("answers", "counts and means with differential privacy, paid from the population's account");
         let project = self.dir.join("answers.toml");
         fs::write(&project, self.answers_project())?;

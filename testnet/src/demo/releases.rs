@@ -26,6 +26,10 @@ impl Network {
             "releases",
             "a project; rows under k-anonymity and a table of counts, paid for, attacked, signed, published",
         );
+        if !self.has_visits()? {
+            println!("    skipped: releases and answers are of visits, and no member has any");
+            return Ok(());
+        }
         self.permit()?;
         let folder = self.dir.join("releases");
         fs::create_dir_all(&folder)?;
@@ -36,11 +40,17 @@ impl Network {
         let asked = [("microdata", self.microdata()), ("counts", self.counts())];
         for (kind, request) in asked {
             let landed = self.one(kind, &request, &folder.join(kind))?;
-            if kind == "microdata" {
+            if let Some(landed) = landed.filter(|_| kind == "microdata") {
                 self.intrude(&landed)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether there is a table of visits among the consolidated ones.
+    pub(super) fn has_visits(&self) -> Result<bool, DemoFault> {
+        let asked = ["sql", "SELECT count(*) FROM visit_occurrence", "--reason", "whether there are visits"];
+        Ok(self.operator.exit_code(&asked)? == 0)
     }
 
     /// A charter with the population's account, a data scientist, and a project that a privacy officer approves.
@@ -120,7 +130,7 @@ visit_occurrence = ["person_id", "visit_occurrence_id", "visit_concept_id", "vis
 
     fn microdata(&self) -> String {
         let years: Vec<String> =
-            (1990..=2030).map(|year| format!("[\"{year}\", \"{}s\", \"any\"]", year / 10 * 10)).collect();
+            (1900..=2030).map(|year| format!("[\"{year}\", \"{}s\", \"any\"]", year / 10 * 10)).collect();
         format!(
             r#"{}
 [microdata]
@@ -132,7 +142,7 @@ hierarchy = {{ lower = "0", upper = "120", unit = "{AGE_STEP}", steps = [2, 4, 1
 [[microdata.columns]]
 role = "quasi"
 name = "sex"
-hierarchy = {{ table = [["8507", "any"], ["8532", "any"], ["0", "any"]] }}
+hierarchy = {{ table = [["8507", "any"], ["8532", "any"], ["8521", "any"], ["8551", "any"], ["8570", "any"], ["0", "any"]] }}
 [[microdata.columns]]
 role = "quasi"
 name = "site"
@@ -165,14 +175,15 @@ name = "site"
 hierarchy = {{ csv = "sites.csv" }}
 [[counts.dimensions]]
 name = "sex"
-hierarchy = {{ table = [["8507"], ["8532"], ["0"]] }}
+hierarchy = {{ table = [["8507"], ["8532"], ["8521"], ["8551"], ["8570"], ["0"]] }}
 "#,
             self.head()
         )
     }
 
-    /// One release from its request to what every member has verified; gives a member's folder of it.
-    fn one(&mut self, kind: &str, request: &str, folder: &Path) -> Result<PathBuf, DemoFault> {
+    /// One release from its request to what every member has verified; gives a member's folder of it, or nothing where an attack
+    /// has stopped it.
+    fn one(&mut self, kind: &str, request: &str, folder: &Path) -> Result<Option<PathBuf>, DemoFault> {
         fs::create_dir_all(folder)?;
         let file = self.dir.join(format!("{kind}.toml"));
         fs::write(&file, request)?;
@@ -183,6 +194,11 @@ hierarchy = {{ table = [["8507"], ["8532"], ["0"]] }}
         let asked = self.operator.call(&["--as", SCIENTIST, "release", "request", text(&file)])?;
         let release = asked["release"].as_str().unwrap_or_default().to_owned();
         let told = made(&self.operator, &release)?;
+        if told["phase"] == "stopped" {
+            let held = told["statement"].is_null();
+            self.note(&format!("an attack succeeds and stops the {kind}"), attacks_seen(&told), held);
+            return Ok(None);
+        }
         let stood = told["phase"] == "made";
         self.note(&format!("attacks on the {kind} found nothing that stops it"), attacks_seen(&told), stood);
         if !stood {
@@ -213,7 +229,7 @@ hierarchy = {{ table = [["8507"], ["8532"], ["0"]] }}
         self.note(&format!("every member lands and verifies the {kind}"), seen, verified == self.members.len());
         self.releases.push(ReleaseLine { path: first.display().to_string(), kind: kind.to_owned() });
         println!("    {kind:<12} {}", measures_seen(&told));
-        Ok(first)
+        Ok(Some(first))
     }
 
     /// Looks for the generator's own persons in what was released.
