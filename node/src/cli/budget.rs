@@ -46,7 +46,10 @@ fn account(name: &Name, terms: &AccountTerms, debits: &[&DebitView]) -> (String,
     let person = terms.tokens_per_person_max;
     table.row([
         format!("spent, of a person at {} members", person.0),
-        format!("epsilon {}", of_person(spent, person, at)),
+        match of_person(spent, person, at) {
+            bounded if bounded.is_finite() => format!("epsilon {bounded:.4}"),
+            _ => "in the statements, one by one: delta was spent".to_owned(),
+        },
     ]);
     let mut lines = Table::new(["AT", "RELEASE", "KIND", "PROJECT", "PERSON", "COST"]);
     for debit in debits {
@@ -110,8 +113,12 @@ fn epsilon(sum: Spending, at: Delta) -> f64 {
     cost(sum).epsilon(at)
 }
 
-/// Epsilon of a person whose rows are spread over so many tokens.
+/// Epsilon of a person whose rows are spread over so many tokens. Where delta was spent only each release's own statement bounds it
+/// for several tokens: then it is infinite here.
 fn of_person(sum: Spending, tokens: ContributionBound, at: Delta) -> f64 {
+    if tokens.0 > 1 && sum.delta > Delta(0) {
+        return f64::INFINITY;
+    }
     let rho = cohortium_private::account::rho_of_person(sum.rho, tokens);
     rho.map_or(f64::INFINITY, |rho| epsilon(Spending { rho, ..sum }, at))
 }
@@ -164,6 +171,9 @@ mod tests {
         let (text, json) = account(&"patients".parse().unwrap(), &terms, &debits.iter().collect::<Vec<_>>());
         assert_eq!((json["spent"]["rho"].as_f64(), json["left"]["rho"].as_f64()), (Some(0.25), Some(0.75)));
         assert!(json["person"]["epsilon"].as_f64() > json["spent"]["epsilon"].as_f64());
+        let threshold = debit(3, Charge::Private { rho: Rho(1), delta: Delta(1) });
+        let (text_too, json_too) = account(&"patients".parse().unwrap(), &terms, &[&threshold]);
+        assert!(json_too["person"]["epsilon"].is_null() && text_too.contains("one by one"), "{text_too}");
         assert_eq!(json["not_covered"].as_array().map(Vec::len), Some(1));
         assert!(text.contains("not covered by epsilon"));
     }

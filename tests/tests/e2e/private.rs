@@ -7,7 +7,7 @@ use cohortium_sdk::release::{DiskFolder, rows, verify};
 use cohortium_tests::real::until;
 use serde_json::Value;
 
-use crate::releases::Place;
+use crate::releases::{self, Place, microdata};
 
 const PROJECT: &str = r#"
 project = "answers"
@@ -139,4 +139,16 @@ fn after_a_crash_behind_the_payment_the_payment_stands_and_there_is_no_answer() 
         let phase = place.net.op.tell(&["release", "report", &release])["phase"].as_str().unwrap().to_owned();
         (state == "not-released" || phase == "made").then_some(())
     });
+}
+
+// REL-23
+#[test]
+fn an_answer_names_the_microdata_that_epsilon_does_not_cover_and_claims_no_model_with_it() {
+    let place = answers();
+    let rows = place.ask("rows.toml", &microdata(releases::QUESTION, ""));
+    place.published(&rows);
+    let answer = place.ask("mean.toml", &asked(QUESTION, 0.25));
+    let statement = place.until_phase(&answer, "made")["statement"].clone();
+    assert_eq!(statement["done"]["aggregate"]["uncovered"], serde_json::json!([rows]), "{statement}");
+    assert_eq!(statement["together_with"], serde_json::json!([]), "{statement}");
 }

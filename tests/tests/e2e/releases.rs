@@ -49,12 +49,12 @@ visit_occurrence = ["person_id", "discharged_to_concept_id", "admitted_from_conc
 const ACCOUNTS: &str =
     "[accounts.patients]\npopulation = \"patients of the members\"\nrho = 0.6\ndelta = 1e-6\npatients_max = 10000\n";
 
-const QUESTION: &str = "SELECT p.person_id AS patient, p.cohortium_member AS site, 2024 - p.year_of_birth AS age, \
+pub(crate) const QUESTION: &str = "SELECT p.person_id AS patient, p.cohortium_member AS site, 2024 - p.year_of_birth AS age, \
     p.gender_concept_id AS sex, v.discharged_to_concept_id AS dx, v.admitted_from_concept_id AS days \
     FROM person p JOIN visit_occurrence v ON p.person_id = v.person_id AND p.cohortium_member = v.cohortium_member";
 
 /// A request of microdata.
-fn microdata(question: &str, more: &str) -> String {
+pub(crate) fn microdata(question: &str, more: &str) -> String {
     format!(
         r#"project = "stays"
 recipients = ["north", "south"]

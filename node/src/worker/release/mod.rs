@@ -97,6 +97,8 @@ pub(super) fn released(
     let mut report = sealed::create(files.next()?, &into.report).map_err(disk_full)?;
     std::io::Write::write_all(&mut report, &computed.report).map_err(disk_full)?;
     let report = sealed::finish(report).map_err(disk_full)?;
+    // An answer tells nothing of one patient and keeps no model together with others: what epsilon does not cover is in `done`.
+    let together_with = computed.told.iter().flat_map(|_| order.earlier.iter().copied()).collect();
     let memory = computed.told.map(|told| remember::write(&told, &into.memory, files)).transpose()?;
     let stood = computed.found.iter().all(|found| !found.fell());
     Ok(Report::Released(Box::new(Released {
@@ -105,7 +107,7 @@ pub(super) fn released(
         memory,
         done: computed.done,
         attacks: computed.found.into_iter().map(|found| found.run).collect(),
-        together_with: order.earlier.iter().copied().collect(),
+        together_with,
         not_covered: computed.not_covered.iter().filter_map(|text| text.parse().ok()).collect(),
         verdict: if stood { Verdict::Stood } else { Verdict::Fell },
     })))

@@ -12,7 +12,7 @@ use cohortium_engine::private::{
     Ask, Catalogue, Declared, Origin, Plan, PrivateRows, PrivateTable, Question, Room, SamplingKey, bound, compile,
 };
 use cohortium_engine::query::{QueryTable, Question as Reading, columns_read};
-use cohortium_private::account::{Cost, rho_of_person};
+use cohortium_private::account::Cost;
 use cohortium_private::interval::Family;
 use cohortium_protocol::ident::{Name, Text};
 use cohortium_protocol::quantity::{ContributionBound, Delta, Millionths};
@@ -109,7 +109,7 @@ pub(super) fn made(
     let bounded = bound(&plan, &catalogue, &tables, SamplingKey(key), &room).map_err(|_| unanswered())?;
     let noised = noise::drawn(&bounded, &mechanisms, paid)?;
     let body: Batch = answer::answered(&plan, &bounded, &mechanisms, &noised)?;
-    let done = done(order, &plan, &mechanisms, paid)?;
+    let done = done(order, &plan, &mechanisms, paid);
     let statement = serde_json::to_value(&done).unwrap_or_default();
     let report = serde_json::json!({
         "kind": "aggregate",
@@ -127,9 +127,10 @@ pub(super) fn made(
     })
 }
 
-fn done(order: &ReleaseOrder, plan: &Plan, mechanisms: &[Mechanism], paid: Cost) -> Result<AggregateDone, ReportFault> {
+fn done(order: &ReleaseOrder, plan: &Plan, mechanisms: &[Mechanism], paid: Cost) -> AggregateDone {
     let AccountShown { tokens, at } = order.account;
-    let person = Cost { rho: rho_of_person(paid.rho, tokens).ok_or_else(unanswered)?, delta: paid.delta };
+    // Infinite where nothing bounds it.
+    let person = noise::of_person(mechanisms, paid, tokens).map_or(f64::INFINITY, |cost| cost.epsilon(at));
     let line = |(part, mechanism): (cohortium_engine::private::Part, &Mechanism)| {
         let noise = mechanism.noise();
         let kind = match (mechanism, noise.family) {
@@ -151,18 +152,18 @@ fn done(order: &ReleaseOrder, plan: &Plan, mechanisms: &[Mechanism], paid: Cost)
         Mechanism::Additive(_) => None,
     });
     let origin = |(what, origin): &(String, Origin)| Some((what.parse::<Text>().ok()?, words_of(origin).parse().ok()?));
-    Ok(AggregateDone {
+    AggregateDone {
         rho: paid.rho,
         delta: paid.delta,
         epsilon: millionths(paid.epsilon(at)),
-        epsilon_person: millionths(person.epsilon(at)),
+        epsilon_person: millionths(person),
         tokens,
         at,
         noise: plan.parts().into_iter().zip(mechanisms).filter_map(line).collect(),
         threshold,
         origins: plan.origins().iter().filter_map(origin).collect(),
         uncovered: order.earlier.iter().copied().collect(),
-    })
+    }
 }
 
 fn words_of(origin: &Origin) -> String {

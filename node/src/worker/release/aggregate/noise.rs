@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use cohortium_engine::private::{Bounded, Counted, Part};
-use cohortium_private::account::{Cost, Purse};
+use cohortium_private::account::{Cost, Purse, rho_of_person};
 use cohortium_private::bound::Bounds;
 use cohortium_private::interval::{Family, Noise};
 use cohortium_private::mechanism::{Additive, Thresholded};
 use cohortium_private::owner::Owner;
-use cohortium_protocol::quantity::{Delta, Rho};
+use cohortium_protocol::quantity::{ContributionBound, Delta, Rho};
 
 /// There is no answer: the purse, the generator or the bounds did not do. One constant error (law 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,20 @@ pub(super) struct Noised {
     pub(super) vectors: Vec<Vec<Vec<i64>>>,
 }
 
+/// What the answer costs a person whose rows are spread over so many tokens, never less than the account was debited for them. `None`
+/// where the threshold does not hide such a person, or the loss is past what can be counted. Delta does not grow as rho does: each
+/// mechanism says it by its own map.
+pub(super) fn of_person(mechanisms: &[Mechanism], paid: Cost, tokens: ContributionBound) -> Option<Cost> {
+    let mut sum = Cost::default();
+    for mechanism in mechanisms {
+        sum = sum.plus(match mechanism {
+            Mechanism::Additive(additive) => additive.cost_of_person(tokens)?,
+            Mechanism::Thresholded(thresholded) => thresholded.cost_of_person(tokens)?,
+        })?;
+    }
+    Some(Cost { rho: sum.rho.max(rho_of_person(paid.rho, tokens)?), delta: sum.delta.max(paid.delta) })
+}
+
 /// Draws all noise, from what was paid and nothing else.
 pub(super) fn drawn(bounded: &Bounded, mechanisms: &[Mechanism], paid: Cost) -> Result<Noised, NoNoise> {
     let owner = Owner::start(Purse::of(paid)).map_err(|_| NoNoise)?;
@@ -109,4 +123,24 @@ pub(super) const fn words(counted: Counted) -> &'static str {
 /// Nothing more than this is asked of the ledger: all of it is spent, whatever the mechanisms take of it.
 pub(super) const fn cost(rho: Rho, delta: Delta) -> Cost {
     Cost { rho, delta }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // REL-23
+    #[test]
+    fn a_person_at_two_members_pays_four_times_the_rho_and_more_delta_than_was_debited() {
+        let paid = Cost { rho: Rho(1 << 76), delta: Delta(1 << 73) };
+        let bounds = Bounds::new(1, 1).unwrap();
+        let thresholded = [Mechanism::Thresholded(Thresholded::within(bounds, paid).unwrap())];
+        let one = of_person(&thresholded, paid, ContributionBound(1)).unwrap();
+        assert_eq!(one, paid, "at one member a person is a token");
+        let two = of_person(&thresholded, paid, ContributionBound(2)).unwrap();
+        assert!(two.rho >= Rho(1 << 78), "{two:?}");
+        assert!(two.delta.0 > 2 * paid.delta.0, "a threshold hides two tokens less than twice as well: {two:?}");
+        let additive = [Mechanism::Additive(Additive::within(Family::Gaussian, bounds, paid.rho).unwrap())];
+        assert_eq!(of_person(&additive, paid, ContributionBound(2)).unwrap().delta, paid.delta);
+    }
 }
