@@ -1,4 +1,5 @@
-//! The independent checker in Python reads outputs of every mode over many random tables, and finds bodies that were bent.
+//! The independent checker in Python, and the package pycanon, read outputs of every mode over many random tables, and find
+//! bodies that were bent.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,13 +22,34 @@ use crate::resistant::Resistance;
 use crate::seed::Seed;
 use crate::table::Table;
 
+/// With this variable a package that cannot be installed is a failure; without it the test says that it was skipped.
+const NEED: &str = "COHORTIUM_NEED_PYCANON";
+const PYCANON: &str = "pycanon==1.3.6";
+
 /// Random tables; the long form of the tests takes more.
 fn cases() -> u64 {
     if std::env::var_os("COHORTIUM_LONG").is_some() { 10_000 } else { 1_000 }
 }
 
-fn checker() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../spec/reference/check_anonymity.py")
+fn reference(script: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../spec/reference").join(script)
+}
+
+/// The Python that has pycanon, in an environment of its own beside the built tests.
+fn pycanon() -> Option<PathBuf> {
+    let tests = std::env::current_exe().unwrap();
+    let folder = tests.ancestors().nth(3).unwrap().join("tmp").join(PYCANON.replace("==", "-"));
+    let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
+    let run = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    let made = ready.exists()
+        || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+            && run(Command::new(&python).args(["-m", "pip", "install", "-q", "--disable-pip-version-check", PYCANON]))
+            && std::fs::write(&ready, PYCANON).is_ok();
+    assert!(made || std::env::var_os(NEED).is_none(), "{NEED} is set, and pip does not install {PYCANON}");
+    if !made {
+        println!("skipped: pip does not install {PYCANON}");
+    }
+    made.then_some(python)
 }
 
 fn paths(hierarchy: &Hierarchy) -> Vec<Vec<&str>> {
@@ -89,7 +111,11 @@ fn write(folder: &Path, name: &str, table: &Table, models: &Models, recoding: &R
 }
 
 fn run(files: &[PathBuf]) -> (bool, String) {
-    let output = Command::new("python3").arg(checker()).args(files).output().unwrap();
+    run_with(Path::new("python3"), "check_anonymity.py", files)
+}
+
+fn run_with(python: &Path, script: &str, files: &[PathBuf]) -> (bool, String) {
+    let output = Command::new(python).arg(reference(script)).args(files).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), text)
 }
@@ -114,17 +140,7 @@ fn mode(case: u64, models: &Models) -> Mode {
 #[test]
 fn the_independent_checker_agrees_on_a_thousand_random_tables() {
     let folder = tempfile::tempdir().unwrap();
-    let mut files = Vec::new();
-    let mut released = 0;
-    for case in 0..cases() {
-        let mut dice = random::dice(case);
-        let table = random::table(&mut dice, &random::SMALL);
-        let models = random::models(&mut dice);
-        let (recoding, _) = anonymise(&table, &mode(case, &models), Attacks::Run, &Seed([case as u8; 32])).unwrap();
-        assert!(recoding.covers(&table), "case {case}");
-        released += usize::from(recoding.classes() > 1);
-        files.extend(write(folder.path(), &format!("{case}"), &table, &models, &recoding, 0));
-    }
+    let (files, released) = outputs(folder.path(), cases());
     assert!(released > cases() as usize / 2, "only {released} tables were released in several classes");
     // A command line holds so many names and no more.
     for files in files.chunks(1_000) {
@@ -132,6 +148,44 @@ fn the_independent_checker_agrees_on_a_thousand_random_tables() {
         let failures: Vec<&str> = text.lines().filter(|line| !line.ends_with("holds")).collect();
         assert!(holds, "{failures:?}");
     }
+}
+
+// ANON-2 ANON-3 ANON-4
+#[test]
+fn pycanon_finds_what_the_engine_and_the_checker_say() {
+    let Some(python) = pycanon() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (files, _) = outputs(folder.path(), cases() / 5);
+    let asked: Vec<String> = files
+        .chunks(1_000)
+        .flat_map(|files| {
+            let (agrees, text) = run_with(&python, "check_pycanon.py", files);
+            let failures: Vec<&str> = text.lines().filter(|line| !line.ends_with("agrees")).collect();
+            assert!(agrees, "{failures:?}");
+            text.lines().filter_map(|line| Some(line.split(": asked ").nth(1)?.to_owned())).collect::<Vec<_>>()
+        })
+        .collect();
+    // It was asked, and for everything that it knows.
+    for (question, at_least) in [("k", 10), ("k,l", 6), ("k,t", 3)] {
+        let times = asked.iter().filter(|line| line.starts_with(question)).count();
+        assert!(times >= asked.len() * at_least / 100, "{question} was asked {times} times of {}", asked.len());
+    }
+}
+
+/// Bodies and statements of so many cases, and how many of them have several classes.
+fn outputs(folder: &Path, cases: u64) -> (Vec<PathBuf>, usize) {
+    let mut files = Vec::new();
+    let mut released = 0;
+    for case in 0..cases {
+        let mut dice = random::dice(case);
+        let table = random::table(&mut dice, &random::SMALL);
+        let models = random::models(&mut dice);
+        let (recoding, _) = anonymise(&table, &mode(case, &models), Attacks::Run, &Seed([case as u8; 32])).unwrap();
+        assert!(recoding.covers(&table), "case {case}");
+        released += usize::from(recoding.classes() > 1);
+        files.extend(write(folder, &format!("{case}"), &table, &models, &recoding, 0));
+    }
+    (files, released)
 }
 
 #[test]
@@ -146,4 +200,11 @@ fn the_checker_finds_a_body_without_a_row_and_a_class_that_is_too_small() {
     assert!(!run(&write(folder.path(), "less", &table, &models, &recoding, 1)).0);
     let stricter = Models::k(recoding.members().iter().map(<[u32]>::len).min().unwrap() as u32 + 1);
     assert!(!run(&write(folder.path(), "small", &table, &stricter, &recoding, 0)).0);
+    let Some(python) = pycanon() else { return };
+    let asks = |name: &str, models: &Models| {
+        let files = write(folder.path(), name, &table, models, &recoding, 0);
+        run_with(&python, "check_pycanon.py", &files)
+    };
+    assert!(asks("whole", &models).0);
+    assert!(!asks("small", &stricter).0);
 }
