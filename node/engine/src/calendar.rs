@@ -135,6 +135,42 @@ pub(crate) fn clock_micros(rest: &str) -> Option<i64> {
     Some((pair(0) * 3600 + pair(2) * 60 + seconds) * 1_000_000 + micros)
 }
 
+/// Microseconds after 1970-01-01 of a day with hours and minutes, and maybe seconds, written in the usual way. `None`: another way
+/// of writing, or no moment: [`CalendarDay::read`] and [`clock_micros`] know.
+pub(crate) fn usual_moment(text: &str) -> Option<i64> {
+    let (date, clock) = text.as_bytes().split_first_chunk::<10>()?;
+    Some((usual_day(*date)? * 86_400 + usual_clock(clock)?) * 1_000_000)
+}
+
+/// Seconds since midnight of a time of day behind a day, as it is usually written: `T13:05`, ` 13:05:09`.
+pub(crate) fn usual_clock(clock: &[u8]) -> Option<i64> {
+    let (hours, minutes, seconds) = match *clock {
+        [b'T' | b' ', a, b, b':', c, d] => ([a, b], [c, d], [b'0'; 2]),
+        [b'T' | b' ', a, b, b':', c, d, b':', e, f] => ([a, b], [c, d], [e, f]),
+        _ => return None,
+    };
+    Some(pair(hours, 24)? * 3600 + pair(minutes, 60)? * 60 + pair(seconds, 60)?)
+}
+
+/// Days after 1970-01-01 of a day that is written in ten characters.
+pub(crate) fn usual_day(date: [u8; 10]) -> Option<i64> {
+    let [a, b, c, d, b'-', e, f, b'-', g, h] = date else { return None };
+    let century = pair([a, b], 100)?;
+    let part = |number: i64| u32::try_from(number).ok();
+    let (year, month, day) =
+        (part(century * 100 + pair([c, d], 100)?)?, part(pair([e, f], 13)?)?, part(pair([g, h], 32)?)?);
+    is_day(year, month, day).then(|| CalendarDay { year, month, day }.to_epoch())
+}
+
+/// A number of two digits, below a bound.
+fn pair([tens, ones]: [u8; 2], below: i64) -> Option<i64> {
+    if !(tens.is_ascii_digit() && ones.is_ascii_digit()) {
+        return None;
+    }
+    let number = i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+    (number < below).then_some(number)
+}
+
 /// Two digits each of hours, minutes and seconds, with colons or without; at least hours, at most `parts` of them.
 fn is_clock(text: &str, parts: usize) -> bool {
     let pairs: Vec<&str> = if text.contains(':') {
@@ -196,6 +232,34 @@ mod tests {
         }
         assert_eq!(month_of("2/29/2024", DateFormat::MonthDayYearSlashes), Some((2024, 2)));
         assert_eq!([month_of("2024-02", ISO), month_of("2024", ISO)], [Some((2024, 2)), None]);
+    }
+
+    #[test]
+    fn what_is_written_in_the_usual_way_is_read_as_in_the_general_one() {
+        let usual = ["2024-02-29 00:00", "1969-12-31T23:59:59", "0001-01-01 07:30", "9999-12-31 23:59:59"];
+        let others = b"09-:T t.x6";
+        let changed = usual.iter().flat_map(|text| {
+            let at = (0..text.len()).flat_map(move |at| others.map(|byte| (at, byte)));
+            at.map(|(at, byte)| {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes[at] = byte;
+                String::from_utf8(bytes).unwrap()
+            })
+        });
+        let mut read = 0;
+        for text in usual.map(str::to_owned).into_iter().chain(changed) {
+            let Some(micros) = usual_moment(&text) else { continue };
+            read += 1;
+            let day = CalendarDay::from_epoch(micros.div_euclid(86_400_000_000)).unwrap();
+            assert_eq!(day.write(ISO), text[..10]);
+            assert_eq!(clock_micros(&text[10..]), Some(micros.rem_euclid(86_400_000_000)), "{text}");
+            assert_eq!(CalendarDay::read(&text[..10], ISO).map(|(day, _)| day), Some(day), "{text}");
+            assert_eq!(CalendarDay::read(&text, ISO), Some((day, &text[10..])), "{text}");
+        }
+        assert!(read > 60, "only {read} were read");
+        for none in ["2023-02-29 00:00", "0000-01-01 00:00", "2024-01-01 24:00", "2024-01-01 00:60", "2024-01-01"] {
+            assert_eq!(usual_moment(none), None, "{none}");
+        }
     }
 
     #[test]

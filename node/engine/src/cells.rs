@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, FixedSizeBinaryBuilder, PrimitiveArray, StringArray,
     StringBuilder,
 };
-use arrow::buffer::{Buffer, NullBuffer};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{ArrowNativeType, DataType};
 use arrow::downcast_primitive_array;
@@ -91,7 +91,16 @@ fn gather_primitive<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, rows: &[u3
 }
 
 fn gather_text(array: &StringArray, rows: &[u32]) -> ArrayRef {
-    let mut built = StringBuilder::with_capacity(rows.len(), 0);
+    let all = rows.len() == array.len() && (0..).zip(rows).all(|(at, row)| at == *row);
+    if all && array.null_count() == 0 {
+        // As it is, in a copy of its own bytes and no others.
+        let offsets = OffsetBuffer::from_lengths(array.offsets().lengths());
+        let (first, last) = (array.value_offsets()[0], array.value_offsets()[array.len()]);
+        let bytes = Buffer::from(&array.value_data()[at_offset(first)..at_offset(last)]);
+        return Arc::new(StringArray::new(offsets, bytes, None));
+    }
+    let lengths = array.offsets().lengths().sum::<usize>() / array.len().max(1) + 1;
+    let mut built = StringBuilder::with_capacity(rows.len(), rows.len() * lengths);
     for row in rows {
         built.append_option(array.is_valid(at(*row)).then(|| array.value(at(*row))));
     }
@@ -118,6 +127,10 @@ fn gather_bytes(array: &dyn Array, width: i32, rows: &[u32]) -> Result<ArrayRef,
 
 fn at(row: u32) -> usize {
     row as usize
+}
+
+fn at_offset(offset: i32) -> usize {
+    usize::try_from(offset).expect("offsets of an array are not negative")
 }
 
 /// Every row's number.
@@ -213,9 +226,23 @@ fn whole(cells: &StringArray, write: impl Fn(usize, &str) -> Option<String>) -> 
 
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut digits = vec![0; bytes.len() * 2];
+    write_hex(bytes, &mut digits);
+    String::from_utf8(digits).expect("digits are ASCII")
+}
+
+/// The hexadecimal digits of an id.
+pub(crate) fn hex_of_id(id: [u8; 16]) -> [u8; 32] {
+    let mut digits = [0; 32];
+    write_hex(&id, &mut digits);
+    digits
+}
+
+fn write_hex(bytes: &[u8], digits: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    for (byte, pair) in bytes.iter().zip(digits.as_chunks_mut::<2>().0) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use cohortium_protocol::record::manifest::{LinkageCheck, LinkageKeyId};
 use ring::hmac;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::calendar::is_time_of_day;
+use crate::calendar::{is_time_of_day, usual_clock};
 use crate::packed::Packed;
 
 /// The version of the rules in this file.
@@ -201,6 +201,12 @@ pub fn day(raw: &str, format: DateFormat) -> Option<String> {
 /// The number that the eight digits write.
 pub(crate) fn day_number(raw: &str, format: DateFormat) -> Option<u32> {
     if let (DateFormat::Iso, &[a, b, c, d, b'-', e, f, b'-', g, h]) = (format, raw.as_bytes()) {
+        return digits_day([a, b, c, d, e, f, g, h]);
+    }
+    if let (DateFormat::Iso, Some((&[a, b, c, d, b'-', e, f, b'-', g, h], clock))) =
+        (format, raw.as_bytes().split_first_chunk())
+        && usual_clock(clock).is_some()
+    {
         return digits_day([a, b, c, d, e, f, g, h]);
     }
     let raw = raw.trim_ascii();

@@ -24,6 +24,7 @@ use crate::columnar::plain_type;
 use crate::filter::Tested;
 use crate::limits::Limits;
 use crate::linkage::{NORMALISER, TokenMaker, check_value};
+use crate::packed::Labelled;
 use crate::treated::is_treatable;
 use crate::treatment::{Refusal, Writing};
 
@@ -63,7 +64,21 @@ pub fn opt_out_id(row_key: &Secret32, patient: &str) -> [u8; 16] {
 /// A value's pseudonym: 32 hexadecimal digits, the same for the same value in every column and table of one provider.
 /// Blanks around a value are no part of it.
 pub fn pseudonym(row_key: &Secret32, value: &str) -> String {
-    hex(&keyed_id(row_key.as_bytes(), [b"pseudonym".as_slice(), value.trim().as_bytes()]))
+    hex(&Pseudonyms::new(row_key).id(value))
+}
+
+/// Makes pseudonyms of many values.
+pub(crate) struct Pseudonyms<'a>(Labelled<'a>);
+
+impl<'a> Pseudonyms<'a> {
+    pub(crate) fn new(row_key: &'a Secret32) -> Self {
+        Self(Labelled::new(row_key, b"pseudonym"))
+    }
+
+    /// What the digits of a value's pseudonym write.
+    pub(crate) fn id(&mut self, value: &str) -> [u8; 16] {
+        self.0.hash(|message| message.put_framed(value.trim().as_bytes()))
+    }
 }
 
 /// What becomes of a row that cannot leave as its share says.

@@ -9,11 +9,11 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBui
 use cohortium_protocol::record::schema::Treatment;
 
 use crate::batch::SourceBatch;
-use crate::cells::{Cells, Identifiers, NotHandled, all_rows, gather, id_array, identifiers, text};
+use crate::cells::{Cells, Identifiers, NotHandled, all_rows, gather, hex_of_id, id_array, identifiers, text};
 use crate::columnar::plain_array;
 use crate::index::{Id, RowHash};
 use crate::packed::Labelled;
-use crate::policy::{Leaving, Policy, PolicyFault, RefusedRow, Tokens, Tolerance, opt_out_id, place_id, pseudonym};
+use crate::policy::{Leaving, Policy, PolicyFault, Pseudonyms, RefusedRow, Tokens, Tolerance, opt_out_id, place_id};
 use crate::treated::{Treated, Treating};
 use crate::treatment::{Refusal, shift_days};
 
@@ -157,6 +157,9 @@ impl Policy<'_> {
     fn opt_out(&self, batch: &SourceBatch, sieve: &mut Sieve) -> Result<u64, PolicyFault> {
         let Some(patient) = self.patient else { return Ok(0) };
         let patients = self.named(batch, sieve, patient)?;
+        if self.opt_outs.is_empty() {
+            return Ok(0);
+        }
         let out = |value: &str| self.opt_outs.contains(&opt_out_id(self.row_key, value));
         let opted_out = |value: &str| out(value) || (value.trim().len() < value.len() && out(value.trim()));
         let mut count = 0;
@@ -253,11 +256,19 @@ impl Policy<'_> {
     fn pseudonyms(&self, values: &ArrayRef) -> ArrayRef {
         let values = values.as_string::<i32>();
         let mut built = StringBuilder::with_capacity(values.len(), values.len() * PSEUDONYM_BYTES);
+        let mut pseudonyms = Pseudonyms::new(self.row_key);
+        // Rows of one patient or visit mostly follow each other.
+        let mut last = ("", [0; PSEUDONYM_BYTES]);
         for value in values {
             match value {
                 None => built.append_null(),
                 Some(value) if value.trim().is_empty() => built.append_value(""),
-                Some(value) => built.append_value(pseudonym(self.row_key, value)),
+                Some(value) => {
+                    if value != last.0 {
+                        last = (value, hex_of_id(pseudonyms.id(value)));
+                    }
+                    built.append_value(std::str::from_utf8(&last.1).expect("digits are ASCII"));
+                }
             }
         }
         Arc::new(built.finish())

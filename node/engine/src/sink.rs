@@ -45,6 +45,11 @@ pub(crate) struct RowsWriter<W: Write + Send> {
 
 impl<W: Write + Send> RowsWriter<W> {
     pub(crate) fn new(sink: W, schema: SchemaRef, limits: &Limits) -> Result<Self, SinkFault> {
+        Self::with_keys(sink, schema, limits, &[])
+    }
+
+    /// As [`RowsWriter::new`], for rows that have keys: columns in which hardly a value stands twice.
+    pub(crate) fn with_keys(sink: W, schema: SchemaRef, limits: &Limits, keys: &[&str]) -> Result<Self, SinkFault> {
         let level = ZstdLevel::try_new(1).map_err(SinkFault::from)?;
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
@@ -57,6 +62,9 @@ impl<W: Write + Send> RowsWriter<W> {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_compression(path, Compression::UNCOMPRESSED);
+        }
+        for key in keys {
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(*key), false);
         }
         let writer = ArrowWriter::try_new(sink, schema, Some(properties.build()))?;
         Ok(Self { writer, row_group_bytes: limits.row_group_bytes, rows: 0 })

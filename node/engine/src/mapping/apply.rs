@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringBuilder};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringBuilder, new_null_array};
+use arrow::datatypes::{Schema, SchemaRef};
 use cohortium_protocol::ident::ColumnName;
 
 use crate::batch::SourceBatch;
-use crate::cells::{gather, text};
+use crate::cells::{NotHandled, gather, text};
 use crate::mapping::account::Reason;
 use crate::mapping::cell::{asked, evaluate};
 use crate::mapping::fact::Pending;
@@ -253,7 +253,23 @@ fn due(rule: &Rule, seen: &Seen, facts: &mut Facts) -> Result<Option<Seen>, MapF
     if rows.len() == count {
         return Ok(Some(whole()));
     }
-    let columns = seen.rows.columns().iter().map(|column| gather(column, &rows)).collect::<Result<Vec<_>, _>>();
-    let columns = columns.map_err(|_| MapFault::NotGiven { name: rule.table.clone() })?;
-    Ok(Some(seen.picked(columns, seen.rows.schema(), &rows)))
+    let (columns, schema) =
+        read_alone(rule, &seen.rows, &rows).map_err(|NotHandled| MapFault::NotGiven { name: rule.table.clone() })?;
+    Ok(Some(seen.picked(columns, schema, &rows)))
+}
+
+/// These rows of the columns that the rule reads; where the others are, nothing: a table's many rules each pick a few of its rows.
+fn read_alone(rule: &Rule, batch: &RecordBatch, rows: &[u32]) -> Result<(Vec<ArrayRef>, SchemaRef), NotHandled> {
+    let reads = rule.reads();
+    let schema = batch.schema();
+    let picked = batch.columns().iter().zip(schema.fields()).enumerate().map(|(place, (column, field))| {
+        if reads.contains(&place) || field.name() == ROW_COLUMN {
+            Ok((gather(column, rows)?, Arc::clone(field)))
+        } else {
+            let nothing = new_null_array(column.data_type(), rows.len());
+            Ok((nothing, Arc::new(field.as_ref().clone().with_nullable(true))))
+        }
+    });
+    let (columns, fields): (Vec<_>, Vec<_>) = picked.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    Ok((columns, Arc::new(Schema::new(fields))))
 }

@@ -3,6 +3,7 @@
 //! A value that cannot be made is never a silent null (law 12): the row gets a [`Reason`], and the fact goes to quarantine.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, new_null_array};
@@ -78,6 +79,19 @@ pub(crate) struct Made {
     pub(crate) array: ArrayRef,
     /// Rows that failed here, ascending, and why.
     pub(crate) failed: Vec<(usize, Reason)>,
+}
+
+impl Making {
+    /// The expressions that it evaluates.
+    pub(crate) fn expressions(&self) -> Vec<&Expression> {
+        match self {
+            Self::Constant(_) => Vec::new(),
+            Self::Expression(expression) => vec![expression],
+            Self::Code { code, on, .. } | Self::Spread { code, on, .. } => iter::once(code).chain(on).collect(),
+            Self::Unit { value, unit, .. } => vec![value, unit],
+            Self::Default { expression, .. } => expression.iter().collect(),
+        }
+    }
 }
 
 impl Maker {

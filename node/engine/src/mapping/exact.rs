@@ -9,7 +9,7 @@ use arrow::compute::{CastOptions, cast_with_options, nullif};
 use arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use cohortium_protocol::record::dataset::DateFormat;
 
-use crate::calendar::{CalendarDay, clock_micros};
+use crate::calendar::{CalendarDay, clock_micros, usual_day, usual_moment};
 use crate::cells;
 use crate::columnar::plain_array;
 use crate::mapping::account::Reason;
@@ -118,11 +118,14 @@ fn read_days(raw: &ArrayRef, kind: &DataType) -> ArrayRef {
                 let (day, rest) = read(text)?;
                 Some(day * DAY_MICROS + if rest.is_empty() { 0 } else { clock_micros(&rest)? })
             };
+            let moment = |text: &str| usual_moment(text).or_else(|| moment(text));
             Arc::new(texts.map(|text| text.and_then(moment)).collect::<TimestampMicrosecondArray>())
         }
         DataType::Date32 => {
             let day = |text: &str| {
-                read(text).filter(|(_, rest)| rest.is_empty()).and_then(|(day, _)| i32::try_from(day).ok())
+                let usual = text.as_bytes().try_into().ok().and_then(usual_day);
+                let day = usual.or_else(|| read(text).filter(|(_, rest)| rest.is_empty()).map(|(day, _)| day))?;
+                i32::try_from(day).ok()
             };
             Arc::new(texts.map(|text| text.and_then(day)).collect::<Date32Array>())
         }

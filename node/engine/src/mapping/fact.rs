@@ -94,8 +94,13 @@ fn dangling(run: &Run<'_, '_>, made: &Pending) -> Vec<Option<usize>> {
         if keys.null_count() == keys.len() {
             continue;
         }
+        // Facts of one patient or visit mostly follow each other.
+        let mut last = (None, false);
         for (row, key) in keys.iter().enumerate() {
-            let leads_nowhere = key.is_some_and(|key| !target.is_some_and(|target| target.has_key(key)));
+            if key != last.0 {
+                last = (key, key.is_some_and(|key| !target.is_some_and(|target| target.has_key(key))));
+            }
+            let leads_nowhere = last.1;
             if leads_nowhere && dangling[row].is_none() {
                 dangling[row] = Some(*place);
             }

@@ -1,7 +1,7 @@
 //! The functions that a mapping's expressions have beside SQL's own. They are total: what they cannot make is null, or a
 //! text that no date can be cast from, and so ends in quarantine and not in silence.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -117,7 +117,14 @@ fn day(args: &[ArrayRef]) -> Result<ArrayRef> {
         match text {
             None => built.append_null(),
             Some(text) => match linkage::day(text, format) {
-                Some(day) => built.append_value(format!("{}-{}-{}", &day[..4], &day[4..6], &day[6..])),
+                Some(day) => {
+                    built.write_str(&day[..4])?;
+                    for part in [&day[4..6], &day[6..]] {
+                        built.write_char('-')?;
+                        built.write_str(part)?;
+                    }
+                    built.append_value("");
+                }
                 None => built.append_value(UNREADABLE),
             },
         }
@@ -129,8 +136,13 @@ fn day(args: &[ArrayRef]) -> Result<ArrayRef> {
 fn person(registry: &Registry, args: &[ArrayRef]) -> ArrayRef {
     let mut built = Int64Builder::new();
     if let Some(ids) = args.first() {
+        // Rows of one patient mostly follow each other.
+        let mut last = None;
         for id in ids.as_string::<i32>() {
-            built.append_option(id.and_then(|id| registry.person(id)));
+            if last.is_none_or(|(before, _)| before != id) {
+                last = Some((id, id.and_then(|id| registry.person(id))));
+            }
+            built.append_option(last.and_then(|(_, person)| person));
         }
     }
     Arc::new(built.finish())
@@ -142,13 +154,22 @@ fn surrogates(key: &Secret32, args: &[ArrayRef], rows: usize) -> ArrayRef {
     let parts: Vec<&StringArray> = args.iter().map(arrow::array::AsArray::as_string::<i32>).collect();
     let mut hash = Labelled::new(key, b"surrogate");
     let mut built = Int64Builder::with_capacity(rows);
+    // Facts of one visit mostly follow each other.
+    let mut last: Option<(usize, i64)> = None;
     for row in 0..rows {
         if parts.iter().any(|part| part.is_null(row)) {
             built.append_null();
-        } else {
-            let id = hash.hash(|message| parts.iter().for_each(|part| message.put_framed(part.value(row).as_bytes())));
-            built.append_value(positive(&id));
+            continue;
         }
+        let same = |before: &usize| parts.iter().all(|part| part.value(*before) == part.value(row));
+        let id = match last.filter(|(before, _)| same(before)) {
+            Some((_, id)) => id,
+            None => positive(
+                &hash.hash(|message| parts.iter().for_each(|part| message.put_framed(part.value(row).as_bytes()))),
+            ),
+        };
+        last = Some((row, id));
+        built.append_value(id);
     }
     Arc::new(built.finish())
 }

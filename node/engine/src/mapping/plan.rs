@@ -1,8 +1,8 @@
 //! A mapping over the columns that its sources really have: what each source's policy is, and each rule compiled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -16,6 +16,7 @@ use cohortium_schema::vocabulary::Vocabulary;
 use datafusion::common::DFSchema;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::prelude::SessionConfig;
 
 use crate::batch::SourceColumn;
@@ -199,6 +200,13 @@ pub(crate) fn with_concept(seen: &Schema) -> SchemaRef {
 }
 
 impl Rule {
+    /// The columns of a source that facts are made of, by their places. The filter's are not among them.
+    pub(crate) fn reads(&self) -> BTreeSet<usize> {
+        let spread = self.spread.iter().flat_map(|spread| iter::once(&spread.code).chain(&spread.on));
+        let made = self.makers.iter().flat_map(|maker| maker.making.expressions());
+        spread.chain(made).flat_map(collect_columns).map(|column| column.index()).collect()
+    }
+
     /// How often recorded defaults were used since the last call, by column.
     pub(crate) fn defaults_used(&mut self) -> Vec<(String, u64)> {
         let used =

@@ -1,27 +1,29 @@
 //! One table that is being written: primary keys that are there, references that must be, and what is lost.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
-use cohortium_protocol::key::wrap::Secret32;
 use cohortium_protocol::quantity::Rows;
 use cohortium_schema::schema::{Reference, Table};
+use hashbrown::hash_map::Entry as Slot;
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use crate::cells::Cells;
 use crate::consolidate::shape::{ORIGIN_COLUMN, SOURCE_COLUMN};
 use crate::limits::Limits;
 use crate::mapping::account::{Reason, TableCount};
-use crate::packed::Labelled;
+use crate::packed::Packed;
 use crate::sink::{RowsWriter, SinkFault};
 
 /// Characters of a code that is listed. 64.
 const CODE_CHARS_MAX: usize = 64;
-/// Bytes that one primary key takes while the table of them grows: 24 in an entry, some of which are empty, and for a
+/// Bytes that one primary key takes while the table of them grows: 17 in an entry, some of which are empty, and for a
 /// moment the old table beside the new one.
-const KEY_BYTES: u64 = 96;
+const KEY_BYTES: u64 = 64;
 
 /// What a run loses and sets in the place of what is missing.
 #[derive(Default)]
@@ -62,7 +64,9 @@ pub(crate) struct Output<'s> {
     pub(crate) references: Vec<(usize, String, Option<String>)>,
     writer: RowsWriter<&'s mut (dyn Write + Send)>,
     /// Primary keys that were emitted, with a hash of what the row says.
-    keys: HashMap<i64, [u8; 16]>,
+    keys: HashMap<i64, u64>,
+    /// What rows are hashed with: drawn anew for each run, so that nobody can make two rows that look alike to it.
+    row_hash: DefaultHashBuilder,
     pub(crate) count: TableCount,
 }
 
@@ -84,13 +88,16 @@ impl<'s> Output<'s> {
             Reference::LeftOut(_) => Some((place, field.name.clone(), None)),
             Reference::None | Reference::Concept(_) => None,
         });
+        let key = table.fields.iter().find(|field| field.primary_key).map(|field| field.name.as_str());
+        let keys: Vec<&str> = key.into_iter().chain([ORIGIN_COLUMN]).collect();
         Ok(Self {
             name: table.name.clone(),
             key: table.fields.iter().position(|field| field.primary_key),
             references: references.collect(),
-            writer: RowsWriter::new(sink, Arc::clone(&schema), limits)?,
+            writer: RowsWriter::with_keys(sink, Arc::clone(&schema), limits, &keys)?,
             schema,
             keys: HashMap::new(),
+            row_hash: DefaultHashBuilder::default(),
             count: TableCount::default(),
         })
     }
@@ -114,17 +121,14 @@ impl<'s> Output<'s> {
         let Some(place) = self.key else { return vec![Sight::New; batch.num_rows()] };
         let keys = batch.column(place).as_primitive::<Int64Type>();
         let said = batch.num_columns() - 2;
-        let hashes = row_hashes(&batch.columns()[..said], batch.num_rows());
-        let sight = |(row, hash): (usize, [u8; 16])| {
-            let key = keys.value(row);
-            match self.keys.get(&key) {
-                None => {
-                    self.keys.insert(key, hash);
-                    Sight::New
-                }
-                Some(known) if *known == hash => Sight::Repeated,
-                Some(_) => Sight::Conflict,
+        let hashes = row_hashes(&self.row_hash, &batch.columns()[..said], batch.num_rows());
+        let sight = |(row, hash): (usize, u64)| match self.keys.entry(keys.value(row)) {
+            Slot::Vacant(free) => {
+                free.insert(hash);
+                Sight::New
             }
+            Slot::Occupied(known) if *known.get() == hash => Sight::Repeated,
+            Slot::Occupied(_) => Sight::Conflict,
         };
         hashes.into_iter().enumerate().map(sight).collect()
     }
@@ -141,12 +145,16 @@ impl<'s> Output<'s> {
 }
 
 /// A hash of what each row says, what it leaves unsaid included. Within one run, to tell a repetition from a conflict.
-fn row_hashes(columns: &[ArrayRef], rows: usize) -> Vec<[u8; 16]> {
-    let key = Secret32::new([0; 32]);
-    let mut hash = Labelled::new(&key, b"fact");
+fn row_hashes(hash: &DefaultHashBuilder, columns: &[ArrayRef], rows: usize) -> Vec<u64> {
     let cells = columns.iter().map(|column| Cells::new(column).expect("a common schema's types are handled"));
     let cells: Vec<Cells> = cells.collect();
-    (0..rows).map(|row| hash.hash(|message| cells.iter().for_each(|cells| cells.encode(row, message)))).collect()
+    let mut message = Packed::with_capacity(1024);
+    let row_hash = |row: usize| {
+        message.truncate(0);
+        cells.iter().for_each(|cells| cells.encode(row, &mut message));
+        hash.hash_one(message.filled())
+    };
+    (0..rows).map(row_hash).collect()
 }
 
 /// One entry of the quarantine table, for a row of a batch.
@@ -249,7 +257,7 @@ field = [{ name = "cause", kind = "text", role = "quasi-identifier" }]
     fn a_row_says_something_else_where_another_column_is_empty() {
         let columns = [vec![Some(5), None, Some(5)], vec![None, Some(5), None]];
         let columns = columns.map(|column| Arc::new(Int64Array::from(column)) as ArrayRef);
-        let hashes = row_hashes(&columns, 3);
+        let hashes = row_hashes(&DefaultHashBuilder::default(), &columns, 3);
         assert_ne!(hashes[0], hashes[1]);
         assert_eq!(hashes[0], hashes[2]);
     }
