@@ -99,7 +99,10 @@ pub(crate) fn tell(act: &Act) -> Told {
         | Act::ReleaseFailed { .. }
         | Act::ReleaseStopped { .. }
         | Act::Released(_)
-        | Act::Withdrawal(_) => of_release(act),
+        | Act::Withdrawal(_)
+        | Act::Announcement(_)
+        | Act::Objection(_)
+        | Act::Debit(_) => of_release(act),
         Act::MappingFailed { mapping, fault } => Told::new("mapping-failed", short(mapping)).ended(word(fault)),
         Act::Consolidated { consolidation, .. } => {
             Told::new("consolidated", read(consolidation, |all| format!("number {}", all.sequence)))
@@ -136,6 +139,12 @@ fn of_release(act: &Act) -> Told {
         Act::ReleaseStopped { release, .. } => Told::new("release-stopped", short(release)),
         Act::Released(signed) => Told::new("released", read(signed, |release| short(&release.release))),
         Act::Withdrawal(signed) => Told::new("withdrawal", read(signed, |said| short(&said.release))),
+        Act::Announcement(signed) => Told::new("announcement", read(signed, |said| short(&said.release)))
+            .ended(read(signed, |said| format!("until {}", said.until))),
+        Act::Objection(signed) => Told::new("objection", read(signed, |said| short(&said.release)))
+            .ended(read(signed, |said| said.member.to_string())),
+        Act::Debit(signed) => Told::new("debit", read(signed, |said| short(&said.release)))
+            .ended(read(signed, |said| format!("number {} of {}", said.sequence, said.account))),
         _ => Told::default(),
     }
 }
@@ -184,6 +193,9 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         Act::Project(signed) => Some(signed.to_bytes()),
         Act::Released(signed) => Some(signed.to_bytes()),
         Act::Withdrawal(signed) => Some(signed.to_bytes()),
+        Act::Announcement(signed) => Some(signed.to_bytes()),
+        Act::Objection(signed) => Some(signed.to_bytes()),
+        Act::Debit(signed) => Some(signed.to_bytes()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -295,6 +307,8 @@ const fn command_word(command: &Command) -> &'static str {
         Command::SignRelease { .. } => "sign-release",
         Command::RefuseRelease { .. } => "refuse-release",
         Command::WithdrawRelease { .. } => "withdraw-release",
+        Command::Object { .. } => "object",
+        Command::Cap { .. } => "cap",
         Command::ReadMapped { .. } => "read-mapped",
         Command::Consolidate => "consolidate",
         Command::UseTables { .. } => "use-tables",

@@ -26,6 +26,9 @@ use cohortium_protocol::record::revocation::Revocation;
 use cohortium_protocol::record::share::Share;
 use cohortium_protocol::record::site_notice::SiteNotice;
 use cohortium_protocol::record::withdrawal::Withdrawal;
+use cohortium_protocol::record::announcement::Announcement;
+use cohortium_protocol::record::debit::Debit;
+use cohortium_protocol::record::objection::Objection;
 use serde_json::{Value, json};
 
 use crate::cli::act::document;
@@ -97,13 +100,19 @@ fn bytes_of(document: &Document) -> Vec<u8> {
         Document::CommonSchema(signed) => signed.to_bytes(),
         Document::Project(signed) => signed.to_bytes(),
         Document::Withdrawal(signed) => signed.to_bytes(),
+        Document::Announcement(signed) => signed.to_bytes(),
+        Document::Objection(signed) => signed.to_bytes(),
+        Document::Debit(signed) => signed.to_bytes(),
     }
 }
 
 type Reader = fn(&[u8]) -> Result<Value, SignedFault>;
 
 /// One reader for each kind of signed document.
-const READERS: [Reader; 20] = [
+const READERS: [Reader; 23] = [
+    read_as::<Announcement>,
+    read_as::<Objection>,
+    read_as::<Debit>,
     read_as::<Project>,
     read_as::<ReleaseRequest>,
     read_as::<Release>,

@@ -220,6 +220,8 @@ impl Endpoint {
             Command::SignRelease { release, statement } => Self::sign_release(room, now, *release, *statement),
             Command::RefuseRelease { release } => Self::refuse_release(room, *release),
             Command::WithdrawRelease { release, reason } => Self::withdraw_release(room, now, *release, reason),
+            Command::Object { release, reason } => Self::object(room, now, *release, reason),
+            Command::Cap { cap } => self.cap(room, *cap),
             Command::OptOut { dataset, .. } => opt_out(room, *dataset),
             Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),

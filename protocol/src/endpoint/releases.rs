@@ -21,6 +21,7 @@ use crate::state::releases::{Filed, Phase, Reserved};
 use crate::time::UnixMillis;
 use crate::wire::codec;
 
+use super::objections::{announcement, debit};
 use super::io::{Effect, MadeRelease, Notice, ReleasePlan, RequestPlan, RequestRead, Ticket};
 use super::sites::usable_set;
 use super::table_orders::{named_schema, schema_text, usable_shares};
@@ -41,6 +42,8 @@ pub(super) struct Desk {
 #[derive(Debug)]
 struct Unpaid {
     entry: u64,
+    /// The entry that tells members of it: both are durable before anything is computed.
+    told: u64,
     reservation: Reservation,
     floor: u32,
 }
@@ -82,9 +85,12 @@ impl Endpoint {
             self.persist(consortium, &Actor::Node, lost);
             self.after(consortium, Effect::Sweep);
         }
+        self.tell_what_was_not(consortium);
         let Some(room) = self.rooms.get(&consortium).filter(|room| !room.state.stopped) else { return };
+        let now = self.cx().wall;
         let wanted = |filed: &&Filed| match filed.phase {
             Phase::Asked => true,
+            Phase::Announced(until) => until <= now,
             Phase::Made => room.desk.request(filed.release).is_none(),
             Phase::Refused(_)
             | Phase::Same(_)
@@ -92,6 +98,7 @@ impl Endpoint {
             | Phase::Failed(_)
             | Phase::Stopped(_)
             | Phase::Declined
+            | Phase::Objected
             | Phase::Released
             | Phase::Withdrawn => false,
         };
@@ -100,7 +107,7 @@ impl Endpoint {
         else {
             return;
         };
-        let planned = phase == Phase::Asked;
+        let planned = matches!(phase, Phase::Asked | Phase::Announced(_));
         let set = usable_set(room, self.cx().wall).ok().filter(|_| planned).cloned();
         let schema = schema_text(room, named_schema(room));
         if let Some(room) = self.rooms.get_mut(&consortium) {
@@ -109,6 +116,19 @@ impl Endpoint {
         let plan = Box::new(RequestPlan { consortium, release, request, set, schema });
         let ticket = self.ticket(Waiting::Request { consortium, release });
         self.after(consortium, Effect::ReadRequest { ticket, plan });
+    }
+
+    /// A crash between two entries leaves a reservation that members were not told of; they are now.
+    fn tell_what_was_not(&mut self, consortium: ConsortiumId) {
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        let reserved = room.state.releases.ledger().filter_map(|filed| filed.reserved.as_ref());
+        let untold = reserved.filter(|reserved| !room.state.ledger.is_debited(reserved.reservation.release));
+        // One after the other: each states the sum with those before it.
+        for reserved in untold.cloned().collect::<Vec<_>>() {
+            let Some(room) = self.rooms.get(&consortium) else { return };
+            let act = debit(room, &reserved.reservation, (reserved.entry, reserved.at));
+            self.persist(consortium, &Actor::Node, vec![act]);
+        }
     }
 
     pub(super) fn request_read(&mut self, ticket: Ticket, read: Option<Box<RequestRead>>) {
@@ -120,8 +140,8 @@ impl Endpoint {
         let refused =
             |refusal| (Act::ReleaseRefused { release, refusal }, Some(Notice::ReleaseRefused(release, refusal)));
         let (act, notice) = match (phase, read) {
-            (Some(Phase::Asked), None) => refused(Refusal::Question),
-            (Some(Phase::Asked), Some(read)) => match decide(room, now, release, &read) {
+            (Some(Phase::Asked | Phase::Announced(_)), None) => refused(Refusal::Question),
+            (Some(Phase::Asked | Phase::Announced(_)), Some(read)) => match decide(room, now, release, &read) {
                 Decision::Refuse(refusal) => refused(refusal),
                 Decision::Same(same) => (Act::ReleaseSame { release, same }, None),
                 Decision::Permit(permit) => return self.reserve(consortium, release, *read, &permit),
@@ -145,17 +165,24 @@ impl Endpoint {
         self.next_release(consortium);
     }
 
-    /// The debit, before anything is computed.
+    /// The debit, before anything is computed; or where members may object first, the announcement.
     fn reserve(&mut self, consortium: ConsortiumId, release: ReleaseId, read: RequestRead, permit: &Permit) {
+        let now = self.cx().wall;
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Some(reservation) = reservation(room, release, &read, permit) else { return };
+        if let Some(act) = announcement(room, now, &reservation) {
+            self.persist(consortium, &Actor::Node, vec![act]);
+            return self.next_release(consortium);
+        }
         room.desk.at = Some(release);
         room.desk.requests.insert(release, read.request);
-        let act = Act::ReleaseReserved(Box::new(reservation.clone()));
-        self.persist(consortium, &Actor::Node, vec![act]);
+        let entry = room.state.entries;
+        let told = debit(room, &reservation, (entry, now));
+        let acts = vec![Act::ReleaseReserved(Box::new(reservation.clone())), told];
+        self.persist(consortium, &Actor::Node, acts);
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
-        let entry = room.state.entries.saturating_sub(1);
-        room.desk.unpaid = Some(Unpaid { entry, reservation, floor: permit.floor });
+        let told = room.state.entries.saturating_sub(1);
+        room.desk.unpaid = Some(Unpaid { entry, told, reservation, floor: permit.floor });
     }
 
     /// Begins to compute what is reserved, if its reservation is durable by now. Nothing else does.
@@ -165,6 +192,7 @@ impl Endpoint {
         let durable = room.persisted;
         let paid = room.desk.unpaid.as_ref().and_then(|unpaid| {
             let spent = Spent::once_durable(&unpaid.reservation, unpaid.entry, durable)?;
+            let spent = (unpaid.told < durable).then_some(spent)?;
             Some((spent, unpaid.floor))
         });
         let Some((spent, floor)) = paid else { return };
@@ -291,6 +319,7 @@ fn plan(room: &Room, now: UnixMillis, spent: Spent, floor: u32) -> Option<Releas
         members: reserved.reservation.members.clone(),
         schema: schema_text(room, named_schema(room)),
         account: charter_in_force(state)?.charter.accounts.get(&reserved.reservation.account)?.clone(),
+        answer_time: charter_in_force(state)?.charter.safeguards().answer_time,
         earlier: state.releases.told(&reserved.reservation.account),
         spent,
     })

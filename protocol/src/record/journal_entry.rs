@@ -8,15 +8,18 @@ use crate::ident::{Name, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use crate::key::signed::Signed;
 use crate::quantity::Bytes;
 use crate::record::acceptance::{Acceptance, Standing};
+use crate::record::announcement::Announcement;
 use crate::record::charter::Charter;
 use crate::record::common_schema::CommonSchema;
 use crate::record::consolidation::Consolidation;
+use crate::record::debit::Debit;
 use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::listing::BlobRef;
 use crate::record::made_release::MadeRelease;
 use crate::record::manifest::{LinkageKeyId, LinkageStatement, Manifest};
 use crate::record::node_record::NodeRecord;
+use crate::record::objection::Objection;
 use crate::record::order::Order;
 use crate::record::person::Person;
 use crate::record::project::Project;
@@ -263,6 +266,12 @@ pub enum Act {
     Released(Signed<Release>),
     /// A release was recalled here, or its recall was received.
     Withdrawal(Signed<Withdrawal>),
+    /// Members are asked about a release, or this one was asked.
+    Announcement(Signed<Announcement>),
+    /// A member has objected to a release.
+    Objection(Signed<Objection>),
+    /// A debit was told, or heard of.
+    Debit(Signed<Debit>),
 }
 
 /// How a step of a pipeline ended.

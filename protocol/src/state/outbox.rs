@@ -100,6 +100,9 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         Act::CommonSchema(signed) => Some(signed.digest()),
         Act::Project(signed) => Some(signed.digest()),
         Act::Withdrawal(signed) => Some(signed.digest()),
+        Act::Announcement(signed) => Some(signed.digest()),
+        Act::Objection(signed) => Some(signed.digest()),
+        Act::Debit(signed) => Some(signed.digest()),
         Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
         Act::Began { .. }
         | Act::Order(_)

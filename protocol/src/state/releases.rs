@@ -43,6 +43,10 @@ pub enum Phase {
     Refused(Refusal),
     /// The same was asked before: this is that release.
     Same(ReleaseId),
+    /// It is announced, and members may object until then.
+    Announced(UnixMillis),
+    /// A member has objected in time; nothing was paid.
+    Objected,
     /// It is paid for and computed.
     Reserved,
     /// It is made and waits for the privacy officer.
@@ -218,16 +222,20 @@ impl Releases {
     pub fn told_requester(&self, release: ReleaseId) -> Option<Told> {
         let filed = self.filed.get(&release)?;
         Some(match filed.phase {
-            Phase::Asked | Phase::Reserved | Phase::Made => Told::Waits,
+            Phase::Asked | Phase::Announced(_) | Phase::Reserved | Phase::Made => Told::Waits,
             Phase::Refused(refusal) => Told::Refused(refusal),
             // Never a chain: what is the same as another is itself never the same as a third.
             Phase::Same(same) => self.filed.get(&same).map_or(Told::NotReleased, |filed| match filed.phase {
                 Phase::Released => Told::Is(same),
                 Phase::Withdrawn => Told::Withdrawn(same),
-                Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined | Phase::Refused(_) => Told::NotReleased,
-                Phase::Asked | Phase::Reserved | Phase::Made | Phase::Same(_) => Told::Waits,
+                Phase::Failed(_)
+                | Phase::Stopped(_)
+                | Phase::Declined
+                | Phase::Objected
+                | Phase::Refused(_) => Told::NotReleased,
+                Phase::Asked | Phase::Announced(_) | Phase::Reserved | Phase::Made | Phase::Same(_) => Told::Waits,
             }),
-            Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined => Told::NotReleased,
+            Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined | Phase::Objected => Told::NotReleased,
             Phase::Released => Told::Is(release),
             Phase::Withdrawn => Told::Withdrawn(release),
         })
@@ -240,12 +248,13 @@ impl Releases {
         for filed in self.filed.values() {
             let made = filed.made.as_ref().map(|(_, made)| made);
             match filed.phase {
-                Phase::Asked | Phase::Reserved | Phase::Made => live.push(filed.request),
+                Phase::Asked | Phase::Announced(_) | Phase::Reserved | Phase::Made => live.push(filed.request),
                 Phase::Stopped(report) => live.extend([filed.request, report]),
                 Phase::Refused(_)
                 | Phase::Same(_)
                 | Phase::Failed(_)
                 | Phase::Declined
+                | Phase::Objected
                 | Phase::Released
                 | Phase::Withdrawn => {}
             }
@@ -275,6 +284,10 @@ impl Releases {
     pub(super) fn close(&mut self, release: ReleaseId, phase: Phase) {
         self.enter(release, phase, |_| ());
         self.open.retain(|open| *open != release);
+    }
+
+    pub(super) fn wait(&mut self, release: ReleaseId, until: UnixMillis) {
+        self.enter(release, Phase::Announced(until), |_| ());
     }
 
     pub(super) fn make(&mut self, release: ReleaseId, at: UnixMillis, made: Box<MadeRelease>) {
