@@ -75,6 +75,9 @@ fn document_of(act: &Act) -> Option<Document> {
         Act::LinkageWrap(signed) => Document::LinkageWrap(signed.clone()),
         Act::Project(signed) => Document::Project(signed.clone()),
         Act::Withdrawal(signed) => Document::Withdrawal(signed.clone()),
+        Act::Announcement(signed) => Document::Announcement(signed.clone()),
+        Act::Objection(signed) => Document::Objection(signed.clone()),
+        Act::Debit(signed) => Document::Debit(signed.clone()),
         _ => return None,
     })
 }

@@ -41,6 +41,10 @@ use cohortium_protocol::record::site_notice::{SiteNotice, SiteNoticeFields};
 use cohortium_protocol::record::text_form::{TextForm, TextFormFields};
 use cohortium_protocol::record::vocabulary::Vocabulary;
 use cohortium_protocol::record::withdrawal::Withdrawal;
+use cohortium_protocol::record::announcement::Announcement;
+use cohortium_protocol::record::debit::Debit;
+use cohortium_protocol::record::objection::Objection;
+use cohortium_protocol::record::safeguards::{SafeguardFields, Safeguards};
 use cohortium_protocol::wire::codec::{self, Blob, CodecFault};
 use serde_json::{Value, json};
 
@@ -127,6 +131,10 @@ fn record_decoder(name: &str) -> Decode {
         "request" => decoder!(Request),
         "release" => decoder!(Release),
         "withdrawal" => decoder!(Withdrawal),
+        "announcement" => decoder!(Announcement),
+        "objection" => decoder!(Objection),
+        "debit" => decoder!(Debit),
+        "safeguards" => decoder!(Safeguards),
         "text-form" => decoder!(TextForm),
         "select" => decoder!(Select),
         "view" => decoder!(ViewText),
@@ -202,6 +210,7 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
     }
     let fault = match text(input, "type") {
         "charter" => field_fault!(input, CharterFields => Charter),
+        "safeguards" => field_fault!(input, SafeguardFields => Safeguards),
         "node-record" => field_fault!(input, NodeRecordFields => NodeRecord),
         "share" => field_fault!(input, ShareFields => Share),
         "mapping" => field_fault!(input, MappingFields => Mapping),
@@ -269,6 +278,9 @@ documents! {
     "request" => Request,
     "release" => Release,
     "withdrawal" => Withdrawal,
+    "announcement" => Announcement,
+    "objection" => Objection,
+    "debit" => Debit,
 }
 
 pub(crate) fn verify_document(input: &Value) -> Outcome {
