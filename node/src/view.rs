@@ -21,8 +21,8 @@ use cohortium_protocol::state::tables::Mapped;
 use cohortium_protocol::time::UnixMillis;
 
 use crate::control::{
-    BudgetView, DebitView, Joining, MappingView, PartyView, PersonView, PipelineView, ProjectView, Proposal, ReleaseView,
-    ShareView, SnapshotView, SubscriptionView, View, VocabularyView,
+    BudgetView, DebitView, Joining, MappingView, PartyView, PersonView, PipelineView, ProjectView, Proposal,
+    ReleaseView, ShareView, SnapshotView, SubscriptionView, View, VocabularyView,
 };
 use crate::driver::clock;
 

@@ -52,6 +52,8 @@ pub(crate) struct Checker {
     pub(crate) computed: BTreeSet<ReleaseId>,
     /// Releases on which an attack succeeded.
     pub(crate) stopped: BTreeSet<ReleaseId>,
+    /// The rho of all private answers whose computing has begun.
+    pub(crate) private: u128,
     pub(crate) signed: u64,
     pub(crate) recalled: u64,
 }

@@ -77,7 +77,9 @@ fn object(cx: &Cx, text: &str, reason: Text) -> Result<Shown, CliFault> {
 
 fn cap(cx: &Cx, wanted: &Cap) -> Result<Shown, CliFault> {
     let view = cx.view()?;
-    let share = |rho| Ok::<_, CliFault>(BudgetShare { rho: account_file::rho(rho)?, delta: account_file::delta(wanted.delta)? });
+    let share = |rho| {
+        Ok::<_, CliFault>(BudgetShare { rho: account_file::rho(rho)?, delta: account_file::delta(wanted.delta)? })
+    };
     let cap = wanted.rho.map(share).transpose()?;
     cx.give(&view, Command::Cap { cap })?;
     let text = cap.map_or_else(|| "No cap holds\n".to_owned(), |cap| format!("The cap is {}\n", plain(cap)));
@@ -131,7 +133,14 @@ fn of_members(view: &View) -> (String, Value) {
         };
         let objected: Vec<&str> = objected.iter().map(Name::as_str).collect();
         let (at, until) = (announcement.at.to_string(), announcement.until.to_string());
-        asked.row([at, announcement.release.to_string(), announcement.account.to_string(), would, until, objected.join(", ")]);
+        asked.row([
+            at,
+            announcement.release.to_string(),
+            announcement.account.to_string(),
+            would,
+            until,
+            objected.join(", "),
+        ]);
     }
     if !budget.announced.is_empty() {
         let _ = writeln!(text, "{}", asked.to_text());
@@ -185,9 +194,12 @@ fn account((name, terms, renewal): (&Name, &AccountTerms, Option<&Renewal>), deb
         || "spent in this period, the first".to_owned(),
         |renewal| format!("spent in this period, since version {} renewed each {}", renewal.version, renewal.unit),
     );
-    for (what, sum) in
-        [("limit".to_owned(), limit), ("spent, lifetime".to_owned(), spent), (since, in_period), ("left".to_owned(), left)]
-    {
+    for (what, sum) in [
+        ("limit".to_owned(), limit),
+        ("spent, lifetime".to_owned(), spent),
+        (since, in_period),
+        ("left".to_owned(), left),
+    ] {
         table.row([what, shown(sum, at)]);
     }
     let person = terms.tokens_per_person_max;

@@ -157,7 +157,10 @@ fn describe(charter: &Charter) -> String {
     facts.row(["members may object".to_owned(), wait]);
     facts.row(["private answers after".to_owned(), format!("{} seconds", said.answer_time.0)]);
     for (account, renewal) in &said.renewed {
-        facts.row([format!("account {account}"), format!("enlarged by version {}, for each {}", renewal.version, renewal.unit)]);
+        facts.row([
+            format!("account {account}"),
+            format!("enlarged by version {}, for each {}", renewal.version, renewal.unit),
+        ]);
     }
     let schema = charter.schema.as_ref().map_or_else(|| "not named".to_owned(), short);
     facts.row(["common schema".to_owned(), schema]);
@@ -258,7 +261,8 @@ fn next_version(
 /// Accounts, the units of what they grant anew, and the times of releases.
 fn safeguards(last: &Charter, fields: &mut CharterFields, changes: &Propose) -> Result<(), CliFault> {
     let mut said = SafeguardFields::from(last.safeguards());
-    for (name, (terms, renews)) in changes.accounts.as_deref().map(account_file::read).transpose()?.unwrap_or_default() {
+    for (name, (terms, renews)) in changes.accounts.as_deref().map(account_file::read).transpose()?.unwrap_or_default()
+    {
         let before = last.accounts.get(&name);
         let enlarged = before.is_some_and(|before| terms.rho > before.rho || terms.delta > before.delta);
         match renews.filter(|_| enlarged) {

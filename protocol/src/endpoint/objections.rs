@@ -107,7 +107,8 @@ impl Endpoint {
         let mut due: Vec<(ConsortiumId, SubscriptionId, Consequence)> = Vec::new();
         for room in self.rooms.values().filter(capped) {
             let reason: Option<Text> = "releases have passed this member's cap".parse().ok();
-            let shared = room.state.subscriptions.values().filter(|found| found.side == Side::Provider && !found.revoked);
+            let shared =
+                room.state.subscriptions.values().filter(|found| found.side == Side::Provider && !found.revoked);
             for found in shared {
                 let revoked = Self::change_subscription(room, now, found.id, &Change::Revoke, reason.clone());
                 due.extend(revoked.ok().map(|consequence| (room.state.consortium, found.id, consequence)));

@@ -21,8 +21,8 @@ use crate::state::releases::{Filed, Phase, Reserved};
 use crate::time::UnixMillis;
 use crate::wire::codec;
 
-use super::objections::{announcement, debit};
 use super::io::{Effect, MadeRelease, Notice, ReleasePlan, RequestPlan, RequestRead, Ticket};
+use super::objections::{announcement, debit};
 use super::sites::usable_set;
 use super::table_orders::{named_schema, schema_text, usable_shares};
 use super::{Endpoint, Room, Waiting};

@@ -181,7 +181,9 @@ impl fmt::Display for CharterFault {
             Self::Floor => write!(f, "k and small cells are at least {ANONYMITY_K_FLOOR} outside a rehearsal"),
             Self::KeyMaker(name) => write!(f, "the key maker {name} is not a member"),
             Self::Safeguards => f.write_str("the waiting time, answer time or units of renewal cannot be read"),
-            Self::Renewed(name) => write!(f, "account {name} is renewed and is none of the charter's, or by a later version"),
+            Self::Renewed(name) => {
+                write!(f, "account {name} is renewed and is none of the charter's, or by a later version")
+            }
         }
     }
 }

@@ -153,8 +153,8 @@ mod tests {
     use super::*;
     use crate::key::pair::KeyPair;
     use crate::quantity::{AnonymityK, ContributionBound, Delta, Rho};
-    use crate::record::charter::{CharterKind, LinkageTerms, PartyKind, ReleasePolicy, Terms};
     use crate::record::charter::AccountTerms;
+    use crate::record::charter::{CharterKind, LinkageTerms, PartyKind, ReleasePolicy, Terms};
     use crate::record::extension::Extensions;
     use crate::record::safeguards::{Renewal, SafeguardFields, Safeguards};
     use crate::time::{Seconds, UnixMillis};
@@ -274,13 +274,9 @@ mod tests {
     #[test]
     fn an_account_is_enlarged_only_by_the_threshold_and_with_its_unit_named() {
         let last = granting(2, 5, Some(2));
-        for (rho, renewed, fault) in [
-            (5, Some(2), false),
-            (4, Some(2), false),
-            (6, Some(2), true),
-            (6, None, true),
-            (6, Some(3), false),
-        ] {
+        for (rho, renewed, fault) in
+            [(5, Some(2), false), (4, Some(2), false), (6, Some(2), true), (6, None, true), (6, Some(3), false)]
+        {
             let next = granting(3, rho, renewed);
             assert_eq!(check_succession(HOME, &last, LAST, &next).is_err(), fault, "{rho} {renewed:?}");
             let need = requirement(&last, &next).needed;

@@ -182,7 +182,11 @@ impl State {
     pub(super) fn tell_debits(&mut self, charter: &Charter, member: &Name) {
         for line in self.ledger.lines.iter().filter(|line| charter.accounts.contains_key(&line.debit.account)) {
             let document = Arc::new(Document::Debit(line.signed.clone()));
-            self.mail.entry(member.clone()).or_default().push(document);
+            // One that comes back has heard of those before it left.
+            let mailbox = self.mail.entry(member.clone()).or_default();
+            if !mailbox.holds(&document) {
+                mailbox.push(document);
+            }
         }
     }
 }

@@ -228,11 +228,9 @@ impl Releases {
             Phase::Same(same) => self.filed.get(&same).map_or(Told::NotReleased, |filed| match filed.phase {
                 Phase::Released => Told::Is(same),
                 Phase::Withdrawn => Told::Withdrawn(same),
-                Phase::Failed(_)
-                | Phase::Stopped(_)
-                | Phase::Declined
-                | Phase::Objected
-                | Phase::Refused(_) => Told::NotReleased,
+                Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined | Phase::Objected | Phase::Refused(_) => {
+                    Told::NotReleased
+                }
                 Phase::Asked | Phase::Announced(_) | Phase::Reserved | Phase::Made | Phase::Same(_) => Told::Waits,
             }),
             Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined | Phase::Objected => Told::NotReleased,

@@ -178,9 +178,8 @@ fn a_release_that_was_not_debited_is_not_taken() {
         accepted: None,
         ext: Extensions::default(),
     };
-    let signed = |world: &World, offer: &Invitation| {
-        Document::Invitation(Signed::sign(offer, &world.pair.parties[0].signing))
-    };
+    let signed =
+        |world: &World, offer: &Invitation| Document::Invitation(Signed::sign(offer, &world.pair.parties[0].signing));
     let paid = signed(&world, &offer);
     assert_eq!(world.pair.deliver(1, paid), None);
     offer.share = altered(terms, |terms| {

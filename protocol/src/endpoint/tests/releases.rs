@@ -195,7 +195,11 @@ impl World {
     }
 
     /// A release is asked for, read and reserved.
-    pub(super) fn reserve(&mut self, release: ReleaseId, change: impl FnOnce(&mut RequestFields)) -> (Ticket, Box<ReleasePlan>) {
+    pub(super) fn reserve(
+        &mut self,
+        release: ReleaseId,
+        change: impl FnOnce(&mut RequestFields),
+    ) -> (Ticket, Box<ReleasePlan>) {
         self.ask(release).unwrap();
         let request = request(&self.pair, change);
         self.read(Some(planned(request)));
@@ -392,7 +396,11 @@ fn nothing_is_computed_before_its_reservation_is_durable() {
     }
     world.pair.feed(0, Input::Persisted { consortium, upto });
     let (_, plan) = world.computes().expect("now it is paid for");
-    assert_eq!((plan.spent.release(), plan.spent.entry()), (RELEASE, upto - 2), "and members are told of it in the next entry");
+    assert_eq!(
+        (plan.spent.release(), plan.spent.entry()),
+        (RELEASE, upto - 2),
+        "and members are told of it in the next entry"
+    );
     world.pair.feed(0, Input::Persisted { consortium, upto });
     assert_eq!(world.computes(), None, "once");
 }
