@@ -130,7 +130,7 @@ impl Endpoint {
     /// When the next waiting time is over.
     pub(super) fn next_waited(&self) -> Option<Millis> {
         let Cx { mono, wall } = self.cx();
-        let open = self.rooms.values().filter(|room| !room.state.stopped && !room.desk.is_busy());
+        let open = self.rooms.values().filter(|room| !room.state.stopped && room.desk.is_free());
         let open = open.flat_map(|room| room.state.releases.open());
         let until = open.filter_map(|filed| match filed.phase {
             Phase::Announced(until) => Some(until),

@@ -350,3 +350,39 @@ fn of_64_private_questions_for_the_last_unit_exactly_one_is_answered() {
     assert_eq!((computed, refused), (1, 63));
     assert_eq!(world.pair.state(0).releases.spent(&name("inpatients")).rho, Rho(10));
 }
+
+// REL-8
+#[test]
+fn some_private_answers_are_in_flight_at_once_and_rows_alone() {
+    let mut world = private(Extensions::default());
+    let all: Vec<ReleaseId> = (1..=6).map(|number| ReleaseId([number; 16])).collect();
+    for release in &all {
+        world.ask(*release).unwrap();
+    }
+    let reads = |effect: &Effect| match effect {
+        Effect::ReadRequest { ticket, plan } => Some((*ticket, plan.release)),
+        _ => None,
+    };
+    // Five private questions, and rows in between.
+    while let Some((ticket, release)) = world.pair.pick(0, reads) {
+        let words = format!("SELECT {}", release.0[0]);
+        let asked = if release.0[0] == 3 { request(&world.pair, |_| ()) } else { question(&world, 1, &words) };
+        world.pair.feed(0, Input::RequestRead { ticket, read: Some(planned(asked)) });
+    }
+    let phases = |world: &World| all.iter().map(|release| world.phase(*release)).collect::<Vec<_>>();
+    let (asked, reserved) = (Phase::Asked, Phase::Reserved);
+    assert_eq!(phases(&world), [reserved, reserved, asked, asked, asked, asked], "rows wait, and others behind them");
+    for _ in 0..2 {
+        let (ticket, _) = world.computes().expect("both are in flight");
+        world.pair.feed(0, Input::ReleaseMade { ticket, end: Err(RunFault::Limit) });
+    }
+    let (ticket, release) = world.pair.pick(0, reads).expect("rows are taken up again");
+    assert_eq!(release, all[2]);
+    let rows = request(&world.pair, |_| ());
+    world.pair.feed(0, Input::RequestRead { ticket, read: Some(planned(rows)) });
+    assert_eq!((world.phase(all[2]), world.pair.pick(0, reads)), (reserved, None), "and alone");
+    let (ticket, _) = world.computes().unwrap();
+    world.pair.feed(0, Input::ReleaseMade { ticket, end: Err(RunFault::Limit) });
+    world.pair.restart(0);
+    assert_eq!(world.pair.state(0).releases.ledger().count(), 3);
+}
