@@ -28,6 +28,7 @@ use cohortium_protocol::record::request::{
 use cohortium_protocol::record::reservation::{Charge, Verdict};
 use cohortium_protocol::record::schedule::Schedule;
 use cohortium_protocol::record::share::{Content, Form, ShareFields};
+use cohortium_protocol::rule::budget::Spending;
 use cohortium_protocol::rule::ledger::Disagreement;
 use cohortium_protocol::state::releases::{Phase, offered_release};
 use cohortium_protocol::state::subscription::{Fate, Side};
@@ -300,7 +301,10 @@ impl World {
             self.check.private += rho.0;
         }
         let (durable, wall) = (&self.nodes[node].shadow, self.nodes[node].clock.wall(self.now));
-        let spent = durable.releases.spent(&plain("patients")).rho;
+        let account = plain("patients");
+        let spent = durable.releases.spent(&account).rho;
+        let history = durable.releases.history(&account).map(|(_, paid)| paid.reservation.charge);
+        let added_up = history.fold(Spending::default(), Spending::with).rho;
         let head = durable.charters.head().map(|head| &head.charter);
         let limit = head.and_then(|head| head.accounts.get(&plain("patients"))).map_or(Rho(0), |account| account.rho);
         let announced = durable.ledger.announced(release);
@@ -311,7 +315,9 @@ impl World {
         });
         let waits = under.is_some_and(|version| version.charter.safeguards().objection_wait.0 > 0);
         let waited = announced.is_some_and(|told| told.announcement.until <= wall || self.nodes[node].clock.is_wrong());
-        let complaint = if self.check.private > spent.0 {
+        let complaint = if added_up != spent {
+            "the account's sum is not that of its debits"
+        } else if self.check.private > spent.0 {
             "more was computed than the ledger says was paid"
         } else if spent > limit {
             "the account has spent more than the charter grants"
@@ -329,6 +335,7 @@ impl World {
 
     /// Every member has added up the operator's ledger, and agrees.
     fn check_ledgers(&mut self) {
+        // REL-25, REL-30
         let operator = &self.state(OPERATOR).ledger;
         let (account, told) = (plain::<Name>("patients"), operator.lines().len());
         let spent = operator.account(&account);

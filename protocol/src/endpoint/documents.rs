@@ -244,6 +244,11 @@ impl Sender<'_> {
             Document::Charter(signed) => return self.charter(&signed),
             Document::NodeRecord(signed) => return self.node_record(signed),
             Document::CommonSchema(signed) => return self.common_schema(signed),
+            // What was spent is also for a member that has not signed the newest charter: a debit that it refused would be lost.
+            Document::Announcement(signed) => {
+                return self.announcement(&signed).map(|()| Act::Announcement(signed));
+            }
+            Document::Debit(signed) => return self.debit(&signed).map(|()| Act::Debit(signed)),
             Document::Invitation(signed) => self.invitation(&signed).map(|()| Act::Invitation(signed)),
             Document::Acceptance(signed) => self.acceptance(&signed).map(|()| Act::Acceptance(signed)),
             Document::Standing(signed) => self.consumer_standing(&signed).map(|()| Act::Standing(signed)),
@@ -254,9 +259,7 @@ impl Sender<'_> {
             Document::SiteNotice(signed) => self.site_notice(&signed).map(|()| Act::SiteNotice(signed)),
             Document::Project(signed) => self.project(&signed).map(|()| Act::Project(signed)),
             Document::Withdrawal(signed) => self.withdrawal(&signed).map(|()| Act::Withdrawal(signed)),
-            Document::Announcement(signed) => self.announcement(&signed).map(|()| Act::Announcement(signed)),
             Document::Objection(signed) => self.objection(&signed).map(|()| Act::Objection(signed)),
-            Document::Debit(signed) => self.debit(&signed).map(|()| Act::Debit(signed)),
         }?;
         match self.standing {
             Standing::Party => Ok(act),
@@ -457,8 +460,9 @@ impl Sender<'_> {
 
     /// Whether the sender is the operator, and says so.
     fn operates(&self, named: &Name) -> Result<(), ErrorCode> {
-        let operates = self.state.charters.kind_of(&self.state.party, self.peer) == Some(PartyKind::Operator);
-        if operates && named == self.peer { Ok(()) } else { Err(ErrorCode::IdentityRefused) }
+        let head = self.state.charters.head().ok_or(ErrorCode::CharterNotInForce)?;
+        let operates = head.charter.operator().0 == self.peer && named == self.peer;
+        if operates { Ok(()) } else { Err(ErrorCode::IdentityRefused) }
     }
 
     /// From the operator, and not of what was reserved already.

@@ -138,10 +138,9 @@ impl Endpoint {
     /// A crash between two entries leaves a reservation that members were not told of; they are now.
     fn tell_what_was_not(&mut self, consortium: ConsortiumId) {
         let Some(room) = self.rooms.get(&consortium) else { return };
-        let reserved = room.state.releases.ledger().filter_map(|filed| filed.reserved.as_ref());
-        let untold = reserved.filter(|reserved| !room.state.ledger.is_debited(reserved.reservation.release));
+        let untold: Vec<Reserved> = room.state.releases.untold().cloned().collect();
         // One after the other: each states the sum with those before it.
-        for reserved in untold.cloned().collect::<Vec<_>>() {
+        for reserved in untold {
             let Some(room) = self.rooms.get(&consortium) else { return };
             let act = debit(room, &reserved.reservation, (reserved.entry, reserved.at));
             self.persist(consortium, &Actor::Node, vec![act]);
@@ -267,7 +266,7 @@ fn decide(room: &Room, now: UnixMillis, release: ReleaseId, read: &RequestRead) 
     let live = |filed: &&Filed| matches!(filed.phase, Phase::Made | Phase::Released);
     let earlier: Vec<&Reservation> = state
         .releases
-        .ledger()
+        .of_question(read.question)
         .filter(live)
         .filter_map(|filed| filed.reserved.as_ref())
         .map(|reserved| &reserved.reservation)

@@ -127,6 +127,7 @@ impl State {
             self.ledger.own = self.ledger.own.with(debit.charge);
         }
         self.ledger.debited.insert(debit.release);
+        self.releases.tell(debit.release);
         self.ledger.lines.push(Line { signed: signed.clone(), debit, disagreement: judged });
         if peer.is_none() {
             self.tell_members(&Document::Debit(signed.clone()));

@@ -135,6 +135,13 @@ pub struct Releases {
     open: Vec<ReleaseId>,
     /// Reserved, in order.
     ledger: Vec<ReleaseId>,
+    /// Their sums by account, and by account and project: a review adds up no ledger.
+    spent: BTreeMap<Name, Spending>,
+    spent_by: BTreeMap<(Name, Name), Spending>,
+    /// Reserved, by what was asked; in order.
+    asked: BTreeMap<DocumentDigest, Vec<ReleaseId>>,
+    /// Reserved, and members are not told; in order.
+    untold: Vec<ReleaseId>,
     withdrawals: BTreeMap<ReleaseId, Withdrawal>,
 }
 
@@ -187,14 +194,38 @@ impl Releases {
 
     /// The sum of an account's debits.
     pub fn spent(&self, account: &Name) -> Spending {
-        let charges = self.history(account).map(|(_, reserved)| reserved.reservation.charge);
-        charges.fold(Spending::default(), Spending::with)
+        self.spent.get(account).copied().unwrap_or_default()
     }
 
     /// The sum of the debits of a project, in all its versions.
     pub fn spent_by(&self, account: &Name, project: &Name) -> Spending {
-        let of_project = self.history(account).filter(|(_, reserved)| reserved.project == *project);
-        of_project.map(|(_, reserved)| reserved.reservation.charge).fold(Spending::default(), Spending::with)
+        self.spent_by.get(&(account.clone(), project.clone())).copied().unwrap_or_default()
+    }
+
+    /// Debits for the same question, the oldest first.
+    pub fn of_question(&self, question: DocumentDigest) -> impl Iterator<Item = &Filed> {
+        self.asked.get(&question).into_iter().flatten().filter_map(|id| self.filed.get(id))
+    }
+
+    /// Debits that members are not told of, the oldest first.
+    pub fn untold(&self) -> impl Iterator<Item = &Reserved> {
+        self.untold.iter().filter_map(|id| self.filed.get(id)?.reserved.as_ref())
+    }
+
+    pub(super) fn tell(&mut self, release: ReleaseId) {
+        self.untold.retain(|untold| *untold != release);
+    }
+
+    fn debit(&mut self, reserved: &Reserved) {
+        let Reserved { project, reservation, .. } = reserved;
+        let (account, charge) = (&reservation.account, reservation.charge);
+        let sum = self.spent.entry(account.clone()).or_default();
+        *sum = sum.with(charge);
+        let sum = self.spent_by.entry((account.clone(), project.clone())).or_default();
+        *sum = sum.with(charge);
+        self.asked.entry(reservation.question).or_default().push(reservation.release);
+        self.untold.push(reservation.release);
+        self.ledger.push(reservation.release);
     }
 
     /// The recall of a release.
@@ -344,8 +375,8 @@ impl State {
         let Some(project) = of_project.map(|known| known.project.name.clone()) else { return };
         let release = reservation.release;
         let reserved = Reserved { entry, at, project, reservation: reservation.clone(), set };
+        self.releases.debit(&reserved);
         self.releases.enter(release, Phase::Reserved, |filed| filed.reserved = Some(reserved));
-        self.releases.ledger.push(release);
     }
 
     pub(super) fn apply_release(&mut self, signed: &Signed<Release>) {
