@@ -11,6 +11,7 @@ mod consolidated;
 mod data;
 mod delta;
 mod idle;
+mod ledger;
 mod mapped;
 mod network;
 mod peers;
@@ -39,7 +40,7 @@ struct Settings {
 
 type Bench = fn(&Settings) -> Outcome;
 
-const BENCHES: [(&str, Bench); 8] = [
+const BENCHES: [(&str, Bench); 9] = [
     ("transfer", transfer::run),
     ("delta", delta::run),
     ("resume", resume::run),
@@ -48,10 +49,11 @@ const BENCHES: [(&str, Bench); 8] = [
     ("mapped", mapped::run),
     ("consolidated", consolidated::run),
     ("anonymised", anonymised::run),
+    ("ledger", ledger::run),
 ];
 
 const USAGE: &str = "usage: bench [--quick] [--pairs N] [--mib N] [--rows N] [--members N] \
-                     [transfer|delta|resume|idle|views|mapped|consolidated|anonymised ..]";
+                     [transfer|delta|resume|idle|views|mapped|consolidated|anonymised|ledger ..]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
