@@ -6,6 +6,7 @@ use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
 use crate::ident::{Name, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use crate::key::signed::Signed;
+use crate::limits::JOURNAL_ENTRY_BYTES_MAX;
 use crate::quantity::Bytes;
 use crate::record::acceptance::{Acceptance, Standing};
 use crate::record::announcement::Announcement;
@@ -32,6 +33,7 @@ use crate::record::site_notice::SiteNotice;
 use crate::record::vocabulary::LoadedVocabulary;
 use crate::record::withdrawal::Withdrawal;
 use crate::time::UnixMillis;
+use crate::wire::codec::{self, CodecFault};
 
 pub use crate::record::run_fault::RunFault;
 
@@ -325,4 +327,19 @@ pub struct JournalEntry {
     pub actor: Actor,
     /// What.
     pub act: Act,
+}
+
+impl JournalEntry {
+    /// As it is written. Here and not where it is called, so that it is compiled as what is hot is.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// As it was written.
+    ///
+    /// # Errors
+    /// Bytes that are no entry of this version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecFault> {
+        codec::decode(bytes, JOURNAL_ENTRY_BYTES_MAX)
+    }
 }

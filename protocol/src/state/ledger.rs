@@ -173,9 +173,9 @@ impl State {
 
     fn tell_members(&mut self, document: &Document) {
         let Some(head) = self.charters.head() else { return };
-        let document = Arc::new(document.clone());
+        let (document, named) = (Arc::new(document.clone()), document.digest());
         for (member, _) in head.charter.members() {
-            self.mail.entry(member.clone()).or_default().push(Arc::clone(&document));
+            self.mail.entry(member.clone()).or_default().push_named(Arc::clone(&document), named);
         }
     }
 

@@ -10,7 +10,6 @@ use cohortium_protocol::digest::{BlobDigest, DocumentDigest};
 use cohortium_protocol::ident::{ConsortiumId, Name, Nonce, ReleaseId};
 use cohortium_protocol::key::pair::KeyPair;
 use cohortium_protocol::key::signed::Signed;
-use cohortium_protocol::limits::JOURNAL_ENTRY_BYTES_MAX;
 use cohortium_protocol::quantity::{AnonymityK, Bytes, ContributionBound, Delta, Rho};
 use cohortium_protocol::record::charter::{
     AccountTerms, Charter, CharterFields, CharterKind, LandedRows, Party, PartyKind, ReleasePolicy, Terms,
@@ -25,7 +24,6 @@ use cohortium_protocol::record::reservation::{Charge, Reservation};
 use cohortium_protocol::state::State;
 use cohortium_protocol::table_version::TableVersionId;
 use cohortium_protocol::time::{Seconds, UnixMillis};
-use cohortium_protocol::wire::codec;
 use cohortium_store::journal::Journal;
 use cohortium_store::seal::DataKey;
 use serde_json::json;
@@ -177,7 +175,7 @@ fn wide(number: u64) -> [u8; 32] {
 }
 
 fn written(act: Act) -> Vec<u8> {
-    codec::encode(&JournalEntry { at: AT, actor: Actor::Node, act })
+    JournalEntry { at: AT, actor: Actor::Node, act }.to_bytes()
 }
 
 /// Reservations a second that are durable, of so many that wait at once; each waits for its own before it asks again.
@@ -212,12 +210,14 @@ fn reserves(made: &Made, waiting: usize) -> f64 {
                 for act in made.reserve(number, state.entries) {
                     let entry = JournalEntry { at: AT, actor: Actor::Node, act };
                     state.apply(&entry);
-                    batch.push(codec::encode(&entry));
+                    batch.push(entry.to_bytes());
                 }
                 number += 1;
             }
             journal.append(&batch).unwrap();
-            all.into_iter().for_each(|done| drop(done.send(())));
+            for done in all {
+                let _ = done.send(());
+            }
         }
     });
     number as f64 / began.elapsed().as_secs_f64()
@@ -245,7 +245,7 @@ fn write(made: &Made, dir: &Path, key: &DataKey, entries: u64) {
 fn opening(made: &Made, dir: &Path, key: &DataKey, entries: u64) -> (f64, f64) {
     let (mut state, began) = (made.state(), Instant::now());
     let (journal, _) = Journal::open(dir, key, |_, bytes| {
-        state.apply(&codec::decode::<JournalEntry>(bytes, JOURNAL_ENTRY_BYTES_MAX).unwrap());
+        state.apply(&JournalEntry::from_bytes(bytes).unwrap());
     })
     .unwrap();
     let seconds = began.elapsed().as_secs_f64();
