@@ -75,9 +75,7 @@ pub(crate) fn tell(act: &Act) -> Told {
         }
         Act::LinkageKeyHeld { epoch, .. } => Told::new("linkage-key-held", format!("epoch {epoch}")),
         Act::Served { subscription, bytes } => Told::new("served", short(subscription)).of(bytes.0),
-        Act::PeerRefused { peer, code } => {
-            Told::new("peer-refused", peer.as_ref().map_or("a stranger", Name::as_str)).ended(code.to_string())
-        }
+        Act::PeerRefused { peer, code } => refused(peer.as_ref(), &code.to_string()),
         Act::DocumentRefused { code, .. } => Told::new("document-refused", "").ended(code.to_string()),
         Act::DocumentKnown { .. } => Told::new("document-known", ""),
         Act::SnapshotUnwanted { subscription, snapshot, code } => {
@@ -99,10 +97,8 @@ pub(crate) fn tell(act: &Act) -> Told {
         | Act::ReleaseFailed { .. }
         | Act::ReleaseStopped { .. }
         | Act::Released(_)
-        | Act::Withdrawal(_)
-        | Act::Announcement(_)
-        | Act::Objection(_)
-        | Act::Debit(_) => of_release(act),
+        | Act::Withdrawal(_) => of_release(act),
+        Act::Announcement(_) | Act::Objection(_) | Act::Debit(_) => of_ledger(act),
         Act::MappingFailed { mapping, fault } => Told::new("mapping-failed", short(mapping)).ended(word(fault)),
         Act::Consolidated { consolidation, .. } => {
             Told::new("consolidated", read(consolidation, |all| format!("number {}", all.sequence)))
@@ -139,6 +135,13 @@ fn of_release(act: &Act) -> Told {
         Act::ReleaseStopped { release, .. } => Told::new("release-stopped", short(release)),
         Act::Released(signed) => Told::new("released", read(signed, |release| short(&release.release))),
         Act::Withdrawal(signed) => Told::new("withdrawal", read(signed, |said| short(&said.release))),
+        _ => Told::default(),
+    }
+}
+
+/// What members are told of the ledger, and say to it.
+fn of_ledger(act: &Act) -> Told {
+    match act {
         Act::Announcement(signed) => Told::new("announcement", read(signed, |said| short(&said.release)))
             .ended(read(signed, |said| format!("until {}", said.until))),
         Act::Objection(signed) => Told::new("objection", read(signed, |said| short(&said.release)))
@@ -147,6 +150,10 @@ fn of_release(act: &Act) -> Told {
             .ended(read(signed, |said| format!("number {} of {}", said.sequence, said.account))),
         _ => Told::default(),
     }
+}
+
+fn refused(peer: Option<&Name>, code: &str) -> Told {
+    Told::new("peer-refused", peer.map_or("a stranger", Name::as_str)).ended(code)
 }
 
 fn invitation(signed: &Signed<Invitation>) -> Told {

@@ -92,7 +92,9 @@ mod tests {
             let first = order.iter().position(|at| *at == group[0]).unwrap();
             let mean =
                 f64::from(u32::try_from(first).unwrap()) + (f64::from(u32::try_from(group.len()).unwrap()) - 1.0) / 2.0;
-            group.iter().for_each(|at| ranks[*at] = mean);
+            for at in group {
+                ranks[*at] = mean;
+            }
         }
         ranks
     }

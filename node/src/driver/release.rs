@@ -126,10 +126,7 @@ async fn computed(hands: &Arc<Hands>, plan: ReleasePlan) -> Result<MadeRelease, 
     let prepared = blocking(move || Ok(prepare(&own, &plan)));
     let (job, files, pending) = prepared.await.map_err(ReportFault::of)??;
     // Other jobs must not take the time of a private answer: it has a place of its own.
-    let report = match private {
-        true => hands.pool.run_at_once(job, files).await?,
-        false => hands.pool.run(job, files).await?,
-    };
+    let report = if private { hands.pool.run_at_once(job, files).await? } else { hands.pool.run(job, files).await? };
     let Report::Released(released) = report else { return Err(ReportFault::LOST) };
     blocking(move || keep(*released, pending)).await.map_err(ReportFault::of)
 }

@@ -173,15 +173,7 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         Act::Withdrawal(signed) => {
             signed.claimed().map(|said| [said.release.into(), said.statement.into()].into()).unwrap_or_default()
         }
-        Act::Announcement(signed) => {
-            signed.claimed().map(|said| [said.release.into(), said.project.into()].into()).unwrap_or_default()
-        }
-        Act::Objection(signed) => {
-            signed.claimed().map(|said| [said.release.into(), said.announcement.into()].into()).unwrap_or_default()
-        }
-        Act::Debit(signed) => {
-            signed.claimed().map(|said| [said.release.into(), said.project.into()].into()).unwrap_or_default()
-        }
+        Act::Announcement(_) | Act::Objection(_) | Act::Debit(_) => of_ledger(act),
         Act::CommonSchema(signed) => signed.claimed().map(|schema| [schema.named().into()].into()).unwrap_or_default(),
         Act::ConsolidationFailed { .. }
         | Act::VocabularyFailed { .. }
@@ -196,6 +188,22 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         | Act::PeerRefused { .. }
         | Act::DocumentRefused { .. }
         | Act::DocumentKnown { .. } => BTreeSet::new(),
+    }
+}
+
+/// What members are told of the ledger, and say to it.
+fn of_ledger(act: &Act) -> BTreeSet<Subject> {
+    match act {
+        Act::Announcement(signed) => {
+            signed.claimed().map(|said| [said.release.into(), said.project.into()].into()).unwrap_or_default()
+        }
+        Act::Objection(signed) => {
+            signed.claimed().map(|said| [said.release.into(), said.announcement.into()].into()).unwrap_or_default()
+        }
+        Act::Debit(signed) => {
+            signed.claimed().map(|said| [said.release.into(), said.project.into()].into()).unwrap_or_default()
+        }
+        _ => BTreeSet::new(),
     }
 }
 

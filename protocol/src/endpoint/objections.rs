@@ -132,10 +132,7 @@ impl Endpoint {
         let Cx { mono, wall } = self.cx();
         let open = self.rooms.values().filter(|room| !room.state.stopped && room.desk.is_free());
         let open = open.flat_map(|room| room.state.releases.open());
-        let until = open.filter_map(|filed| match filed.phase {
-            Phase::Announced(until) => Some(until),
-            _ => None,
-        });
+        let until = open.filter_map(|filed| if let Phase::Announced(until) = filed.phase { Some(until) } else { None });
         until.filter(|until| *until > wall).map(|until| mono.plus_millis(until.0.saturating_sub(wall.0))).min()
     }
 

@@ -202,9 +202,7 @@ impl Endpoint {
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
-            Command::ReadTables { consolidation } => {
-                Self::tables_in_use(room, now, *consolidation).map(|()| only(vec![]))
-            }
+            Command::ReadTables { consolidation } => Self::read_tables(room, now, *consolidation),
             Command::Publish { consolidation, into } => Self::publish(room, now, *consolidation, into),
             Command::CheckMapping { mapping } => {
                 there(room.state.mappings.contains_key(mapping), "mapping", only(vec![]))

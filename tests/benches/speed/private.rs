@@ -1,5 +1,5 @@
-//! A private count and sum by group over a million rows, from a Parquet file to noised numbers, beside OpenDP over Polars, SmartNoise
-//! SQL and PipelineDP on the same file: processor seconds.
+//! A private count and sum by group over a million rows, from a Parquet file to noised numbers, beside `opendp` over Polars,
+//! `smartnoise-sql` and `pipeline-dp` on the same file: processor seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
