@@ -24,7 +24,7 @@ use cohortium_protocol::record::withdrawal::Withdrawal;
 
 mod released;
 
-pub use self::released::{DebitView, ProjectView, ReleaseView};
+pub use self::released::{BudgetView, DebitView, ProjectView, ReleaseView};
 
 /// The version of this language; a daemon refuses any other.
 pub const CONTROL_VERSION: u32 = 1;
@@ -386,6 +386,8 @@ pub struct View {
     pub releases: Vec<ReleaseView>,
     /// Every debit to every account, the oldest first.
     pub ledger: Vec<DebitView>,
+    /// What releases have cost this node's patients, and what members are asked about.
+    pub budget: BudgetView,
     /// Recalls of releases, made here or received.
     pub withdrawals: Vec<Withdrawal>,
     /// Epoch of the linkage key held, if any.

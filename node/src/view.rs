@@ -6,9 +6,13 @@ use cohortium_protocol::endpoint::{Clocks, Endpoint};
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::record::journal_entry::StepFault;
+use cohortium_protocol::record::objection::Objection;
+use cohortium_protocol::record::project::BudgetShare;
 use cohortium_protocol::record::vocabulary::LoadedVocabulary;
+use cohortium_protocol::rule::budget::Spending;
 use cohortium_protocol::state::State;
 use cohortium_protocol::state::charters::Version;
+use cohortium_protocol::state::ledger::Line;
 use cohortium_protocol::state::pipelines::{Parking, Piped};
 use cohortium_protocol::state::releases::{Filed, Told};
 use cohortium_protocol::state::share::Offer;
@@ -17,8 +21,8 @@ use cohortium_protocol::state::tables::Mapped;
 use cohortium_protocol::time::UnixMillis;
 
 use crate::control::{
-    DebitView, Joining, MappingView, PartyView, PersonView, PipelineView, ProjectView, Proposal, ReleaseView,
-    ShareView, SnapshotView, SubscriptionView, View, VocabularyView,
+    BudgetView, DebitView, Joining, MappingView, PartyView, PersonView, PipelineView, ProjectView, Proposal,
+    ReleaseView, ShareView, SnapshotView, SubscriptionView, View, VocabularyView,
 };
 use crate::driver::clock;
 
@@ -60,7 +64,8 @@ fn view(endpoint: &Endpoint, consortium: ConsortiumId) -> Option<View> {
         pipelines: state.pipelines.values().map(pipeline).collect(),
         projects: projects(state),
         releases: state.releases.all().map(|filed| release(state, filed)).collect(),
-        ledger: state.releases.ledger().filter_map(debit).collect(),
+        ledger: state.ledger.lines().iter().map(|line| debit(state, line)).collect(),
+        budget: budget(endpoint, state),
         withdrawals: state.releases.withdrawals().cloned().collect(),
         linkage_epoch: state.linkage.held.keys().next_back().copied(),
     })
@@ -169,19 +174,40 @@ fn projects(state: &State) -> Vec<ProjectView> {
 }
 
 /// What was paid for a release, whatever became of it (law 2).
-fn debit(filed: &Filed) -> Option<DebitView> {
-    let reserved = filed.reserved.as_ref()?;
-    let reservation = &reserved.reservation;
-    Some(DebitView {
-        entry: reserved.entry,
-        at: reserved.at.to_string(),
-        release: filed.release,
-        person: filed.person.clone(),
-        project: reserved.project.clone(),
-        account: reservation.account.clone(),
-        kind: reservation.kind,
-        charge: reservation.charge,
-    })
+fn debit(state: &State, line: &Line) -> DebitView {
+    let debit = &line.debit;
+    let version = state.charters.chain().iter().find(|version| version.digest == debit.charter);
+    let filed = state.releases.get(debit.release);
+    let by_digest = state.releases.projects().find(|known| known.digest == debit.project);
+    let reserved = filed.and_then(|filed| filed.reserved.as_ref()).map(|reserved| reserved.project.clone());
+    DebitView {
+        entry: debit.reserved,
+        at: debit.at.to_string(),
+        release: debit.release,
+        person: filed.map(|filed| filed.person.clone()),
+        project: reserved.or_else(|| by_digest.map(|known| known.project.name.clone())),
+        version: version.map(|version| version.charter.version),
+        members: debit.members.clone(),
+        disagreement: line.disagreement.map(|why| why.to_string()),
+        account: debit.account.clone(),
+        kind: debit.kind,
+        charge: debit.charge,
+    }
+}
+
+fn budget(endpoint: &Endpoint, state: &State) -> BudgetView {
+    let share = |sum: Spending| BudgetShare { rho: sum.rho, delta: sum.delta };
+    let by = |said: &Objection| said.member.clone();
+    let announced = state.ledger.waiting().map(|told| {
+        let objections = state.ledger.objections(told.announcement.release);
+        (told.announcement.clone(), objections.iter().map(by).collect())
+    });
+    BudgetView {
+        own: share(state.ledger.own()),
+        own_everywhere: share(endpoint.own_spending()),
+        cap: state.ledger.cap(),
+        announced: announced.collect(),
+    }
 }
 
 /// A release as its requester may know it (law 7).

@@ -129,6 +129,12 @@ pub const ATTACK_RUNS_MAX: usize = 256;
 pub const NOT_COVERED_MAX: usize = 64;
 /// Releases of one consortium that are asked for and neither signed nor refused.
 pub const RELEASES_OPEN_MAX: usize = 64;
+/// The longest time that a charter lets members object to a release. 90 days.
+pub const OBJECTION_WAIT_MAX: Seconds = Seconds(90 * 24 * 3600);
+/// From the reservation of a private answer to the answer, where the charter names no time.
+pub const ANSWER_TIME: Seconds = Seconds(60);
+/// The longest time that a charter names for that. One day.
+pub const ANSWER_TIME_MAX: Seconds = Seconds(24 * 3600);
 /// Floor of k for microdata that leaves, in patients.
 pub const ANONYMITY_K_FLOOR: u32 = 11;
 

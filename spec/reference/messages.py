@@ -13,6 +13,7 @@ VERSIONS = Struct(oldest=U16, newest=U16)
 DOCUMENT = Enum(
     charter=SIGNED, node_record=SIGNED, invitation=SIGNED, acceptance=SIGNED, standing=SIGNED, revocation=SIGNED,
     manifest=SIGNED, receipt=SIGNED, linkage_wrap=SIGNED, site_notice=SIGNED, common_schema=SIGNED, project=SIGNED, withdrawal=SIGNED,
+    announcement=SIGNED, objection=SIGNED, debit=SIGNED,
 )
 HELD = Struct(documents=U64, head=Fixed(32))
 MESSAGES = {

@@ -2,7 +2,7 @@
 
 import table
 from codec import (
-    AMOUNT, BYTES, I8, U8, U16, U32, U64, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, String, Struct, Tuple)
+    AMOUNT, BYTES, I8, U8, U16, U32, U64, Checked, Enum, Fixed, Map, Option, Refused, Seq, Set, String, Struct, Tuple, decode)
 from dsse import ENVELOPE as SIGNED
 from dsse import KEY
 from ident import COLUMN, MARK, NAME, PATH, TEXT
@@ -41,6 +41,27 @@ LANDED_ROWS = Enum("exclude", "keep", "erase")
 PARTY = Struct(kind=Enum("operator", "member"), title=TEXT, root=KEY, succeeds=Option(KEY))
 
 
+def check_safeguards(s):
+    """CHAR-11."""
+    answers = 1 <= s["answer_time"] <= LIMITS["ANSWER_TIME_MAX"]
+    require(s["objection_wait"] <= LIMITS["OBJECTION_WAIT_MAX"] and answers, "time")
+    require(len(SAFEGUARD_FIELDS.write(s)) <= EXTENSION_MAX, "too-large")
+
+
+SAFEGUARD_FIELDS = Struct(objection_wait=SECONDS, answer_time=SECONDS, renewed=Map(NAME, Struct(version=U32, unit=TEXT)))
+SAFEGUARDS = Checked(SAFEGUARD_FIELDS, check_safeguards)
+
+
+def safeguards_of(c):
+    """CHAR-11: extension 7 of a charter, or what holds without it."""
+    if "7" not in c["ext"]:
+        return {"objection_wait": 0, "answer_time": LIMITS["ANSWER_TIME"], "renewed": {}}
+    try:
+        return decode(SAFEGUARDS, bytes.fromhex(c["ext"]["7"]), EXTENSION_MAX)
+    except Refused:
+        raise Refused("safeguards") from None
+
+
 def check_charter(c):
     """CHAR-1, CHAR-2."""
     links = (c["consortium"], c["previous"])
@@ -56,6 +77,9 @@ def check_charter(c):
     if c["linkage"]:
         maker = c["roster"].get(c["linkage"]["key_maker"])
         require(maker is not None and maker["kind"] == "member", "key-maker")
+    said = safeguards_of(c)
+    stands = (name in c["accounts"] and 1 <= renewal["version"] <= c["version"] for name, renewal in said["renewed"].items())
+    require(all(stands), "renewed")
 
 
 CHARTER = Checked(Struct(
@@ -498,6 +522,15 @@ RELEASE = Checked(Struct(
 ), check_release)
 WITHDRAWAL = Struct(
     consortium=CONSORTIUM, operator=NAME, release=RELEASE_ID, statement=DIGEST, reason=TEXT, at=MILLIS, ext=EXT)
+CHARGE = Enum(uncovered=None, private=Struct(rho=AMOUNT, delta=AMOUNT))
+ANNOUNCEMENT = Struct(
+    consortium=CONSORTIUM, operator=NAME, release=RELEASE_ID, kind=RELEASE_KIND, charter=DIGEST, project=DIGEST, account=NAME,
+    members=Set(NAME), recipients=Set(NAME), charge=CHARGE, until=MILLIS, at=MILLIS, ext=EXT)
+OBJECTION = Struct(
+    consortium=CONSORTIUM, member=NAME, release=RELEASE_ID, announcement=DIGEST, reason=TEXT, at=MILLIS, ext=EXT)
+DEBIT = Struct(
+    consortium=CONSORTIUM, operator=NAME, release=RELEASE_ID, kind=RELEASE_KIND, charter=DIGEST, project=DIGEST, account=NAME,
+    members=Set(NAME), charge=CHARGE, reserved=U64, sequence=U64, spent=Struct(rho=AMOUNT, delta=AMOUNT), at=MILLIS, ext=EXT)
 REFUSAL = Enum(
     "question", "charter", "project", "expired", "person", "kind", "columns", "identifier", "recipients", "floor", "account",
     "tables", "members", "budget")
@@ -552,6 +585,8 @@ COMMAND = Enum(
     sign_release=Struct(release=RELEASE_ID, statement=DIGEST),
     refuse_release=Struct(release=RELEASE_ID),
     withdraw_release=Struct(release=RELEASE_ID, reason=TEXT),
+    object=Struct(release=RELEASE_ID, reason=TEXT),
+    cap=Struct(cap=Option(Struct(rho=AMOUNT, delta=AMOUNT))),
 )
 ORDER = Struct(consortium=CONSORTIUM, party=NAME, person=NAME, nonce=NONCE, at=MILLIS, command=COMMAND, ext=EXT)
 
@@ -594,6 +629,9 @@ ACT = Enum(
     release_stopped=Struct(release=RELEASE_ID, report=BLOB_REF),
     released=SIGNED,
     withdrawal=SIGNED,
+    announcement=SIGNED,
+    objection=SIGNED,
+    debit=SIGNED,
 )
 JOURNAL_ENTRY = Struct(at=MILLIS, actor=Enum(person=NAME, node=None, peer=NAME), act=ACT)
 
@@ -605,10 +643,11 @@ DOCUMENTS = {
     "acceptance": ACCEPTANCE, "standing": STANDING, "revocation": REVOCATION, "manifest": MANIFEST, "receipt": RECEIPT,
     "linkage-wrap": LINKAGE_WRAP, "order": ORDER, "export-heading": EXPORT_HEADING, "mapping": MAPPING,
     "consolidation": CONSOLIDATION, "site-notice": SITE_NOTICE, "pipeline": PIPELINE, "common-schema": COMMON_SCHEMA,
-    "project": PROJECT, "request": REQUEST, "release": RELEASE, "withdrawal": WITHDRAWAL,
+    "project": PROJECT, "request": REQUEST, "release": RELEASE, "withdrawal": WITHDRAWAL, "announcement": ANNOUNCEMENT, "objection": OBJECTION,
+    "debit": DEBIT,
 }
 RECORDS = DOCUMENTS | {
-    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "allowance": ALLOWANCE, "text-form": TEXT_FORM,
+    "listing": LISTING, "journal-entry": JOURNAL_ENTRY, "dataset": DATASET, "origin": ORIGIN, "vocabulary": VOCABULARY, "allowance": ALLOWANCE, "safeguards": SAFEGUARDS, "text-form": TEXT_FORM,
     "select": written(SELECT_MAX), "view": written(VIEW_MAX),
 }
 

@@ -12,7 +12,7 @@ LAXITY = {"erase": 0, "exclude": 1, "keep": 2}
 
 
 def check_succession(consortium, last, last_digest, following):
-    """CHAR-3 to CHAR-5."""
+    """CHAR-3 to CHAR-5, CHAR-12."""
     require(following["consortium"] == consortium and following["previous"] == last_digest, "link")
     require(following["version"] == last["version"] + 1, "link")
     require(following["kind"] == last["kind"], "kind-changed")
@@ -23,6 +23,11 @@ def check_succession(consortium, last, last_digest, following):
         kept = (party["root"], party["succeeds"]) == (former["root"], former["succeeds"])
         handed = party["root"] != former["root"] and party["succeeds"] == former["root"]
         require(party["kind"] == former["kind"] and (kept or handed), "name-reassigned")
+    renewed = records.safeguards_of(following)["renewed"]
+    for name, account in last["accounts"].items():
+        now = following["accounts"].get(name, account)
+        larger = any(int(now[part]) > int(account[part]) for part in ("rho", "delta"))
+        require(not larger or renewed.get(name, {}).get("version") == following["version"], "renewal")
     if last["linkage"] is not None:
         a, b = last["linkage"], following["linkage"]
         require(b is not None, "epoch")

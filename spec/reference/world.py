@@ -445,6 +445,33 @@ def withdrawal():
     }
 
 
+def announcement():
+    return {
+        "consortium": CONSORTIUM, "operator": "operator", "release": RELEASE, "kind": "aggregate",
+        "charter": digest("charter", charter_2()), "project": digest("project", project()), "account": "inpatients",
+        "members": ["north"], "recipients": ["north", "south"], "charge": {"private": {"rho": 2**30, "delta": 0}},
+        "until": NOW + DAY, "at": NOW, "ext": {},
+    }
+
+
+def objection():
+    return {
+        "consortium": CONSORTIUM, "member": "north", "release": RELEASE, "announcement": digest("announcement", announcement()),
+        "reason": "Too much for our patients", "at": NOW + 1, "ext": {},
+    }
+
+
+def debit():
+    told = announcement()
+    fields = ("consortium", "operator", "release", "kind", "charter", "project", "account", "members", "charge", "ext")
+    return {name: told[name] for name in fields} | {
+        "reserved": 77, "sequence": 1, "spent": {"rho": 2**30, "delta": 0}, "at": NOW + DAY}
+
+
+def safeguards():
+    return {"objection_wait": 86_400, "answer_time": 30, "renewed": {"inpatients": {"version": 2, "unit": "patient-year"}}}
+
+
 def release_share():
     """The release's folder for one of its recipients."""
     return share() | {
@@ -537,6 +564,8 @@ def commands():
         {"sign-release": {"release": RELEASE, "statement": digest("release", release())}},
         {"refuse-release": {"release": RELEASE}},
         {"withdraw-release": {"release": RELEASE, "reason": "A column was wrong"}},
+        {"object": {"release": RELEASE, "reason": "Too much for our patients"}},
+        {"cap": {"cap": {"rho": 2**40, "delta": 0}}},
     ]
 
 
@@ -591,4 +620,7 @@ def acts():
         (node, {"release-stopped": {"release": RELEASE, "report": ["4b" * 32, 900]}}),
         (by_person, {"released": signed("release", release(), OPERATOR[2])}),
         (peer, {"withdrawal": signed("withdrawal", withdrawal(), OPERATOR[2])}),
+        (peer, {"announcement": signed("announcement", announcement(), OPERATOR[2])}),
+        (by_person, {"objection": signed("objection", objection(), NORTH[2])}),
+        (peer, {"debit": signed("debit", debit(), OPERATOR[2])}),
     ]

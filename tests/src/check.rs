@@ -52,6 +52,8 @@ pub(crate) struct Checker {
     pub(crate) computed: BTreeSet<ReleaseId>,
     /// Releases on which an attack succeeded.
     pub(crate) stopped: BTreeSet<ReleaseId>,
+    /// The rho of all private answers whose computing has begun.
+    pub(crate) private: u128,
     pub(crate) signed: u64,
     pub(crate) recalled: u64,
 }
@@ -75,6 +77,9 @@ fn document_of(act: &Act) -> Option<Document> {
         Act::LinkageWrap(signed) => Document::LinkageWrap(signed.clone()),
         Act::Project(signed) => Document::Project(signed.clone()),
         Act::Withdrawal(signed) => Document::Withdrawal(signed.clone()),
+        Act::Announcement(signed) => Document::Announcement(signed.clone()),
+        Act::Objection(signed) => Document::Objection(signed.clone()),
+        Act::Debit(signed) => Document::Debit(signed.clone()),
         _ => return None,
     })
 }

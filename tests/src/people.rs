@@ -16,6 +16,8 @@ use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::journal_entry::{Act, Actor, JournalEntry};
 use cohortium_protocol::record::order::{Command, Order};
 use cohortium_protocol::record::person::Role;
+use cohortium_protocol::record::project::BudgetShare;
+use cohortium_protocol::record::safeguards::{Renewal, SafeguardFields, Safeguards};
 use cohortium_protocol::time::Seconds;
 use cohortium_protocol::wire::codec;
 
@@ -48,15 +50,28 @@ fn plain_name(name: &str) -> Name {
     name.parse().expect("plain letters are a name")
 }
 
+/// What the one account grants at first: some private questions.
+const ACCOUNT_RHO: u128 = 10;
+
 /// The one account: of everybody's patients.
 fn account() -> AccountTerms {
     AccountTerms {
         population: text("All patients"),
-        rho: Rho(1 << 80),
+        rho: Rho(ACCOUNT_RHO),
         delta: Delta(1 << 40),
         tokens_per_person_max: ContributionBound(2),
         patients_max: 1_000_000,
     }
+}
+
+fn said(fields: &CharterFields) -> Safeguards {
+    Safeguards::of(&fields.ext).expect("a charter's safeguards can be read")
+}
+
+/// The same, with so many seconds to object in.
+fn waits(said: &Safeguards, wait: u64) -> Safeguards {
+    let fields = SafeguardFields { objection_wait: Seconds(wait), ..said.clone().into() };
+    fields.try_into().expect("a minute is a waiting time")
 }
 
 impl World {
@@ -73,6 +88,7 @@ impl World {
         };
         let now = node.clock.wall(0);
         let threshold = if self.dice.percent(60) { 1 } else { 2 };
+        let wait = if self.dice.percent(40) { self.dice.between(5, 60) } else { 0 };
         let fields = CharterFields {
             consortium: None,
             version: 1,
@@ -87,7 +103,7 @@ impl World {
             accounts: BTreeMap::from([(plain_name("patients"), account())]),
             terms: Terms { landed_rows: LandedRows::Keep, share_validity_max: Seconds(30 * 24 * 3600), contract: None },
             linkage: None,
-            ext: Extensions::default(),
+            ext: waits(&Safeguards::default(), wait).beside(Extensions::default()),
         };
         let charter = Charter::try_from(fields).expect("one operator and the floors are a charter");
         let signed = Signed::sign(&charter, &node.secrets.root);
@@ -235,6 +251,7 @@ impl World {
             n if n < joins && node != OPERATOR => self.wish_signature(node),
             0..22 => self.wish_signature(node),
             22..42 if node == OPERATOR => self.wish_release(),
+            32..36 if node != OPERATOR => self.wish_guard(node),
             22..27 => self.wish_confirmation(node),
             27..32 => self.wish_linkage(node),
             _ => self.wish_trade(node),
@@ -286,8 +303,13 @@ impl World {
 
     /// A change of the constitution: stricter, laxer, a new epoch, or somebody leaves.
     fn bend(&mut self, fields: &mut CharterFields, members: &[Name]) {
-        match self.dice.below(5) {
+        match self.dice.below(7) {
             0 => fields.policy.small_cell_min += 1,
+            5 => {
+                let wait = if self.dice.percent(50) { 0 } else { self.dice.between(5, 60) };
+                fields.ext = waits(&said(fields), wait).beside(fields.ext.clone());
+            }
+            6 => self.enlarge(fields),
             1 => fields.threshold = if fields.threshold == 1 { 2 } else { 1 },
             2 => fields.terms.share_validity_max = Seconds(20 * 24 * 3600),
             3 => {
@@ -305,6 +327,31 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The account grants more; sometimes nobody says for which unit, and then it must not come into force.
+    fn enlarge(&mut self, fields: &mut CharterFields) {
+        let Some(account) = fields.accounts.get_mut(&plain_name("patients")) else { return };
+        account.rho.0 += u128::from(self.dice.between(1, 6));
+        if self.dice.percent(80) {
+            let mut renewing = SafeguardFields::from(said(fields));
+            let renewal = Renewal { version: fields.version, unit: text("patient-year") };
+            renewing.renewed.insert(plain_name("patients"), renewal);
+            let renewing = Safeguards::try_from(renewing).expect("one renewal is short");
+            fields.ext = renewing.beside(fields.ext.clone());
+        }
+    }
+
+    /// A member objects to what is announced, or bounds what its patients pay.
+    fn wish_guard(&mut self, node: usize) -> Option<Wish> {
+        if self.dice.percent(20) {
+            let cap = BudgetShare { rho: Rho(u128::from(self.dice.between(2, 12))), delta: Delta(1 << 40) };
+            let cap = (!self.dice.percent(20)).then_some(cap);
+            return Some((Command::Cap { cap }, OFFICER));
+        }
+        let asked: Vec<_> = self.state(node).ledger.waiting().map(|told| told.announcement.release).collect();
+        let release = self.dice.pick(&asked)?;
+        Some((Command::Object { release, reason: text("too much") }, OFFICER))
     }
 
     /// A version that this node has not signed and whose roster has it.

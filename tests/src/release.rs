@@ -11,7 +11,7 @@ use cohortium_protocol::endpoint::io::{
 use cohortium_protocol::ident::{ColumnName, ConsortiumId, DatasetId, Name, Nonce, ReleaseId, ShareId};
 use cohortium_protocol::key::signed::Signed;
 use cohortium_protocol::limits::REQUEST_BYTES_MAX;
-use cohortium_protocol::quantity::{AnonymityK, Bytes, Delta, Millionths, Rho, Rows};
+use cohortium_protocol::quantity::{AnonymityK, Bytes, ContributionBound, Delta, Millionths, Rho, Rows};
 use cohortium_protocol::record::consolidation::ConsolidatedPart;
 use cohortium_protocol::record::dataset::{Dataset, Source as Place};
 use cohortium_protocol::record::extension::Extensions;
@@ -21,13 +21,15 @@ use cohortium_protocol::record::listing::BlobRef;
 use cohortium_protocol::record::order::Command;
 use cohortium_protocol::record::person::Role;
 use cohortium_protocol::record::project::{BudgetShare, Project, ProjectFields, ReleaseKind};
-use cohortium_protocol::record::release::{BodyFile, Done, FileDigest, MicrodataMeasures, Release};
+use cohortium_protocol::record::release::{AggregateDone, BodyFile, Done, FileDigest, MicrodataMeasures, Release};
 use cohortium_protocol::record::request::{
-    Asked, MicrodataTerms, PatientIds, Recoding, ReleaseColumn, ReleaseRole, Request, RequestFields,
+    AggregateTerms, Asked, MicrodataTerms, PatientIds, Recoding, ReleaseColumn, ReleaseRole, Request, RequestFields,
 };
-use cohortium_protocol::record::reservation::Verdict;
+use cohortium_protocol::record::reservation::{Charge, Verdict};
 use cohortium_protocol::record::schedule::Schedule;
 use cohortium_protocol::record::share::{Content, Form, ShareFields};
+use cohortium_protocol::rule::budget::Spending;
+use cohortium_protocol::rule::ledger::Disagreement;
 use cohortium_protocol::state::releases::{Phase, offered_release};
 use cohortium_protocol::state::subscription::{Fate, Side};
 use cohortium_protocol::table_version::PartDigest;
@@ -46,6 +48,22 @@ fn plain<T: std::str::FromStr>(text: &str) -> T {
 
 fn blob_of(bytes: &[u8]) -> BlobRef {
     BlobRef { digest: blob_digest(bytes), bytes: Bytes(u64::try_from(bytes.len()).unwrap_or(u64::MAX)) }
+}
+
+/// An answer that spends what was paid.
+fn answered(asked: &AggregateTerms) -> AggregateDone {
+    AggregateDone {
+        rho: asked.rho,
+        delta: asked.delta,
+        epsilon: Millionths(1),
+        epsilon_person: Millionths(1),
+        tokens: ContributionBound(2),
+        at: Delta(1),
+        noise: Vec::new(),
+        threshold: None,
+        origins: Vec::new(),
+        uncovered: BTreeSet::new(),
+    }
 }
 
 impl World {
@@ -99,10 +117,10 @@ impl World {
             permit: plain("none"),
             account: plain("patients"),
             people: [person].into(),
-            kinds: [ReleaseKind::Microdata].into(),
+            kinds: [ReleaseKind::Microdata, ReleaseKind::Aggregate].into(),
             tables: [(plain("stays"), COLUMNS.map(plain::<Name>).into())].into(),
             recipients,
-            budget: BudgetShare { rho: Rho(1), delta: Delta(1) },
+            budget: BudgetShare { rho: Rho(u128::from(self.dice.between(1, 10))), delta: Delta(1) },
             expires: self.nodes[OPERATOR].clock.wall(self.now).plus(runs),
             ext: Extensions::default(),
         };
@@ -116,12 +134,14 @@ impl World {
         let recipients = project.project.recipients.clone();
         let form = HierarchyForm::Prefixes { codes: vec![plain("80")], keep: vec![1] };
         let role = ReleaseRole::Quasi { hierarchy: form, missing: None };
-        let terms = MicrodataTerms {
+        let rows = MicrodataTerms {
             k: AnonymityK(if self.dice.percent(5) { 10 } else { 11 }),
             recoding: Recoding::Resistant,
             columns: vec![ReleaseColumn { name: plain("age"), role }],
             ids: PatientIds::None,
         };
+        let rho = Rho(u128::from(self.dice.between(1, 4)));
+        let private = AggregateTerms { declared: "{}".to_owned(), rho, delta: Delta(0) };
         let fields = RequestFields {
             consortium: self.consortium,
             project: plain("stays"),
@@ -129,7 +149,7 @@ impl World {
             question: format!("SELECT {}", self.dice.below(3)),
             patient: plain("person_id"),
             member: plain("member"),
-            asked: Asked::Microdata(terms),
+            asked: if self.dice.percent(50) { Asked::Microdata(rows) } else { Asked::Aggregate(private) },
             recipients,
             ext: Extensions::default(),
         };
@@ -254,6 +274,7 @@ impl World {
         if self.nodes[node].true_journal.is_none() && !self.check.computed.insert(release) {
             return self.complain("a release is computed twice".to_owned());
         }
+        self.check_paid(node, &plan);
         let shares: Vec<ShareId> = plan
             .set
             .consolidation
@@ -269,6 +290,75 @@ impl World {
         self.soon(after, Event::Computed { node, life, ticket, plan });
     }
 
+    /// Everything that was ever computed privately is in the durable ledger and within the account; its members were told, were
+    /// waited for where the charter says so, and have not objected.
+    fn check_paid(&mut self, node: usize, plan: &ReleasePlan) {
+        if self.nodes[node].true_journal.is_some() {
+            return;
+        }
+        let release = plan.spent.release();
+        if let Charge::Private { rho, delta: _ } = plan.spent.charge() {
+            self.check.private += rho.0;
+        }
+        let (durable, wall) = (&self.nodes[node].shadow, self.nodes[node].clock.wall(self.now));
+        let account = plain("patients");
+        let spent = durable.releases.spent(&account).rho;
+        let history = durable.releases.history(&account).map(|(_, paid)| paid.reservation.charge);
+        let added_up = history.fold(Spending::default(), Spending::with).rho;
+        let head = durable.charters.head().map(|head| &head.charter);
+        let limit = head.and_then(|head| head.accounts.get(&plain("patients"))).map_or(Rho(0), |account| account.rho);
+        let announced = durable.ledger.announced(release);
+        // A charter that came into force since may let members object who were not asked.
+        let under = durable.releases.get(release).and_then(|filed| filed.reserved.as_ref());
+        let under = under.and_then(|paid| {
+            durable.charters.chain().iter().find(|version| version.digest == paid.reservation.charter)
+        });
+        let waits = under.is_some_and(|version| version.charter.safeguards().objection_wait.0 > 0);
+        let waited = announced.is_some_and(|told| told.announcement.until <= wall || self.nodes[node].clock.is_wrong());
+        let complaint = if added_up != spent {
+            "the account's sum is not that of its debits"
+        } else if self.check.private > spent.0 {
+            "more was computed than the ledger says was paid"
+        } else if spent > limit {
+            "the account has spent more than the charter grants"
+        } else if !durable.ledger.is_debited(release) {
+            "a release is computed that members are not told of"
+        } else if waits && !waited {
+            "a release is computed for whose waiting time nobody waited"
+        } else if !durable.ledger.objections(release).is_empty() {
+            "a release is computed that a member has objected to"
+        } else {
+            return;
+        };
+        self.complain(complaint.to_owned());
+    }
+
+    /// Every member has added up the operator's ledger, and agrees.
+    fn check_ledgers(&mut self) {
+        // REL-25, REL-30
+        let operator = &self.state(OPERATOR).ledger;
+        let (account, told) = (plain::<Name>("patients"), operator.lines().len());
+        let spent = operator.account(&account);
+        let mut wrong = None;
+        for node in (1..self.nodes.len()).filter(|node| self.nodes[*node].is_sound()) {
+            let name = &self.nodes[node].name;
+            let head = self.state(OPERATOR).charters.head();
+            let party = head.is_some_and(|head| head.charter.roster.contains_key(name));
+            let takes_part = self.state(node).charters.binding(name).is_some();
+            let ledger = &self.state(node).ledger;
+            // One that objected when the time was over sees that it was not heard.
+            let disagrees = ledger.lines().iter().filter_map(|line| line.disagreement);
+            let disagrees = disagrees.filter(|why| *why != Disagreement::Objected).min();
+            if party && takes_part && (disagrees.is_some() || ledger.account(&account) != spent) {
+                let lines = ledger.lines().len();
+                wrong = Some(format!("{name} has added up {lines} debits of {told}, and sees {disagrees:?}"));
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.complain(wrong);
+        }
+    }
+
     /// It is computed, unless the worker dies.
     pub(crate) fn computed(&mut self, node: usize, life: u32, ticket: Ticket, plan: &ReleasePlan) {
         if self.nodes[node].life != life || !self.nodes[node].is_on() {
@@ -276,7 +366,8 @@ impl World {
         }
         self.nodes[node].making = self.nodes[node].making.saturating_sub(1);
         let fails = !self.calm && self.dice.percent(8);
-        let fell = self.dice.percent(15);
+        let rows = !matches!(plan.request.asked, Asked::Aggregate(_));
+        let fell = rows && self.dice.percent(15);
         let release = plan.spent.release();
         let mut put = |what: &str| {
             let bytes = [what.as_bytes(), &release.0].concat();
@@ -286,6 +377,7 @@ impl World {
             blob
         };
         let (body, report, memory) = (put("body"), put("report"), put("memory"));
+        let memory = Some(memory).filter(|_| rows);
         let file = BodyFile {
             path: plain("body.parquet"),
             bytes: body.bytes,
@@ -306,10 +398,13 @@ impl World {
         let made = MadeRelease {
             body: vec![file],
             report,
-            memory: Some(memory),
-            done: Done::Microdata { k: AnonymityK(plan.floor), measures },
+            memory,
+            done: match &plan.request.asked {
+                Asked::Aggregate(asked) => Done::Aggregate(Box::new(answered(asked))),
+                Asked::Microdata(_) | Asked::Counts(_) => Done::Microdata { k: AnonymityK(plan.floor), measures },
+            },
             attacks: Vec::new(),
-            together_with: plan.earlier.iter().map(|(earlier, _)| *earlier).collect(),
+            together_with: plan.earlier.iter().map(|(earlier, _)| *earlier).filter(|_| rows).collect(),
             not_covered: Vec::new(),
             verdict: if fell { Verdict::Fell } else { Verdict::Stood },
         };
@@ -387,6 +482,7 @@ impl World {
         if !self.nodes[OPERATOR].is_sound() {
             return;
         }
+        self.check_ledgers();
         let state = self.state(OPERATOR);
         let ledger: BTreeSet<ReleaseId> = state.releases.ledger().map(|filed| filed.release).collect();
         let account = plain("patients");

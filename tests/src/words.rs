@@ -40,6 +40,9 @@ pub(crate) const fn document(document: &Document) -> &'static str {
         Document::CommonSchema(_) => "CommonSchema",
         Document::Project(_) => "Project",
         Document::Withdrawal(_) => "Withdrawal",
+        Document::Announcement(_) => "Announcement",
+        Document::Objection(_) => "Objection",
+        Document::Debit(_) => "Debit",
     }
 }
 

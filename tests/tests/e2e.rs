@@ -49,6 +49,8 @@ mod several;
 mod charters;
 #[path = "e2e/codes.rs"]
 mod codes;
+#[path = "e2e/ledger.rs"]
+mod ledger;
 #[path = "e2e/cosigning.rs"]
 mod cosigning;
 #[path = "e2e/drawn.rs"]

@@ -32,14 +32,16 @@ struct Account {
     #[serde(default = "one")]
     tokens_per_person_max: u32,
     patients_max: u64,
+    /// Where the account grants more than before: the unit of what it grants anew.
+    renews: Option<Text>,
 }
 
 const fn one() -> u32 {
     1
 }
 
-/// Reads accounts.
-pub(crate) fn read(path: &Path) -> Result<BTreeMap<Name, AccountTerms>, CliFault> {
+/// Reads accounts, each with the unit of what it grants anew.
+pub(crate) fn read(path: &Path) -> Result<BTreeMap<Name, (AccountTerms, Option<Text>)>, CliFault> {
     let bytes = home::read_bounded(path, FILE_BYTES_MAX)?;
     let text = String::from_utf8(bytes).map_err(|_| CliFault::usage("the accounts are not UTF-8 text"))?;
     let written: Written =
@@ -52,7 +54,7 @@ pub(crate) fn read(path: &Path) -> Result<BTreeMap<Name, AccountTerms>, CliFault
             tokens_per_person_max: ContributionBound(account.tokens_per_person_max),
             patients_max: account.patients_max,
         };
-        Ok((name, terms))
+        Ok((name, (terms, account.renews)))
     };
     written.accounts.into_iter().map(terms).collect()
 }
@@ -90,7 +92,8 @@ mod tests {
         let text = "[accounts.patients]\npopulation = \"patients\"\nrho = 0.5\npatients_max = 1000\n";
         std::fs::write(&file, text).unwrap();
         let all = read(&file).unwrap();
-        let found = &all[&"patients".parse::<Name>().unwrap()];
+        let (found, renews) = &all[&"patients".parse::<Name>().unwrap()];
+        assert_eq!(*renews, None);
         assert_eq!((found.rho, found.delta, found.patients_max), (Rho(1 << 79), Delta(0), 1000));
         assert!(rho(-1.0).is_err() && rho(f64::NAN).is_err());
         std::fs::write(&file, text.replace("rho", "rhoo")).unwrap();

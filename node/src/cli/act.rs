@@ -75,9 +75,7 @@ pub(crate) fn tell(act: &Act) -> Told {
         }
         Act::LinkageKeyHeld { epoch, .. } => Told::new("linkage-key-held", format!("epoch {epoch}")),
         Act::Served { subscription, bytes } => Told::new("served", short(subscription)).of(bytes.0),
-        Act::PeerRefused { peer, code } => {
-            Told::new("peer-refused", peer.as_ref().map_or("a stranger", Name::as_str)).ended(code.to_string())
-        }
+        Act::PeerRefused { peer, code } => refused(peer.as_ref(), &code.to_string()),
         Act::DocumentRefused { code, .. } => Told::new("document-refused", "").ended(code.to_string()),
         Act::DocumentKnown { .. } => Told::new("document-known", ""),
         Act::SnapshotUnwanted { subscription, snapshot, code } => {
@@ -100,6 +98,7 @@ pub(crate) fn tell(act: &Act) -> Told {
         | Act::ReleaseStopped { .. }
         | Act::Released(_)
         | Act::Withdrawal(_) => of_release(act),
+        Act::Announcement(_) | Act::Objection(_) | Act::Debit(_) => of_ledger(act),
         Act::MappingFailed { mapping, fault } => Told::new("mapping-failed", short(mapping)).ended(word(fault)),
         Act::Consolidated { consolidation, .. } => {
             Told::new("consolidated", read(consolidation, |all| format!("number {}", all.sequence)))
@@ -138,6 +137,23 @@ fn of_release(act: &Act) -> Told {
         Act::Withdrawal(signed) => Told::new("withdrawal", read(signed, |said| short(&said.release))),
         _ => Told::default(),
     }
+}
+
+/// What members are told of the ledger, and say to it.
+fn of_ledger(act: &Act) -> Told {
+    match act {
+        Act::Announcement(signed) => Told::new("announcement", read(signed, |said| short(&said.release)))
+            .ended(read(signed, |said| format!("until {}", said.until))),
+        Act::Objection(signed) => Told::new("objection", read(signed, |said| short(&said.release)))
+            .ended(read(signed, |said| said.member.to_string())),
+        Act::Debit(signed) => Told::new("debit", read(signed, |said| short(&said.release)))
+            .ended(read(signed, |said| format!("number {} of {}", said.sequence, said.account))),
+        _ => Told::default(),
+    }
+}
+
+fn refused(peer: Option<&Name>, code: &str) -> Told {
+    Told::new("peer-refused", peer.map_or("a stranger", Name::as_str)).ended(code)
 }
 
 fn invitation(signed: &Signed<Invitation>) -> Told {
@@ -184,6 +200,9 @@ pub(crate) fn document(act: &Act) -> Option<Vec<u8>> {
         Act::Project(signed) => Some(signed.to_bytes()),
         Act::Released(signed) => Some(signed.to_bytes()),
         Act::Withdrawal(signed) => Some(signed.to_bytes()),
+        Act::Announcement(signed) => Some(signed.to_bytes()),
+        Act::Objection(signed) => Some(signed.to_bytes()),
+        Act::Debit(signed) => Some(signed.to_bytes()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -295,6 +314,8 @@ const fn command_word(command: &Command) -> &'static str {
         Command::SignRelease { .. } => "sign-release",
         Command::RefuseRelease { .. } => "refuse-release",
         Command::WithdrawRelease { .. } => "withdraw-release",
+        Command::Object { .. } => "object",
+        Command::Cap { .. } => "cap",
         Command::ReadMapped { .. } => "read-mapped",
         Command::Consolidate => "consolidate",
         Command::UseTables { .. } => "use-tables",

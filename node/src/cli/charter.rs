@@ -12,6 +12,8 @@ use cohortium_protocol::record::charter::{
 };
 use cohortium_protocol::record::journal_entry::{Act, JournalEntry};
 use cohortium_protocol::record::order::Command;
+use cohortium_protocol::record::safeguards::{Renewal, SafeguardFields, Safeguards};
+use cohortium_protocol::time::Seconds;
 use cohortium_schema::schema::CommonSchema;
 use serde_json::{Value, json};
 
@@ -84,9 +86,16 @@ pub(crate) struct Propose {
     /// Begin a new linkage epoch
     #[arg(long)]
     next_epoch: bool,
-    /// A TOML file with an [accounts.NAME] for each population: population, rho, delta, `patients_max`
+    /// A TOML file with an [accounts.NAME] for each population: population, rho, delta, `patients_max`; where it grants more than
+    /// before, `renews` names the unit of what it grants anew, such as "patient-year"
     #[arg(long, value_name = "FILE")]
     accounts: Option<PathBuf>,
+    /// How long members may object to a release before it is reserved; 0: they are not asked
+    #[arg(long, value_name = "SECONDS")]
+    objection_wait: Option<u64>,
+    /// When a private answer comes, from its reservation on, whatever the rows are
+    #[arg(long, value_name = "SECONDS")]
+    answer_time: Option<u64>,
     /// The consortium's own common schema in TOML; it is told to every member
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
@@ -140,6 +149,19 @@ fn describe(charter: &Charter) -> String {
     facts.row(["least cell".to_owned(), charter.policy.small_cell_min.to_string()]);
     facts.row(["landed rows".to_owned(), word(&charter.terms.landed_rows)]);
     facts.row(["share at most".to_owned(), format!("{} days", charter.terms.share_validity_max.0 / (24 * 3600))]);
+    let said = charter.safeguards();
+    let wait = match said.objection_wait {
+        Seconds(0) => "none: members are told of a release when it is reserved".to_owned(),
+        wait => format!("{} seconds", wait.0),
+    };
+    facts.row(["members may object".to_owned(), wait]);
+    facts.row(["private answers after".to_owned(), format!("{} seconds", said.answer_time.0)]);
+    for (account, renewal) in &said.renewed {
+        facts.row([
+            format!("account {account}"),
+            format!("enlarged by version {}, for each {}", renewal.version, renewal.unit),
+        ]);
+    }
     let schema = charter.schema.as_ref().map_or_else(|| "not named".to_owned(), short);
     facts.row(["common schema".to_owned(), schema]);
     let linkage =
@@ -232,10 +254,35 @@ fn next_version(
     fields.terms.landed_rows = changes.landed_rows.unwrap_or(fields.terms.landed_rows);
     fields.terms.share_validity_max = changes.share_days.map_or(fields.terms.share_validity_max, when::days);
     fields.linkage = linkage(last.linkage.as_ref(), changes)?;
-    if let Some(file) = &changes.accounts {
-        fields.accounts.extend(account_file::read(file)?);
-    }
+    safeguards(last, &mut fields, changes)?;
     Charter::try_from(fields).map_err(|fault| CliFault::usage(fault.to_string()))
+}
+
+/// Accounts, the units of what they grant anew, and the times of releases.
+fn safeguards(last: &Charter, fields: &mut CharterFields, changes: &Propose) -> Result<(), CliFault> {
+    let mut said = SafeguardFields::from(last.safeguards());
+    for (name, (terms, renews)) in changes.accounts.as_deref().map(account_file::read).transpose()?.unwrap_or_default()
+    {
+        let before = last.accounts.get(&name);
+        let enlarged = before.is_some_and(|before| terms.rho > before.rho || terms.delta > before.delta);
+        match renews.filter(|_| enlarged) {
+            Some(unit) => drop(said.renewed.insert(name.clone(), Renewal { version: fields.version, unit })),
+            None if enlarged => {
+                return Err(CliFault::usage(format!(
+                    "account {name} grants more than before: say the unit of what it grants anew, such as renews = \"patient-year\""
+                )));
+            }
+            None => {}
+        }
+        fields.accounts.insert(name, terms);
+    }
+    said.objection_wait = changes.objection_wait.map_or(said.objection_wait, Seconds);
+    said.answer_time = changes.answer_time.map_or(said.answer_time, Seconds);
+    if said != SafeguardFields::from(last.safeguards()) {
+        let said = Safeguards::try_from(said).map_err(|fault| CliFault::usage(fault.to_string()))?;
+        fields.ext = said.beside(std::mem::take(&mut fields.ext));
+    }
+    Ok(())
 }
 
 fn roster(
@@ -367,6 +414,8 @@ mod tests {
             key_maker: None,
             next_epoch: false,
             accounts: None,
+            objection_wait: None,
+            answer_time: None,
             schema: None,
         }
     }

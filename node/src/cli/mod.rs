@@ -136,7 +136,7 @@ enum Noun {
     #[command(subcommand)]
     Release(release::Verb),
     /// What releases have cost each population, and what is left of its account
-    Budget,
+    Budget(budget::Budget),
     /// What this node and others have agreed about shares
     #[command(subcommand)]
     Subscription(subscription::Verb),
@@ -224,7 +224,7 @@ fn carry_out(cli: Cli) -> Result<Shown, CliFault> {
         Noun::Share(verb) => share::run(&cx, verb),
         Noun::Project(verb) => project::run(&cx, verb),
         Noun::Release(verb) => release::run(&cx, verb),
-        Noun::Budget => budget::run(&cx),
+        Noun::Budget(budget) => budget::run(&cx, budget),
         Noun::Subscription(verb) => subscription::run(&cx, verb),
         Noun::Optout(verb) => optout::run(&cx, verb),
         Noun::Run => daemon::run(&cx),

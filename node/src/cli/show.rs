@@ -7,15 +7,18 @@ use cohortium_protocol::key::signed::{Record, Signed, SignedFault};
 use cohortium_protocol::limits::DOCUMENT_BYTES_MAX;
 use cohortium_protocol::message::document::Document;
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
+use cohortium_protocol::record::announcement::Announcement;
 use cohortium_protocol::record::charter::Charter;
 use cohortium_protocol::record::common_schema::CommonSchema;
 use cohortium_protocol::record::consolidation::Consolidation;
+use cohortium_protocol::record::debit::Debit;
 use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::record::invitation::Invitation;
 use cohortium_protocol::record::journal_entry::JournalEntry;
 use cohortium_protocol::record::linkage_wrap::LinkageWrap;
 use cohortium_protocol::record::manifest::Manifest;
 use cohortium_protocol::record::node_record::NodeRecord;
+use cohortium_protocol::record::objection::Objection;
 use cohortium_protocol::record::order::Order;
 use cohortium_protocol::record::person::Person;
 use cohortium_protocol::record::project::Project;
@@ -97,13 +100,19 @@ fn bytes_of(document: &Document) -> Vec<u8> {
         Document::CommonSchema(signed) => signed.to_bytes(),
         Document::Project(signed) => signed.to_bytes(),
         Document::Withdrawal(signed) => signed.to_bytes(),
+        Document::Announcement(signed) => signed.to_bytes(),
+        Document::Objection(signed) => signed.to_bytes(),
+        Document::Debit(signed) => signed.to_bytes(),
     }
 }
 
 type Reader = fn(&[u8]) -> Result<Value, SignedFault>;
 
 /// One reader for each kind of signed document.
-const READERS: [Reader; 20] = [
+const READERS: [Reader; 23] = [
+    read_as::<Announcement>,
+    read_as::<Objection>,
+    read_as::<Debit>,
     read_as::<Project>,
     read_as::<ReleaseRequest>,
     read_as::<Release>,

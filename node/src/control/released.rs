@@ -1,8 +1,11 @@
 //! What people see of projects, releases and what these have cost.
 
+use std::collections::BTreeSet;
+
 use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{Name, ReleaseId};
-use cohortium_protocol::record::project::{Project, ReleaseKind};
+use cohortium_protocol::record::announcement::Announcement;
+use cohortium_protocol::record::project::{BudgetShare, Project, ReleaseKind};
 use cohortium_protocol::record::release::Release;
 use cohortium_protocol::record::reservation::Charge;
 use serde::{Deserialize, Serialize};
@@ -39,7 +42,20 @@ pub struct ReleaseView {
     pub digest: Option<DocumentDigest>,
 }
 
-/// A debit to an account.
+/// What releases have cost this node's patients, and what its people may say to the next one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BudgetView {
+    /// Releases that rows of this node were used for, in this consortium.
+    pub own: BudgetShare,
+    /// The same over all consortia of the node: its patients may be the same ones.
+    pub own_everywhere: BudgetShare,
+    /// The most that may be, before this consortium gets no more.
+    pub cap: Option<BudgetShare>,
+    /// Releases that are announced and not reserved, each with who has objected.
+    pub announced: Vec<(Announcement, Vec<Name>)>,
+}
+
+/// A debit to an account, at the operator as it was told, at a member as it was heard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DebitView {
     /// The journal's entry.
@@ -48,10 +64,16 @@ pub struct DebitView {
     pub at: String,
     /// The release.
     pub release: ReleaseId,
-    /// Who asked.
-    pub person: Name,
-    /// Under which project.
-    pub project: Name,
+    /// Who asked; only its operator knows.
+    pub person: Option<Name>,
+    /// Under which project, where that is known.
+    pub project: Option<Name>,
+    /// The number of the charter version, where that is known.
+    pub version: Option<u32>,
+    /// Members whose rows are used.
+    pub members: BTreeSet<Name>,
+    /// Where it does not agree with what this node knows.
+    pub disagreement: Option<String>,
     /// The account.
     pub account: Name,
     /// What kind of release.

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cohortium_protocol::ident::ConsortiumId;
-use cohortium_protocol::limits::JOURNAL_ENTRY_BYTES_MAX;
 use cohortium_protocol::record::journal_entry::JournalEntry;
-use cohortium_protocol::wire::codec::{self, CodecFault};
+use cohortium_protocol::wire::codec::CodecFault;
 use cohortium_store::journal::{BATCH_BYTES_MAX, Journal, JournalFault};
 use cohortium_store::seal::DataKey;
 use tokio::sync::watch;
@@ -62,11 +61,9 @@ impl Book {
     /// Opens the journal in `dir` and decodes every entry. Blocks.
     pub(crate) fn open(dir: &Path, key: &DataKey) -> Result<(Self, Vec<JournalEntry>), BookFault> {
         let (mut entries, mut refused) = (Vec::new(), None);
-        let (journal, _) = Journal::open(dir, key, |seq, bytes| {
-            match codec::decode::<JournalEntry>(bytes, JOURNAL_ENTRY_BYTES_MAX) {
-                Ok(entry) => entries.push(entry),
-                Err(source) => refused = refused.take().or(Some(BookFault::Entry { seq, source })),
-            }
+        let (journal, _) = Journal::open(dir, key, |seq, bytes| match JournalEntry::from_bytes(bytes) {
+            Ok(entry) => entries.push(entry),
+            Err(source) => refused = refused.take().or(Some(BookFault::Entry { seq, source })),
         })?;
         if let Some(fault) = refused {
             return Err(fault);
@@ -157,6 +154,8 @@ impl Books {
 
 #[cfg(test)]
 mod tests {
+    use cohortium_protocol::limits::JOURNAL_ENTRY_BYTES_MAX;
+
     use super::*;
 
     #[test]

@@ -7,6 +7,9 @@ use cohortium_protocol::endpoint::io::{
 };
 use cohortium_protocol::ident::{ConsortiumId, ReleaseId, Text};
 
+use cohortium_protocol::record::journal_entry::RunFault;
+use tokio::time::Instant;
+
 use crate::driver::hands::Hands;
 use crate::driver::{consolidation, landed, mapping, publish, release, release_folder, run, sweep, vocabulary};
 
@@ -65,8 +68,15 @@ impl Hands {
     pub(crate) fn release(self: &Arc<Self>, ticket: Ticket, plan: Box<ReleasePlan>) {
         let hands = Arc::clone(self);
         self.tasks.spawn(async move {
+            // The time of a private answer begins here, not when a sweep lets it go on.
+            let began = Instant::now();
             let making = Arc::clone(&hands.making).read_owned().await;
-            let end = release::make(&hands, *plan).await;
+            let closed = hands.pool.closed();
+            let end = tokio::select! {
+                biased;
+                () = closed.cancelled() => Err(RunFault::WorkerLost),
+                end = release::make(&hands, began, *plan) => end,
+            };
             hands.queue.input(Input::ReleaseMade { ticket, end }).await;
             drop(making);
         });

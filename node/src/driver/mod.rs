@@ -40,6 +40,7 @@ pub(crate) mod quality;
 pub(crate) mod exported;
 pub(crate) mod consolidation;
 pub(crate) mod publish;
+pub(crate) mod on_time;
 pub(crate) mod release;
 pub(crate) mod sweep;
 pub(crate) mod jobs;

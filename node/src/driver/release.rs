@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_protocol::digest::{DocumentDigest, sha256_for};
@@ -19,9 +20,11 @@ use cohortium_protocol::wire::codec;
 use cohortium_schema::schema::CommonSchema;
 use cohortium_store::blob::Pending;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::Instant;
 
 use crate::driver::hands::Hands;
 use crate::driver::making::{Run, blocking, disk};
+use crate::driver::on_time;
 use crate::driver::quality::open_part;
 use crate::driver::sets::{self, read};
 use crate::driver::told::About;
@@ -93,8 +96,14 @@ fn question(hands: &Hands, consortium: ConsortiumId, request: &Request) -> Run<(
     Ok((DocumentDigest(digest), *key.as_bytes()))
 }
 
-/// Computes what was paid for.
-pub(crate) async fn make(hands: &Arc<Hands>, plan: ReleasePlan) -> Run<Box<MadeRelease>> {
+/// Computes what was paid for. A private answer that began at `began` comes at its time, and so does the word that there is none:
+/// of why there is none nothing is kept (law 7).
+pub(crate) async fn make(hands: &Arc<Hands>, began: Instant, plan: ReleasePlan) -> Run<Box<MadeRelease>> {
+    if matches!(plan.request.asked, Asked::Aggregate(_)) {
+        let due = began + Duration::from_secs(plan.answer_time.0);
+        let work = async { computed(hands, plan).await.map_err(|fault| fault.fault) };
+        return on_time::at(due, work).await.map(Box::new);
+    }
     let about = About::Release(plan.request.consortium, plan.spent.release());
     match computed(hands, plan).await {
         Ok(made) => Ok(Box::new(made)),
@@ -113,9 +122,12 @@ struct Places {
 
 async fn computed(hands: &Arc<Hands>, plan: ReleasePlan) -> Result<MadeRelease, ReportFault> {
     let own = Arc::clone(hands);
+    let private = matches!(plan.request.asked, Asked::Aggregate(_));
     let prepared = blocking(move || Ok(prepare(&own, &plan)));
     let (job, files, pending) = prepared.await.map_err(ReportFault::of)??;
-    let Report::Released(released) = hands.pool.run(job, files).await? else { return Err(ReportFault::LOST) };
+    // Other jobs must not take the time of a private answer: it has a place of its own.
+    let report = if private { hands.pool.run_at_once(job, files).await? } else { hands.pool.run(job, files).await? };
+    let Report::Released(released) = report else { return Err(ReportFault::LOST) };
     blocking(move || keep(*released, pending)).await.map_err(ReportFault::of)
 }
 

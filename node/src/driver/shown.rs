@@ -124,6 +124,10 @@ pub(crate) fn log(notice: &Notice) {
         Notice::ReleaseMade(release) => tracing::info!(event = "release-made", %release),
         // Why, depends on rows: it is for the privacy officer (law 7).
         Notice::ReleaseNotMade(release) => tracing::warn!(event = "release-not-made", %release),
+        Notice::Announced(release, until) => tracing::info!(event = "release-announced", %release, %until),
+        Notice::Objected(release, member) => tracing::warn!(event = "release-objected", %release, %member),
+        Notice::LedgerDisagrees(release, why) => tracing::error!(event = "ledger-disagrees", %release, %why),
+        Notice::CapPassed => tracing::error!(event = "cap-passed"),
         Notice::Withdrawn(release) => tracing::warn!(event = "release-withdrawn", %release),
         // How many rows landed is for the person who asks, not for a log file (law 8).
         Notice::Landed(subscription, snapshot, _) => tracing::info!(event = "landed", %subscription, %snapshot),

@@ -84,6 +84,9 @@ pub(crate) fn document(act: &Act) -> Option<DocumentDigest> {
         Act::Project(signed) => Some(signed.digest()),
         Act::Released(signed) => Some(signed.digest()),
         Act::Withdrawal(signed) => Some(signed.digest()),
+        Act::Announcement(signed) => Some(signed.digest()),
+        Act::Objection(signed) => Some(signed.digest()),
+        Act::Debit(signed) => Some(signed.digest()),
         Act::Began { .. }
         | Act::SnapshotTaken { .. }
         | Act::SnapshotFailed { .. }
@@ -170,6 +173,7 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         Act::Withdrawal(signed) => {
             signed.claimed().map(|said| [said.release.into(), said.statement.into()].into()).unwrap_or_default()
         }
+        Act::Announcement(_) | Act::Objection(_) | Act::Debit(_) => of_ledger(act),
         Act::CommonSchema(signed) => signed.claimed().map(|schema| [schema.named().into()].into()).unwrap_or_default(),
         Act::ConsolidationFailed { .. }
         | Act::VocabularyFailed { .. }
@@ -184,6 +188,22 @@ pub(crate) fn subjects(act: &Act) -> BTreeSet<Subject> {
         | Act::PeerRefused { .. }
         | Act::DocumentRefused { .. }
         | Act::DocumentKnown { .. } => BTreeSet::new(),
+    }
+}
+
+/// What members are told of the ledger, and say to it.
+fn of_ledger(act: &Act) -> BTreeSet<Subject> {
+    match act {
+        Act::Announcement(signed) => {
+            signed.claimed().map(|said| [said.release.into(), said.project.into()].into()).unwrap_or_default()
+        }
+        Act::Objection(signed) => {
+            signed.claimed().map(|said| [said.release.into(), said.announcement.into()].into()).unwrap_or_default()
+        }
+        Act::Debit(signed) => {
+            signed.claimed().map(|said| [said.release.into(), said.project.into()].into()).unwrap_or_default()
+        }
+        _ => BTreeSet::new(),
     }
 }
 
@@ -219,9 +239,12 @@ fn of_command(command: &Command) -> BTreeSet<Subject> {
         Command::ApproveProject { project } => [(*project).into()].into(),
         Command::RequestRelease { release, request } => [(*release).into(), Subject::Digest(request.digest.0)].into(),
         Command::SignRelease { release, statement } => [(*release).into(), (*statement).into()].into(),
-        Command::RefuseRelease { release } | Command::WithdrawRelease { release, .. } => [(*release).into()].into(),
+        Command::RefuseRelease { release }
+        | Command::WithdrawRelease { release, .. }
+        | Command::Object { release, .. } => [(*release).into()].into(),
         Command::StateSchema { text } => [schema_digest(text).into()].into(),
-        Command::EnrolPerson(_)
+        Command::Cap { .. }
+        | Command::EnrolPerson(_)
         | Command::IssueJoinToken { .. }
         | Command::ConfirmRoot { .. }
         | Command::MakeLinkageKey { .. }

@@ -192,6 +192,8 @@ const fn phase(phase: Phase) -> &'static str {
         Phase::Asked => "asked",
         Phase::Refused(_) => "refused",
         Phase::Same(_) => "same",
+        Phase::Announced(_) => "announced",
+        Phase::Objected => "objected",
         Phase::Reserved => "reserved",
         Phase::Made => "made",
         Phase::Failed(_) => "failed",

@@ -1,4 +1,4 @@
-//! The daemon's side of workers: starts them, two at a time, and turns whatever becomes of them into an answer.
+//! The daemon's side of workers: starts them, two at a time beside what is bound to a time, and turns whatever becomes of them into an answer.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -72,11 +72,27 @@ impl Pool {
         }
     }
 
+    /// The same without waiting for a place: for what is bound to a time. There is one at a time in each consortium.
+    ///
+    /// # Errors
+    /// As [`Pool::run`].
+    pub(crate) async fn run_at_once(&self, job: Job, files: Vec<OwnedFd>) -> Result<Report, ReportFault> {
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Err(ReportFault::LOST),
+            report = self.begun(&job, files) => report,
+        }
+    }
+
     async fn one(&self, job: Job, files: Vec<OwnedFd>) -> Result<Report, ReportFault> {
         let slot = self.slots.acquire().await.map_err(|_| ReportFault::LOST)?;
-        let done = timeout(self.limits.wall, self.whole(&job, files)).await;
+        let report = self.begun(&job, files).await;
         drop(slot);
-        match done {
+        report
+    }
+
+    async fn begun(&self, job: &Job, files: Vec<OwnedFd>) -> Result<Report, ReportFault> {
+        match timeout(self.limits.wall, self.whole(job, files)).await {
             Ok(Ok((bytes, status))) => understand(&bytes, status),
             Ok(Err(fault)) => {
                 tracing::error!(event = "worker-not-started", %fault);

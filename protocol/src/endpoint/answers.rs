@@ -43,7 +43,10 @@ fn waits(state: &State, peer: &Name, document: &Document) -> bool {
         | Document::SiteNotice(_)
         | Document::CommonSchema(_)
         | Document::Project(_)
-        | Document::Withdrawal(_) => false,
+        | Document::Withdrawal(_)
+        | Document::Announcement(_)
+        | Document::Objection(_)
+        | Document::Debit(_) => false,
     }
 }
 
@@ -139,7 +142,10 @@ impl Endpoint {
             | Document::SiteNotice(_)
             | Document::CommonSchema(_)
             | Document::Project(_)
-            | Document::Withdrawal(_) => None,
+            | Document::Withdrawal(_)
+            | Document::Announcement(_)
+            | Document::Objection(_)
+            | Document::Debit(_) => None,
         };
         self.persist(consortium, &Actor::Node, act.into_iter().collect());
     }

@@ -7,13 +7,16 @@ use crate::key::signed::{Record, Signed, SignedFault, Verified};
 use crate::limits::{CLOCK_SKEW_MAX, DOCUMENT_BYTES_MAX};
 use crate::message::document::{Document, Numbered};
 use crate::record::acceptance::{Acceptance, Standing as StandingDocument, StandingState};
+use crate::record::announcement::Announcement;
 use crate::record::charter::PartyKind;
 use crate::record::common_schema::CommonSchema;
+use crate::record::debit::Debit;
 use crate::record::invitation::Invitation;
 use crate::record::journal_entry::{Act, Actor};
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::{ContentLabel, Manifest, leaving_columns};
 use crate::record::node_record::NodeRecord;
+use crate::record::objection::Objection;
 use crate::record::project::Project;
 use crate::record::receipt::{Outcome, Receipt};
 use crate::record::revocation::{Change, Revocation};
@@ -25,7 +28,7 @@ use crate::rule::snapshot_chain::check_continues;
 use crate::state::State;
 use crate::state::charters::Standing;
 use crate::state::outbox::Mailbox;
-use crate::state::releases::offered_release;
+use crate::state::releases::{Phase, offered_release};
 use crate::state::subscription::{Fate, Side, Subscription};
 use crate::time::UnixMillis;
 use crate::wire::codec;
@@ -131,6 +134,9 @@ impl Endpoint {
                 }
             }
             Act::Withdrawal(signed) => self.withdrawal_heard(consortium, &signed),
+            Act::Announcement(signed) => self.announcement_heard(consortium, &signed),
+            Act::Objection(signed) => self.objection_heard(consortium, &signed),
+            Act::Debit(_) => self.debit_heard(consortium),
             Act::Began { .. }
             | Act::Order(_)
             | Act::Person(_)
@@ -215,7 +221,8 @@ impl Endpoint {
             if up.standing == Standing::CharterOnly && !introduces {
                 continue;
             }
-            let takes_back = matches!(**document, Document::Revocation(_) | Document::Withdrawal(_));
+            let takes_back =
+                matches!(**document, Document::Revocation(_) | Document::Withdrawal(_) | Document::Objection(_));
             if room.state.stopped && !introduces && !takes_back {
                 continue;
             }
@@ -237,6 +244,11 @@ impl Sender<'_> {
             Document::Charter(signed) => return self.charter(&signed),
             Document::NodeRecord(signed) => return self.node_record(signed),
             Document::CommonSchema(signed) => return self.common_schema(signed),
+            // What was spent is also for a member that has not signed the newest charter: a debit that it refused would be lost.
+            Document::Announcement(signed) => {
+                return self.announcement(&signed).map(|()| Act::Announcement(signed));
+            }
+            Document::Debit(signed) => return self.debit(&signed).map(|()| Act::Debit(signed)),
             Document::Invitation(signed) => self.invitation(&signed).map(|()| Act::Invitation(signed)),
             Document::Acceptance(signed) => self.acceptance(&signed).map(|()| Act::Acceptance(signed)),
             Document::Standing(signed) => self.consumer_standing(&signed).map(|()| Act::Standing(signed)),
@@ -247,6 +259,7 @@ impl Sender<'_> {
             Document::SiteNotice(signed) => self.site_notice(&signed).map(|()| Act::SiteNotice(signed)),
             Document::Project(signed) => self.project(&signed).map(|()| Act::Project(signed)),
             Document::Withdrawal(signed) => self.withdrawal(&signed).map(|()| Act::Withdrawal(signed)),
+            Document::Objection(signed) => self.objection(&signed).map(|()| Act::Objection(signed)),
         }?;
         match self.standing {
             Standing::Party => Ok(act),
@@ -438,7 +451,52 @@ impl Sender<'_> {
         if self.state.charters.kind_of(&self.state.party, self.peer) != Some(PartyKind::Operator) {
             return Err(ErrorCode::IdentityRefused);
         }
-        if self.state.releases.withdrawal(release).is_some() { Err(ErrorCode::Revoked) } else { Ok(()) }
+        if self.state.releases.withdrawal(release).is_some() {
+            return Err(ErrorCode::Revoked);
+        }
+        // What was not debited here was paid for by nobody that this node knows of (spec REL-24).
+        if self.state.ledger.is_debited(release) { Ok(()) } else { Err(ErrorCode::OutOfOrder) }
+    }
+
+    /// Whether the sender is the operator, and says so.
+    fn operates(&self, named: &Name) -> Result<(), ErrorCode> {
+        let head = self.state.charters.head().ok_or(ErrorCode::CharterNotInForce)?;
+        let operates = head.charter.operator().0 == self.peer && named == self.peer;
+        if operates { Ok(()) } else { Err(ErrorCode::IdentityRefused) }
+    }
+
+    /// From the operator, and not of what was reserved already.
+    fn announcement(&self, signed: &Signed<Announcement>) -> Result<(), ErrorCode> {
+        let announcement = self.verified(signed, self.peer)?;
+        self.home(announcement.consortium)?;
+        self.operates(&announcement.operator)?;
+        let over = self.state.ledger.is_debited(announcement.release);
+        let last = self.state.ledger.announced(announcement.release).map(|announced| announced.announcement.at);
+        let again = last.is_some_and(|last| announcement.at < last);
+        if over || again { Err(ErrorCode::OutOfOrder) } else { Ok(()) }
+    }
+
+    /// From a member whose rows would be used, of what waits, as it was announced last and in time (spec REL-27).
+    fn objection(&self, signed: &Signed<Objection>) -> Result<(), ErrorCode> {
+        let objection = self.verified(signed, self.peer)?;
+        self.home(objection.consortium)?;
+        if objection.member != *self.peer {
+            return Err(ErrorCode::IdentityRefused);
+        }
+        let filed = self.state.releases.get(objection.release).ok_or(ErrorCode::NotFound)?;
+        let announced = self.state.ledger.announced(objection.release).ok_or(ErrorCode::NotFound)?;
+        let Phase::Announced(until) = filed.phase else { return Err(ErrorCode::Expired) };
+        if announced.digest != objection.announcement || !announced.announcement.members.contains(self.peer) {
+            return Err(ErrorCode::NotFound);
+        }
+        if self.now >= until { Err(ErrorCode::Expired) } else { Ok(()) }
+    }
+
+    /// From the operator. Where it disagrees with what is known it is kept all the same: it is the proof (spec REL-25).
+    fn debit(&self, signed: &Signed<Debit>) -> Result<(), ErrorCode> {
+        let debit = self.verified(signed, self.peer)?;
+        self.home(debit.consortium)?;
+        self.operates(&debit.operator)
     }
 
     /// From the operator, and within the charter as it is here (spec REL-7).

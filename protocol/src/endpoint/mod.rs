@@ -24,6 +24,7 @@ mod sites;
 mod pipelines;
 mod release_orders;
 mod releases;
+mod objections;
 mod linkage;
 mod upkeep;
 mod witness;
@@ -235,7 +236,10 @@ impl Endpoint {
             return self.refuse_all(&input);
         }
         match input {
-            Input::Tick => self.upkeep(),
+            Input::Tick => {
+                self.upkeep();
+                self.waited();
+            }
             Input::Connected { conn, side, protocol, consortium, tls } => {
                 self.connected(conn, side, protocol, consortium, tls);
             }

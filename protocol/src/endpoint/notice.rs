@@ -6,6 +6,8 @@ use crate::ident::{Name, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use crate::quantity::Rows;
 use crate::record::journal_entry::RunFault;
 use crate::record::refusal::Refusal;
+use crate::rule::ledger::Disagreement;
+use crate::time::UnixMillis;
 
 /// Something a person may want to see; also a line of the structured log. No content of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,14 @@ pub enum Notice {
     ReleaseMade(ReleaseId),
     /// A release was paid for and is none: why, is for the privacy officer.
     ReleaseNotMade(ReleaseId),
+    /// Members are asked about a release, until then.
+    Announced(ReleaseId, UnixMillis),
+    /// A member has objected to a release: it is not made.
+    Objected(ReleaseId, Name),
+    /// What the operator states of the ledger does not agree with what is known here.
+    LedgerDisagrees(ReleaseId, Disagreement),
+    /// Releases have cost this node's patients more than its cap: what it shares is revoked.
+    CapPassed,
     /// A release was recalled, by us or by its operator.
     Withdrawn(ReleaseId),
     /// A version landed and is in use.

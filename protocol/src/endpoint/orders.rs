@@ -202,9 +202,7 @@ impl Endpoint {
             Command::ReadMapped { mapping } => Self::read_mapped(room, mapping),
             Command::Consolidate => Self::consolidate(room),
             Command::UseTables { consolidation } => Self::use_tables(room, now, *consolidation),
-            Command::ReadTables { consolidation } => {
-                Self::tables_in_use(room, now, *consolidation).map(|()| only(vec![]))
-            }
+            Command::ReadTables { consolidation } => Self::read_tables(room, now, *consolidation),
             Command::Publish { consolidation, into } => Self::publish(room, now, *consolidation, into),
             Command::CheckMapping { mapping } => {
                 there(room.state.mappings.contains_key(mapping), "mapping", only(vec![]))
@@ -220,6 +218,8 @@ impl Endpoint {
             Command::SignRelease { release, statement } => Self::sign_release(room, now, *release, *statement),
             Command::RefuseRelease { release } => Self::refuse_release(room, *release),
             Command::WithdrawRelease { release, reason } => Self::withdraw_release(room, now, *release, reason),
+            Command::Object { release, reason } => Self::object(room, now, *release, reason),
+            Command::Cap { cap } => self.cap(room, *cap),
             Command::OptOut { dataset, .. } => opt_out(room, *dataset),
             Command::RollBack { subscription, snapshot } => Self::roll_back(room, *subscription, *snapshot),
             Command::Prune { subscription, keep } => Self::prune(room, *subscription, *keep),

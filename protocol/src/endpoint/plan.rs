@@ -21,6 +21,7 @@ use crate::record::vocabulary::{LoadedVocabulary, Vocabulary};
 use crate::rule::budget::Spent;
 use crate::state::releases::SignedRelease;
 use crate::state::tables::{MappedSet, TableSet};
+use crate::time::Seconds;
 
 pub use crate::record::made_release::MadeRelease;
 
@@ -195,6 +196,8 @@ pub struct ReleasePlan {
     pub schema: Option<Arc<str>>,
     /// The account that it was paid from.
     pub account: AccountTerms,
+    /// For a private answer: it comes so long after this plan, or that there is none; neither sooner nor later (law 7).
+    pub answer_time: Seconds,
     /// What earlier releases over the population told of each patient, oldest first.
     pub earlier: Vec<(ReleaseId, BlobRef)>,
 }

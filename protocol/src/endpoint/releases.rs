@@ -1,4 +1,5 @@
-//! The way of a release through a node: read, reviewed, reserved, paid for, computed, stated. One at a time.
+//! The way of a release through a node: read, reviewed, reserved, paid for, computed, stated. One is read at a time, some private
+//! answers are computed at a time, and what epsilon does not cover is computed alone: each states the ones before it.
 //!
 //! Nothing is computed before its reservation is durable (law 2, spec REL-8): [`Spent`] is made in [`Endpoint::persisted`] alone.
 
@@ -13,7 +14,7 @@ use crate::record::journal_entry::{Act, Actor, RunFault};
 use crate::record::refusal::Refusal;
 use crate::record::release::{Release, ReleaseFault, ReleaseFields, ReleaseInput};
 use crate::record::request::Request;
-use crate::record::reservation::{Reservation, Verdict};
+use crate::record::reservation::{Charge, Reservation, Verdict};
 use crate::rule::budget::Spent;
 use crate::rule::review::{Asking, Decision, Known, Permit, review};
 use crate::state::State;
@@ -22,6 +23,7 @@ use crate::time::UnixMillis;
 use crate::wire::codec;
 
 use super::io::{Effect, MadeRelease, Notice, ReleasePlan, RequestPlan, RequestRead, Ticket};
+use super::objections::{announcement, debit};
 use super::sites::usable_set;
 use super::table_orders::{named_schema, schema_text, usable_shares};
 use super::{Endpoint, Room, Waiting};
@@ -29,26 +31,42 @@ use super::{Endpoint, Room, Waiting};
 /// What is under way of releases, and the words of those that wait for the officer.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    /// The one that is read, reviewed, reserved or computed.
+    /// The one that is read and reviewed.
     at: Option<ReleaseId>,
-    /// Its reservation, until that is durable.
-    unpaid: Option<Unpaid>,
+    /// Reservations that are not durable yet, the oldest first.
+    unpaid: Vec<Unpaid>,
+    /// What is reserved here since the start and has not ended; `true`: it is computed alone.
+    in_flight: BTreeMap<ReleaseId, bool>,
+    /// The one that waits until nothing is in flight.
+    alone: Option<ReleaseId>,
     /// Requests of releases that are computed or made. After a start they are read again.
     requests: BTreeMap<ReleaseId, Request>,
 }
+
+/// Private answers of one consortium that are computed, or wait for their time, at once.
+const ANSWERS_IN_FLIGHT_MAX: usize = 4;
 
 /// A release that is reserved and not yet paid for.
 #[derive(Debug)]
 struct Unpaid {
     entry: u64,
+    /// The entry that tells members of it: both are durable before anything is computed.
+    told: u64,
     reservation: Reservation,
     floor: u32,
 }
 
 impl Desk {
     /// Whether anything is under way.
-    pub(super) const fn is_busy(&self) -> bool {
-        self.at.is_some()
+    pub(super) fn is_busy(&self) -> bool {
+        self.at.is_some() || !self.in_flight.is_empty()
+    }
+
+    /// Whether another may be taken up now.
+    pub(super) fn is_free(&self) -> bool {
+        let alone = self.alone.is_some() && !self.in_flight.is_empty();
+        let full = self.in_flight.len() >= ANSWERS_IN_FLIGHT_MAX || self.in_flight.values().any(|alone| *alone);
+        self.at.is_none() && !alone && !full
     }
 
     /// The words of a release that was made.
@@ -73,18 +91,22 @@ impl Endpoint {
 
     /// The oldest that waits for its review, or whose words are needed for its statement.
     pub(super) fn next_release(&mut self, consortium: ConsortiumId) {
-        let Some(room) = self.rooms.get(&consortium).filter(|room| !room.desk.is_busy()) else { return };
-        // Nothing is computed here now: what is reserved was when this node went down, and stays paid for (law 2, spec REL-9).
+        let Some(room) = self.rooms.get(&consortium).filter(|room| room.desk.is_free()) else { return };
+        // What is reserved and not in flight was computed when this node went down, and stays paid for (law 2, spec REL-9).
         let lost = room.state.releases.open().filter(|filed| filed.phase == Phase::Reserved);
+        let lost = lost.filter(|filed| !room.desk.in_flight.contains_key(&filed.release));
         let lost: Vec<Act> =
             lost.map(|filed| Act::ReleaseFailed { release: filed.release, fault: RunFault::WorkerLost }).collect();
         if !lost.is_empty() {
             self.persist(consortium, &Actor::Node, lost);
             self.after(consortium, Effect::Sweep);
         }
+        self.tell_what_was_not(consortium);
         let Some(room) = self.rooms.get(&consortium).filter(|room| !room.state.stopped) else { return };
+        let now = self.cx().wall;
         let wanted = |filed: &&Filed| match filed.phase {
             Phase::Asked => true,
+            Phase::Announced(until) => until <= now,
             Phase::Made => room.desk.request(filed.release).is_none(),
             Phase::Refused(_)
             | Phase::Same(_)
@@ -92,23 +114,37 @@ impl Endpoint {
             | Phase::Failed(_)
             | Phase::Stopped(_)
             | Phase::Declined
+            | Phase::Objected
             | Phase::Released
             | Phase::Withdrawn => false,
         };
-        let Some((release, phase, request)) =
-            room.state.releases.open().find(wanted).map(|filed| (filed.release, filed.phase, filed.request))
-        else {
+        let open = || room.state.releases.open();
+        let first = room.desk.alone.and_then(|alone| open().find(|filed| filed.release == alone));
+        let next = first.filter(wanted).or_else(|| open().find(wanted));
+        let Some((release, phase, request)) = next.map(|filed| (filed.release, filed.phase, filed.request)) else {
             return;
         };
-        let planned = phase == Phase::Asked;
+        let planned = matches!(phase, Phase::Asked | Phase::Announced(_));
         let set = usable_set(room, self.cx().wall).ok().filter(|_| planned).cloned();
         let schema = schema_text(room, named_schema(room));
         if let Some(room) = self.rooms.get_mut(&consortium) {
-            room.desk.at = Some(release);
+            (room.desk.at, room.desk.alone) = (Some(release), None);
         }
         let plan = Box::new(RequestPlan { consortium, release, request, set, schema });
         let ticket = self.ticket(Waiting::Request { consortium, release });
         self.after(consortium, Effect::ReadRequest { ticket, plan });
+    }
+
+    /// A crash between two entries leaves a reservation that members were not told of; they are now.
+    fn tell_what_was_not(&mut self, consortium: ConsortiumId) {
+        let Some(room) = self.rooms.get(&consortium) else { return };
+        let untold: Vec<Reserved> = room.state.releases.untold().cloned().collect();
+        // One after the other: each states the sum with those before it.
+        for reserved in untold {
+            let Some(room) = self.rooms.get(&consortium) else { return };
+            let act = debit(room, &reserved.reservation, (reserved.entry, reserved.at));
+            self.persist(consortium, &Actor::Node, vec![act]);
+        }
     }
 
     pub(super) fn request_read(&mut self, ticket: Ticket, read: Option<Box<RequestRead>>) {
@@ -120,8 +156,8 @@ impl Endpoint {
         let refused =
             |refusal| (Act::ReleaseRefused { release, refusal }, Some(Notice::ReleaseRefused(release, refusal)));
         let (act, notice) = match (phase, read) {
-            (Some(Phase::Asked), None) => refused(Refusal::Question),
-            (Some(Phase::Asked), Some(read)) => match decide(room, now, release, &read) {
+            (Some(Phase::Asked | Phase::Announced(_)), None) => refused(Refusal::Question),
+            (Some(Phase::Asked | Phase::Announced(_)), Some(read)) => match decide(room, now, release, &read) {
                 Decision::Refuse(refusal) => refused(refusal),
                 Decision::Same(same) => (Act::ReleaseSame { release, same }, None),
                 Decision::Permit(permit) => return self.reserve(consortium, release, *read, &permit),
@@ -145,37 +181,53 @@ impl Endpoint {
         self.next_release(consortium);
     }
 
-    /// The debit, before anything is computed.
+    /// The debit, before anything is computed; or where members may object first, the announcement.
     fn reserve(&mut self, consortium: ConsortiumId, release: ReleaseId, read: RequestRead, permit: &Permit) {
+        let now = self.cx().wall;
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
         let Some(reservation) = reservation(room, release, &read, permit) else { return };
-        room.desk.at = Some(release);
+        if let Some(act) = announcement(room, now, &reservation) {
+            self.persist(consortium, &Actor::Node, vec![act]);
+            return self.next_release(consortium);
+        }
+        let alone = permit.charge == Charge::Uncovered;
+        if alone && !room.desk.in_flight.is_empty() {
+            // It is taken up again, and reviewed again, when what is in flight has ended.
+            room.desk.alone = Some(release);
+            return;
+        }
+        room.desk.in_flight.insert(release, alone);
         room.desk.requests.insert(release, read.request);
-        let act = Act::ReleaseReserved(Box::new(reservation.clone()));
-        self.persist(consortium, &Actor::Node, vec![act]);
+        let entry = room.state.entries;
+        let told = debit(room, &reservation, (entry, now));
+        let acts = vec![Act::ReleaseReserved(Box::new(reservation.clone())), told];
+        self.persist(consortium, &Actor::Node, acts);
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
-        let entry = room.state.entries.saturating_sub(1);
-        room.desk.unpaid = Some(Unpaid { entry, reservation, floor: permit.floor });
+        let told = room.state.entries.saturating_sub(1);
+        room.desk.unpaid.push(Unpaid { entry, told, reservation, floor: permit.floor });
+        self.next_release(consortium);
     }
 
     /// Begins to compute what is reserved, if its reservation is durable by now. Nothing else does.
     pub(super) fn compute_what_is_paid(&mut self, consortium: ConsortiumId) {
         let now = self.cx().wall;
-        let Some(room) = self.rooms.get_mut(&consortium) else { return };
-        let durable = room.persisted;
-        let paid = room.desk.unpaid.as_ref().and_then(|unpaid| {
-            let spent = Spent::once_durable(&unpaid.reservation, unpaid.entry, durable)?;
-            Some((spent, unpaid.floor))
-        });
-        let Some((spent, floor)) = paid else { return };
-        room.desk.unpaid = None;
-        let release = spent.release();
-        match plan(room, now, spent, floor) {
-            Some(plan) => {
-                let ticket = self.ticket(Waiting::Release { consortium, release });
-                self.effects.push_back(Effect::Release { ticket, plan: Box::new(plan) });
+        while let Some(room) = self.rooms.get_mut(&consortium) {
+            let durable = room.persisted;
+            let paid = room.desk.unpaid.first().and_then(|unpaid| {
+                let spent = Spent::once_durable(&unpaid.reservation, unpaid.entry, durable)?;
+                let spent = (unpaid.told < durable).then_some(spent)?;
+                Some((spent, unpaid.floor))
+            });
+            let Some((spent, floor)) = paid else { return };
+            room.desk.unpaid.remove(0);
+            let release = spent.release();
+            match plan(room, now, spent, floor) {
+                Some(plan) => {
+                    let ticket = self.ticket(Waiting::Release { consortium, release });
+                    self.effects.push_back(Effect::Release { ticket, plan: Box::new(plan) });
+                }
+                None => self.release_ended(consortium, release, Err(RunFault::Changed)),
             }
-            None => self.release_ended(consortium, release, Err(RunFault::Changed)),
         }
     }
 
@@ -188,7 +240,7 @@ impl Endpoint {
     fn release_ended(&mut self, consortium: ConsortiumId, release: ReleaseId, end: Result<Box<MadeRelease>, RunFault>) {
         let now = self.cx().wall;
         let Some(room) = self.rooms.get_mut(&consortium) else { return };
-        room.desk.at = None;
+        room.desk.in_flight.remove(&release);
         let end = end.and_then(|made| stands(room, now, release, made));
         let (act, notice) = match end {
             Ok(made) if made.verdict == Verdict::Fell => {
@@ -214,7 +266,7 @@ fn decide(room: &Room, now: UnixMillis, release: ReleaseId, read: &RequestRead) 
     let live = |filed: &&Filed| matches!(filed.phase, Phase::Made | Phase::Released);
     let earlier: Vec<&Reservation> = state
         .releases
-        .ledger()
+        .of_question(read.question)
         .filter(live)
         .filter_map(|filed| filed.reserved.as_ref())
         .map(|reserved| &reserved.reservation)
@@ -291,6 +343,7 @@ fn plan(room: &Room, now: UnixMillis, spent: Spent, floor: u32) -> Option<Releas
         members: reserved.reservation.members.clone(),
         schema: schema_text(room, named_schema(room)),
         account: charter_in_force(state)?.charter.accounts.get(&reserved.reservation.account)?.clone(),
+        answer_time: charter_in_force(state)?.charter.safeguards().answer_time,
         earlier: state.releases.told(&reserved.reservation.account),
         spent,
     })

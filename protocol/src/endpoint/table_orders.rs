@@ -175,6 +175,15 @@ impl Endpoint {
         Self::tables_usable(room, now, set).map(|()| only(vec![]))
     }
 
+    /// Whoever may see rows writes the tables in use to files.
+    pub(super) fn read_tables(
+        room: &Room,
+        now: UnixMillis,
+        consolidation: DocumentDigest,
+    ) -> Result<Consequence, OrderFault> {
+        Self::tables_in_use(room, now, consolidation).map(|()| only(vec![]))
+    }
+
     /// The set is the one in use, and its rows may be used.
     pub(super) fn tables_in_use(room: &Room, now: UnixMillis, set: DocumentDigest) -> Result<(), OrderFault> {
         if room.state.tables.current().is_none_or(|current| current.digest != set) {

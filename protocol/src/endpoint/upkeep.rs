@@ -129,7 +129,8 @@ impl Endpoint {
         let now = self.cx().mono;
         let retries = self.rooms.values().flat_map(|room| room.retry_at.values().copied()).filter(|at| *at > now);
         let upkeep = self.last_upkeep.plus(UPKEEP_EVERY);
-        let others = [self.next_greeting_deadline(), self.next_expiry(), self.next_rested(), Some(upkeep)];
+        let others =
+            [self.next_greeting_deadline(), self.next_expiry(), self.next_rested(), self.next_waited(), Some(upkeep)];
         retries.chain(others.into_iter().flatten()).min()
     }
 

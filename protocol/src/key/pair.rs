@@ -37,8 +37,8 @@ impl PublicKey {
     /// [`WeakKey`] for bytes that are no point, a small-order point, or not the canonical encoding of their point.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, WeakKey> {
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| WeakKey)?;
-        let canonical = key.to_edwards().compress().to_bytes() == bytes;
-        if key.is_weak() || !canonical { Err(WeakKey) } else { Ok(Self(bytes)) }
+        // A sign that no point has is only that of x = 0, which is a small-order point.
+        if key.is_weak() || !is_reduced(&bytes) { Err(WeakKey) } else { Ok(Self(bytes)) }
     }
 
     /// The 32 bytes.
@@ -58,6 +58,14 @@ impl PublicKey {
         let groups: Vec<String> = digest.chunks(2).take(8).map(hex::text).collect();
         groups.join("-")
     }
+}
+
+/// Whether the y coordinate of an encoding is below 2^255 - 19, as RFC 8032 (5.1.3) asks. Every entry of a journal has keys in it, and
+/// this takes less than to encode the point again.
+fn is_reduced(bytes: &[u8; 32]) -> bool {
+    let [least, middle @ .., top] = bytes;
+    let all_ones = top & 0x7f == 0x7f && middle.iter().all(|byte| *byte == 0xff);
+    !all_ones || *least < 0xed
 }
 
 impl fmt::Display for PublicKey {
@@ -159,6 +167,36 @@ mod tests {
         for bytes in small_order {
             assert_eq!(PublicKey::from_bytes(bytes), Err(WeakKey), "{bytes:02x?}");
         }
+    }
+
+    // KEY-1
+    #[test]
+    fn exactly_the_encodings_that_a_point_has_are_keys() {
+        // Every y that is not below the prime, its neighbours below it, small ones and some of all sizes; both signs.
+        let high = (0xe0..=0xff).map(|least| {
+            let mut bytes = [0xff; 32];
+            (bytes[0], bytes[31]) = (least, 0x7f);
+            bytes
+        });
+        let low = (0..=64).map(|least| {
+            let mut bytes = [0; 32];
+            bytes[0] = least;
+            bytes
+        });
+        let others = (0..64).map(|seed: u8| crate::digest::sha256(&[&[seed]]));
+        let mut keys = 0;
+        for bytes in high.chain(low).chain(others) {
+            for sign in [0, 0x80] {
+                let mut bytes = bytes;
+                bytes[31] = bytes[31] & 0x7f | sign;
+                // What is encoded again must be the same.
+                let point = VerifyingKey::from_bytes(&bytes).ok();
+                let again = point.filter(|key| !key.is_weak() && key.to_edwards().compress().to_bytes() == bytes);
+                assert_eq!(PublicKey::from_bytes(bytes).is_ok(), again.is_some(), "{bytes:02x?}");
+                keys += usize::from(again.is_some());
+            }
+        }
+        assert!(keys > 50, "some are keys: {keys}");
     }
 
     // KEY-2

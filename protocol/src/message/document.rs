@@ -6,12 +6,15 @@ use crate::digest::{DocumentDigest, sha256_for};
 use crate::hex::byte_string;
 use crate::key::signed::Signed;
 use crate::record::acceptance::{Acceptance, Standing};
+use crate::record::announcement::Announcement;
 use crate::record::charter::Charter;
 use crate::record::common_schema::CommonSchema;
+use crate::record::debit::Debit;
 use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::manifest::Manifest;
 use crate::record::node_record::NodeRecord;
+use crate::record::objection::Objection;
 use crate::record::project::Project;
 use crate::record::receipt::Receipt;
 use crate::record::revocation::Revocation;
@@ -48,6 +51,12 @@ pub enum Document {
     Project(Signed<Project>),
     /// The recall of a release.
     Withdrawal(Signed<Withdrawal>),
+    /// Members are asked about a release.
+    Announcement(Signed<Announcement>),
+    /// A member objects to one.
+    Objection(Signed<Objection>),
+    /// What a release has cost.
+    Debit(Signed<Debit>),
 }
 
 impl Document {
@@ -67,6 +76,9 @@ impl Document {
             Self::CommonSchema(signed) => signed.digest(),
             Self::Project(signed) => signed.digest(),
             Self::Withdrawal(signed) => signed.digest(),
+            Self::Announcement(signed) => signed.digest(),
+            Self::Objection(signed) => signed.digest(),
+            Self::Debit(signed) => signed.digest(),
         }
     }
 }

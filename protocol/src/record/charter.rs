@@ -12,6 +12,7 @@ use crate::key::signed::Record;
 use crate::limits::{ANONYMITY_K_FLOOR, PARTIES_MAX};
 use crate::quantity::{AnonymityK, ContributionBound, Delta, Rho};
 use crate::record::extension::Extensions;
+use crate::record::safeguards::{Renewal, Safeguards};
 use crate::time::{Seconds, UnixMillis};
 
 /// Whether a consortium may touch real patients.
@@ -164,6 +165,10 @@ pub enum CharterFault {
     Floor,
     /// The key maker is not a member of the roster.
     KeyMaker(Name),
+    /// The extension of waiting and answer times is none.
+    Safeguards,
+    /// An account is named as enlarged that is none of the charter's, or by a version that is still to come.
+    Renewed(Name),
 }
 
 impl fmt::Display for CharterFault {
@@ -175,6 +180,10 @@ impl fmt::Display for CharterFault {
             Self::Threshold => f.write_str("the threshold is zero"),
             Self::Floor => write!(f, "k and small cells are at least {ANONYMITY_K_FLOOR} outside a rehearsal"),
             Self::KeyMaker(name) => write!(f, "the key maker {name} is not a member"),
+            Self::Safeguards => f.write_str("the waiting time, answer time or units of renewal cannot be read"),
+            Self::Renewed(name) => {
+                write!(f, "account {name} is renewed and is none of the charter's, or by a later version")
+            }
         }
     }
 }
@@ -215,7 +224,14 @@ impl TryFrom<CharterFields> for Charter {
                 return Err(CharterFault::KeyMaker(linkage.key_maker.clone()));
             }
         }
-        Ok(Self(fields))
+        let safeguards = Safeguards::of(&fields.ext).map_err(|_| CharterFault::Safeguards)?;
+        let stands = |(name, renewal): &(&Name, &Renewal)| {
+            fields.accounts.contains_key(*name) && (1..=fields.version).contains(&renewal.version)
+        };
+        match safeguards.renewed.iter().find(|renewed| !stands(renewed)) {
+            Some((name, _)) => Err(CharterFault::Renewed(name.clone())),
+            None => Ok(Self(fields)),
+        }
     }
 }
 
@@ -241,6 +257,14 @@ impl Charter {
     pub fn operator(&self) -> (&Name, &Party) {
         let mut operators = self.roster.iter().filter(|(_, party)| party.kind == PartyKind::Operator);
         operators.next().expect("the checking constructor counted one operator")
+    }
+
+    /// What it says of releases beside policy and accounts.
+    ///
+    /// # Panics
+    /// Never: a charter's safeguards can be read.
+    pub fn safeguards(&self) -> Safeguards {
+        Safeguards::of(&self.ext).expect("the checking constructor has read them")
     }
 
     /// The members by name.

@@ -6,17 +6,21 @@ use crate::code::ErrorCode;
 use crate::digest::DocumentDigest;
 use crate::ident::{Name, ReleaseId, ShareId, SnapshotId, SubscriptionId};
 use crate::key::signed::Signed;
+use crate::limits::JOURNAL_ENTRY_BYTES_MAX;
 use crate::quantity::Bytes;
 use crate::record::acceptance::{Acceptance, Standing};
+use crate::record::announcement::Announcement;
 use crate::record::charter::Charter;
 use crate::record::common_schema::CommonSchema;
 use crate::record::consolidation::Consolidation;
+use crate::record::debit::Debit;
 use crate::record::invitation::Invitation;
 use crate::record::linkage_wrap::LinkageWrap;
 use crate::record::listing::BlobRef;
 use crate::record::made_release::MadeRelease;
 use crate::record::manifest::{LinkageKeyId, LinkageStatement, Manifest};
 use crate::record::node_record::NodeRecord;
+use crate::record::objection::Objection;
 use crate::record::order::Order;
 use crate::record::person::Person;
 use crate::record::project::Project;
@@ -29,6 +33,7 @@ use crate::record::site_notice::SiteNotice;
 use crate::record::vocabulary::LoadedVocabulary;
 use crate::record::withdrawal::Withdrawal;
 use crate::time::UnixMillis;
+use crate::wire::codec::{self, CodecFault};
 
 pub use crate::record::run_fault::RunFault;
 
@@ -263,6 +268,12 @@ pub enum Act {
     Released(Signed<Release>),
     /// A release was recalled here, or its recall was received.
     Withdrawal(Signed<Withdrawal>),
+    /// Members are asked about a release, or this one was asked.
+    Announcement(Signed<Announcement>),
+    /// A member has objected to a release.
+    Objection(Signed<Objection>),
+    /// A debit was told, or heard of.
+    Debit(Signed<Debit>),
 }
 
 /// How a step of a pipeline ended.
@@ -316,4 +327,19 @@ pub struct JournalEntry {
     pub actor: Actor,
     /// What.
     pub act: Act,
+}
+
+impl JournalEntry {
+    /// As it is written. Here and not where it is called, so that it is compiled as what is hot is.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// As it was written.
+    ///
+    /// # Errors
+    /// Bytes that are no entry of this version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecFault> {
+        codec::decode(bytes, JOURNAL_ENTRY_BYTES_MAX)
+    }
 }

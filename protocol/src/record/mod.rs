@@ -4,6 +4,7 @@
 //! record version under a new label.
 
 pub mod extension;
+pub mod safeguards;
 pub mod charter;
 pub mod node_record;
 pub mod person;
@@ -33,6 +34,9 @@ pub mod refusal;
 pub mod reservation;
 pub mod made_release;
 pub mod withdrawal;
+pub mod announcement;
+pub mod objection;
+pub mod debit;
 pub mod site_notice;
 pub mod publish_place;
 pub mod pipeline;

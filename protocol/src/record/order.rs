@@ -17,7 +17,7 @@ use crate::record::listing::BlobRef;
 use crate::record::mapping::Mapping;
 use crate::record::person::Person;
 use crate::record::pipeline::Pipeline;
-use crate::record::project::Project;
+use crate::record::project::{BudgetShare, Project};
 use crate::record::publish_place::PublishPlace;
 use crate::record::revocation::Change;
 use crate::record::share::Share;
@@ -277,6 +277,19 @@ pub enum Command {
         release: ReleaseId,
         /// For people.
         reason: Text,
+    },
+    /// Member, privacy officer: object to a release that is announced.
+    Object {
+        /// The release.
+        release: ReleaseId,
+        /// For the operator's people.
+        reason: Text,
+    },
+    /// Member, privacy officer: what releases may cost this node's patients, over all its consortia, before this consortium gets
+    /// no more; `None`: no such bound.
+    Cap {
+        /// The bound.
+        cap: Option<BudgetShare>,
     },
 }
 

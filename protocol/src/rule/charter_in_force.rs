@@ -18,6 +18,8 @@ pub enum SuccessionFault {
     NameReassigned(Name),
     /// The linkage epoch goes back or jumps, or its key maker changes without a new epoch.
     Epoch,
+    /// An account is added or enlarged, and the unit of what it grants anew is not named.
+    Renewal(Name),
 }
 
 /// The signatures that bring a charter version into force, beside the operator's.
@@ -58,6 +60,7 @@ pub fn check_succession(
             return Err(SuccessionFault::NameReassigned(name.clone()));
         }
     }
+    check_renewals(last, next)?;
     match (&last.linkage, &next.linkage) {
         (Some(_), None) => Err(SuccessionFault::Epoch),
         (Some(a), Some(b)) => {
@@ -66,6 +69,22 @@ pub fn check_succession(
             if kept || next { Ok(()) } else { Err(SuccessionFault::Epoch) }
         }
         (None, _) => Ok(()),
+    }
+}
+
+/// An account that grants more than before says for which unit (spec CHAR-12).
+fn check_renewals(last: &Charter, next: &Charter) -> Result<(), SuccessionFault> {
+    let said = next.safeguards();
+    let named = |name: &Name| said.renewed.get(name).is_some_and(|renewal| renewal.version == next.version);
+    let unnamed = next.accounts.keys().find(|name| enlarges(last, next, name) && !named(name));
+    unnamed.map_or(Ok(()), |name| Err(SuccessionFault::Renewal(name.clone())))
+}
+
+/// Whether an account that `last` has grants more under `next`.
+pub fn enlarges(last: &Charter, next: &Charter, account: &Name) -> bool {
+    match (last.accounts.get(account), next.accounts.get(account)) {
+        (Some(before), Some(after)) => after.rho > before.rho || after.delta > before.delta,
+        (None | Some(_), None) | (None, Some(_)) => false,
     }
 }
 
@@ -133,9 +152,11 @@ mod tests {
 
     use super::*;
     use crate::key::pair::KeyPair;
-    use crate::quantity::AnonymityK;
+    use crate::quantity::{AnonymityK, ContributionBound, Delta, Rho};
+    use crate::record::charter::AccountTerms;
     use crate::record::charter::{CharterKind, LinkageTerms, PartyKind, ReleasePolicy, Terms};
     use crate::record::extension::Extensions;
+    use crate::record::safeguards::{Renewal, SafeguardFields, Safeguards};
     use crate::time::{Seconds, UnixMillis};
 
     const HOME: ConsortiumId = ConsortiumId([1; 32]);
@@ -229,6 +250,38 @@ mod tests {
         }
         let one = charter(fields(&[1]));
         assert_eq!(requirement(&one, &admits).needed, 1);
+    }
+
+    fn granting(version: u32, rho: u128, renewed: Option<u32>) -> Charter {
+        let name: Name = "patients".parse().unwrap();
+        let terms = AccountTerms {
+            population: "patients".parse().unwrap(),
+            rho: Rho(rho),
+            delta: Delta(0),
+            tokens_per_person_max: ContributionBound(1),
+            patients_max: 1_000,
+        };
+        let renewal = |version| (name.clone(), Renewal { version, unit: "patient-year".parse().unwrap() });
+        let renewed = renewed.map(renewal).into_iter().collect();
+        let said = Safeguards::try_from(SafeguardFields { renewed, ..Safeguards::default().into() }).unwrap();
+        let link = if version == 2 { DocumentDigest([9; 32]) } else { LAST };
+        let accounts = BTreeMap::from([(name.clone(), terms)]);
+        let ext = said.beside(Extensions::default());
+        charter(CharterFields { version, previous: Some(link), accounts, ext, ..fields(&[1, 2, 3]) })
+    }
+
+    // CHAR-12
+    #[test]
+    fn an_account_is_enlarged_only_by_the_threshold_and_with_its_unit_named() {
+        let last = granting(2, 5, Some(2));
+        for (rho, renewed, fault) in
+            [(5, Some(2), false), (4, Some(2), false), (6, Some(2), true), (6, None, true), (6, Some(3), false)]
+        {
+            let next = granting(3, rho, renewed);
+            assert_eq!(check_succession(HOME, &last, LAST, &next).is_err(), fault, "{rho} {renewed:?}");
+            let need = requirement(&last, &next).needed;
+            assert_eq!(need, if rho == 5 { 0 } else { 2 }, "{rho}");
+        }
     }
 
     // CHAR-7

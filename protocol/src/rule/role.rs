@@ -31,6 +31,8 @@ pub enum Action {
     ManageTables,
     /// Ask for releases under a project.
     AskForReleases,
+    /// Object to a release, or bound what releases may cost this node's patients.
+    GuardBudget,
     /// Halt all output.
     Halt,
     /// Lift the halt.
@@ -39,7 +41,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ManagePersons,
         Self::ManageMembership,
         Self::BindNode,
@@ -52,6 +54,7 @@ impl Action {
         Self::SeeRows,
         Self::ManageTables,
         Self::AskForReleases,
+        Self::GuardBudget,
         Self::Halt,
         Self::Resume,
     ];
@@ -71,6 +74,7 @@ impl Action {
             Self::SeeRows => "see rows",
             Self::ManageTables => "consolidate what has landed or publish it",
             Self::AskForReleases => "ask for releases",
+            Self::GuardBudget => "object to a release or cap what releases cost",
             Self::Halt => "halt all output",
             Self::Resume => "lift the halt",
         }
@@ -80,7 +84,9 @@ impl Action {
     pub const fn roles(self) -> &'static [Role] {
         match self {
             Self::ManagePersons | Self::ManageMembership => &[Role::SiteAdministrator],
-            Self::BindNode | Self::ReleaseShares | Self::Resume | Self::ManageLinkage => &[Role::PrivacyOfficer],
+            Self::BindNode | Self::ReleaseShares | Self::Resume | Self::ManageLinkage | Self::GuardBudget => {
+                &[Role::PrivacyOfficer]
+            }
             Self::PrepareShares | Self::ManageSubscriptions | Self::ManageTables => &[Role::DataSteward],
             Self::Restrict | Self::RecordOptOut | Self::SeeRows => &[Role::DataSteward, Role::PrivacyOfficer],
             Self::AskForReleases => &[Role::DataScientist],
@@ -140,6 +146,7 @@ pub const fn action_of(command: &Command, shortens: bool) -> Action {
         | Command::RefuseRelease { .. }
         | Command::WithdrawRelease { .. } => Action::ReleaseShares,
         Command::RequestRelease { .. } => Action::AskForReleases,
+        Command::Object { .. } | Command::Cap { .. } => Action::GuardBudget,
         Command::OptOut { .. } => Action::RecordOptOut,
         Command::Preview { .. }
         | Command::ReadLanded { .. }

@@ -11,6 +11,7 @@ pub mod tables;
 pub mod subscription;
 pub mod pipelines;
 pub mod releases;
+pub mod ledger;
 mod notices;
 mod roster;
 
@@ -39,6 +40,7 @@ use crate::record::site_notice::SiteNotice;
 use crate::time::UnixMillis;
 
 use charters::Charters;
+use ledger::Ledger;
 use linkage::LinkageState;
 use outbox::{Mailbox, document_in};
 use pipelines::Piped;
@@ -118,6 +120,8 @@ pub struct State {
     pub pipelines: BTreeMap<Name, Piped>,
     /// Projects and releases.
     pub releases: Releases,
+    /// What releases have cost, as it is told.
+    pub ledger: Ledger,
     /// Whether all output is stopped.
     pub stopped: bool,
 }
@@ -149,6 +153,7 @@ impl State {
             notices: Vec::new(),
             pipelines: BTreeMap::new(),
             releases: Releases::default(),
+            ledger: Ledger::default(),
             stopped: false,
         }
     }
@@ -219,6 +224,9 @@ impl State {
             Act::ReleaseStopped { release, report } => self.releases.close(*release, Phase::Stopped(*report)),
             Act::Released(signed) => self.apply_release(signed),
             Act::Withdrawal(signed) => self.apply_withdrawal(signed, peer),
+            Act::Announcement(signed) => self.apply_announcement(signed, peer),
+            Act::Objection(signed) => self.apply_objection(signed, peer),
+            Act::Debit(signed) => self.apply_debit(signed, peer),
         }
     }
 
@@ -253,6 +261,7 @@ impl State {
                 self.releases.file(release, order.person, order.at, request);
             }
             Command::RefuseRelease { release } => self.releases.close(release, Phase::Declined),
+            Command::Cap { cap } => self.ledger.set_cap(cap),
             Command::Stop => self.stopped = true,
             Command::Start => self.stopped = false,
             Command::ProposeCharter(_)
@@ -276,6 +285,7 @@ impl State {
             | Command::ApproveProject { .. }
             | Command::SignRelease { .. }
             | Command::WithdrawRelease { .. }
+            | Command::Object { .. }
             | Command::ReadMapped { .. }
             | Command::Consolidate
             | Command::ReadTables { .. }

@@ -27,8 +27,14 @@ impl Default for Mailbox {
 impl Mailbox {
     /// Adds a document for the peer.
     pub fn push(&mut self, document: Arc<Document>) {
+        let named = document.digest();
+        self.push_named(document, named);
+    }
+
+    /// The same where its name is known: what goes to many is named once.
+    pub(super) fn push_named(&mut self, document: Arc<Document>, named: DocumentDigest) {
         let last = self.heads.last().copied().unwrap_or(MailHead::NONE);
-        self.heads.push(last.with(document.digest()));
+        self.heads.push(last.with(named));
         self.outgoing.push(document);
     }
 
@@ -100,6 +106,9 @@ pub(super) fn document_in(act: &Act) -> Option<DocumentDigest> {
         Act::CommonSchema(signed) => Some(signed.digest()),
         Act::Project(signed) => Some(signed.digest()),
         Act::Withdrawal(signed) => Some(signed.digest()),
+        Act::Announcement(signed) => Some(signed.digest()),
+        Act::Objection(signed) => Some(signed.digest()),
+        Act::Debit(signed) => Some(signed.digest()),
         Act::DocumentRefused { document, .. } | Act::DocumentKnown { document } => Some(*document),
         Act::Began { .. }
         | Act::Order(_)

@@ -43,6 +43,10 @@ pub enum Phase {
     Refused(Refusal),
     /// The same was asked before: this is that release.
     Same(ReleaseId),
+    /// It is announced, and members may object until then.
+    Announced(UnixMillis),
+    /// A member has objected in time; nothing was paid.
+    Objected,
     /// It is paid for and computed.
     Reserved,
     /// It is made and waits for the privacy officer.
@@ -131,6 +135,13 @@ pub struct Releases {
     open: Vec<ReleaseId>,
     /// Reserved, in order.
     ledger: Vec<ReleaseId>,
+    /// Their sums by account, and by account and project: a review adds up no ledger.
+    spent: BTreeMap<Name, Spending>,
+    spent_by: BTreeMap<(Name, Name), Spending>,
+    /// Reserved, by what was asked; in order.
+    asked: BTreeMap<DocumentDigest, Vec<ReleaseId>>,
+    /// Reserved, and members are not told; in order.
+    untold: Vec<ReleaseId>,
     withdrawals: BTreeMap<ReleaseId, Withdrawal>,
 }
 
@@ -183,14 +194,38 @@ impl Releases {
 
     /// The sum of an account's debits.
     pub fn spent(&self, account: &Name) -> Spending {
-        let charges = self.history(account).map(|(_, reserved)| reserved.reservation.charge);
-        charges.fold(Spending::default(), Spending::with)
+        self.spent.get(account).copied().unwrap_or_default()
     }
 
     /// The sum of the debits of a project, in all its versions.
     pub fn spent_by(&self, account: &Name, project: &Name) -> Spending {
-        let of_project = self.history(account).filter(|(_, reserved)| reserved.project == *project);
-        of_project.map(|(_, reserved)| reserved.reservation.charge).fold(Spending::default(), Spending::with)
+        self.spent_by.get(&(account.clone(), project.clone())).copied().unwrap_or_default()
+    }
+
+    /// Debits for the same question, the oldest first.
+    pub fn of_question(&self, question: DocumentDigest) -> impl Iterator<Item = &Filed> {
+        self.asked.get(&question).into_iter().flatten().filter_map(|id| self.filed.get(id))
+    }
+
+    /// Debits that members are not told of, the oldest first.
+    pub fn untold(&self) -> impl Iterator<Item = &Reserved> {
+        self.untold.iter().filter_map(|id| self.filed.get(id)?.reserved.as_ref())
+    }
+
+    pub(super) fn tell(&mut self, release: ReleaseId) {
+        self.untold.retain(|untold| *untold != release);
+    }
+
+    fn debit(&mut self, reserved: &Reserved) {
+        let Reserved { project, reservation, .. } = reserved;
+        let (account, charge) = (&reservation.account, reservation.charge);
+        let sum = self.spent.entry(account.clone()).or_default();
+        *sum = sum.with(charge);
+        let sum = self.spent_by.entry((account.clone(), project.clone())).or_default();
+        *sum = sum.with(charge);
+        self.asked.entry(reservation.question).or_default().push(reservation.release);
+        self.untold.push(reservation.release);
+        self.ledger.push(reservation.release);
     }
 
     /// The recall of a release.
@@ -218,16 +253,18 @@ impl Releases {
     pub fn told_requester(&self, release: ReleaseId) -> Option<Told> {
         let filed = self.filed.get(&release)?;
         Some(match filed.phase {
-            Phase::Asked | Phase::Reserved | Phase::Made => Told::Waits,
+            Phase::Asked | Phase::Announced(_) | Phase::Reserved | Phase::Made => Told::Waits,
             Phase::Refused(refusal) => Told::Refused(refusal),
             // Never a chain: what is the same as another is itself never the same as a third.
             Phase::Same(same) => self.filed.get(&same).map_or(Told::NotReleased, |filed| match filed.phase {
                 Phase::Released => Told::Is(same),
                 Phase::Withdrawn => Told::Withdrawn(same),
-                Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined | Phase::Refused(_) => Told::NotReleased,
-                Phase::Asked | Phase::Reserved | Phase::Made | Phase::Same(_) => Told::Waits,
+                Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined | Phase::Objected | Phase::Refused(_) => {
+                    Told::NotReleased
+                }
+                Phase::Asked | Phase::Announced(_) | Phase::Reserved | Phase::Made | Phase::Same(_) => Told::Waits,
             }),
-            Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined => Told::NotReleased,
+            Phase::Failed(_) | Phase::Stopped(_) | Phase::Declined | Phase::Objected => Told::NotReleased,
             Phase::Released => Told::Is(release),
             Phase::Withdrawn => Told::Withdrawn(release),
         })
@@ -240,12 +277,13 @@ impl Releases {
         for filed in self.filed.values() {
             let made = filed.made.as_ref().map(|(_, made)| made);
             match filed.phase {
-                Phase::Asked | Phase::Reserved | Phase::Made => live.push(filed.request),
+                Phase::Asked | Phase::Announced(_) | Phase::Reserved | Phase::Made => live.push(filed.request),
                 Phase::Stopped(report) => live.extend([filed.request, report]),
                 Phase::Refused(_)
                 | Phase::Same(_)
                 | Phase::Failed(_)
                 | Phase::Declined
+                | Phase::Objected
                 | Phase::Released
                 | Phase::Withdrawn => {}
             }
@@ -275,6 +313,10 @@ impl Releases {
     pub(super) fn close(&mut self, release: ReleaseId, phase: Phase) {
         self.enter(release, phase, |_| ());
         self.open.retain(|open| *open != release);
+    }
+
+    pub(super) fn wait(&mut self, release: ReleaseId, until: UnixMillis) {
+        self.enter(release, Phase::Announced(until), |_| ());
     }
 
     pub(super) fn make(&mut self, release: ReleaseId, at: UnixMillis, made: Box<MadeRelease>) {
@@ -333,8 +375,8 @@ impl State {
         let Some(project) = of_project.map(|known| known.project.name.clone()) else { return };
         let release = reservation.release;
         let reserved = Reserved { entry, at, project, reservation: reservation.clone(), set };
+        self.releases.debit(&reserved);
         self.releases.enter(release, Phase::Reserved, |filed| filed.reserved = Some(reserved));
-        self.releases.ledger.push(release);
     }
 
     pub(super) fn apply_release(&mut self, signed: &Signed<Release>) {

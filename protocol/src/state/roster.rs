@@ -66,6 +66,7 @@ impl State {
             if is_new(member) {
                 self.tell_schema(charter, member);
                 self.tell_projects(charter, member);
+                self.tell_debits(charter, member);
             }
         }
     }

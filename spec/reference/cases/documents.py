@@ -106,6 +106,22 @@ def add_charters(book):
         refused(book, "charter", f"floor-{suffix}", first | production | {"policy": policy}, "CHAR-2", "10 where 11 is the floor")
         golden(book, "charter", f"rehearsal-{suffix}", first | {"policy": policy}, "CHAR-2", "a rehearsal may go below the floor")
     golden(book, "charter", "production", first | production, "CHAR-2", "exactly the floor")
+    said = world.safeguards()
+    golden(book, "safeguards", "day", said, "CHAR-11", "a day to object in, answers after half a minute, one account renewed")
+    for suffix, change, note in (
+        ("wait", {"objection_wait": 7_776_001}, "a second more than 90 days"), ("answer-0", {"answer_time": 0}, "answers at once"),
+        ("answer", {"answer_time": 86_401}, "a second more than a day"),
+        ("long", {"renewed": {f"a{n}": {"version": 1, "unit": "x" * 2000} for n in range(3)}}, "longer than an extension"),
+    ):
+        refused(book, "safeguards", suffix, said | change, "CHAR-11", note)
+    golden(book, "charter", "safeguards", second | {"ext": {"7": world.encode("safeguards", said).hex()}}, "CHAR-11", "in its extension")
+    for suffix, change, note in (
+        ("version", {"renewed": {"inpatients": {"version": 3, "unit": "patient-year"}}}, "a version that is still to come"),
+        ("account", {"renewed": {"outpatients": {"version": 2, "unit": "patient-year"}}}, "an account that there is not"),
+    ):
+        ext = {"7": world.encode("safeguards", said | change).hex()}
+        refused(book, "charter", f"renewed-{suffix}", second | {"ext": ext}, "CHAR-11", note)
+    refused(book, "charter", "safeguards-broken", second | {"ext": {"7": "ff"}}, "CHAR-11", "no safeguards")
 
 
 def add_identity(book):
@@ -398,10 +414,10 @@ def add_messages(book):
         "acceptance": world.acceptance(), "standing": world.standing(), "revocation": world.revocation(),
         "manifest": world.manifest(), "receipt": world.receipt(), "linkage-wrap": world.linkage_wrap(),
         "site-notice": world.site_notice(), "common-schema": world.common_schema(), "project": world.project(),
-        "withdrawal": world.withdrawal(),
+        "withdrawal": world.withdrawal(), "announcement": world.announcement(), "objection": world.objection(), "debit": world.debit(),
     }
     for index, (name, document) in enumerate(documents.items()):
-        seeds = (world.OPERATOR[0],) if name == "node-record" else (world.OPERATOR[2],)
+        seeds = (world.OPERATOR[0],) if name == "node-record" else (world.NORTH[2],) if name == "objection" else (world.OPERATOR[2],)
         values.append(("document", f"-{name}", {"index": index, "document": {name: world.signed(name, document, *seeds)}}))
     for name, suffix, value in values:
         data = codec.encode(messages.MESSAGES[name], value)

@@ -14,6 +14,7 @@ def add_records(book):
         ("project", "stays", world.project()), ("request", "microdata", world.request()), ("request", "counts", world.count_request()),
         ("request", "aggregate", world.aggregate_request()),
         ("release", "first", world.release()), ("withdrawal", "first", world.withdrawal()),
+        ("announcement", "first", world.announcement()), ("objection", "first", world.objection()), ("debit", "first", world.debit()),
     ):
         golden(book, name, suffix, value, "CODEC-1", "bytes and JSON of one value")
     add_requests(book)

@@ -30,6 +30,18 @@ def add_succession(book):
         expect = {"eligible": eligible, "needed": needed, "strengthens": rules.strengthens(base, following)}
         book.add("rule/succession", name, requirement, "charter-succession", given, expect=expect, note=note)
 
+    account = last["accounts"]["inpatients"]
+    larger = {"accounts": {"inpatients": account | {"rho": str(int(account["rho"]) + 1)}}}
+    smaller = {"accounts": {"inpatients": account | {"rho": str(int(account["rho"]) - 1)}}}
+
+    def said(version, unit="patient-year"):
+        value = world.safeguards() | {"renewed": {"inpatients": {"version": version, "unit": unit}}}
+        return {"ext": {"7": world.encode("safeguards", value).hex()}}
+
+    one("account-up", "CHAR-12", last, _third(**larger), "an account grants more, for nobody knows which unit")
+    one("account-up-before", "CHAR-12", last, _third(**larger, **said(2)), "the unit is that of an earlier version")
+    one("account-up-named", "CHAR-12", last, _third(**larger, **said(3)), "the members sign for the unit")
+    one("account-down", "CHAR-12", last, _third(**smaller), "an account grants less")
     terms, policy, linkage = last["terms"], last["policy"], last["linkage"]
     one("founding", "CHAR-6", first, last, "no member stands yet: those that are admitted count")
     one("same", "CHAR-7", last, _third(), "nothing but the number changes")

@@ -64,7 +64,8 @@ impl Network {
             ),
         )?;
         let k = K.to_string();
-        let propose = ["charter", "propose", "--k", &k, "--small-cell", &k, "--accounts", text(&accounts)];
+        let propose =
+            ["charter", "propose", "--k", &k, "--small-cell", &k, "--accounts", text(&accounts), "--answer-time", "8"];
         let number = self.operator.call(&propose)?["version"].clone();
         let version = number.to_string();
         for (member, node) in &self.members {

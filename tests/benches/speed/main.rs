@@ -11,9 +11,11 @@ mod consolidated;
 mod data;
 mod delta;
 mod idle;
+mod ledger;
 mod mapped;
 mod network;
 mod peers;
+mod private;
 mod report;
 mod resume;
 mod transfer;
@@ -39,7 +41,7 @@ struct Settings {
 
 type Bench = fn(&Settings) -> Outcome;
 
-const BENCHES: [(&str, Bench); 8] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("transfer", transfer::run),
     ("delta", delta::run),
     ("resume", resume::run),
@@ -48,10 +50,12 @@ const BENCHES: [(&str, Bench); 8] = [
     ("mapped", mapped::run),
     ("consolidated", consolidated::run),
     ("anonymised", anonymised::run),
+    ("ledger", ledger::run),
+    ("private", private::run),
 ];
 
 const USAGE: &str = "usage: bench [--quick] [--pairs N] [--mib N] [--rows N] [--members N] \
-                     [transfer|delta|resume|idle|views|mapped|consolidated|anonymised ..]";
+                     [transfer|delta|resume|idle|views|mapped|consolidated|anonymised|ledger|private ..]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -61,10 +65,11 @@ fn main() -> ExitCode {
         Some("node") => cohortium_node::cli::run(std::iter::once("cohortium".into()).chain(args)),
         Some("peer") => peers::main(&args.map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>()),
         // Without a further argument these are the names of benches.
-        Some(name @ ("views" | "mapped" | "anonymised")) if std::env::args_os().len() > 4 => {
+        Some(name @ ("views" | "mapped" | "anonymised" | "private")) if std::env::args_os().len() > 4 => {
             let measure = match name {
                 "views" => views::child,
                 "mapped" => mapped::child,
+                "private" => private::child,
                 _ => anonymised::child,
             };
             measure(&args.map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>());

@@ -13,10 +13,12 @@ use cohortium_protocol::message::transfer::{BulkBegin, OutboardGet, RangeGet};
 use cohortium_protocol::message::witness::{LogAnswer, LogOffer};
 use cohortium_protocol::record::acceptance::{Acceptance, Standing};
 use cohortium_protocol::record::allowance::{Allowance, AllowanceFields};
+use cohortium_protocol::record::announcement::Announcement;
 use cohortium_protocol::record::charter::{Charter, CharterFields};
 use cohortium_protocol::record::common_schema::{CommonSchema, CommonSchemaFields};
 use cohortium_protocol::record::consolidation::{Consolidation, ConsolidationFields};
 use cohortium_protocol::record::dataset::Dataset;
+use cohortium_protocol::record::debit::Debit;
 use cohortium_protocol::record::export_heading::ExportHeading;
 use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::invitation::Invitation;
@@ -26,6 +28,7 @@ use cohortium_protocol::record::listing::{Listing, ListingEntry};
 use cohortium_protocol::record::manifest::Manifest;
 use cohortium_protocol::record::mapping::{Mapping, MappingFields, Origin};
 use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
+use cohortium_protocol::record::objection::Objection;
 use cohortium_protocol::record::order::{Command, Order};
 use cohortium_protocol::record::person::Person;
 use cohortium_protocol::record::pipeline::{Pipeline, PipelineFields};
@@ -35,6 +38,7 @@ use cohortium_protocol::record::release::{Release, ReleaseFields};
 use cohortium_protocol::record::remote::{Select, ViewText};
 use cohortium_protocol::record::request::{Request, RequestFields};
 use cohortium_protocol::record::revocation::Revocation;
+use cohortium_protocol::record::safeguards::{SafeguardFields, Safeguards};
 use cohortium_protocol::record::schedule::{Schedule, ScheduleFields};
 use cohortium_protocol::record::share::{Share, ShareFields};
 use cohortium_protocol::record::site_notice::{SiteNotice, SiteNoticeFields};
@@ -127,6 +131,10 @@ fn record_decoder(name: &str) -> Decode {
         "request" => decoder!(Request),
         "release" => decoder!(Release),
         "withdrawal" => decoder!(Withdrawal),
+        "announcement" => decoder!(Announcement),
+        "objection" => decoder!(Objection),
+        "debit" => decoder!(Debit),
+        "safeguards" => decoder!(Safeguards),
         "text-form" => decoder!(TextForm),
         "select" => decoder!(Select),
         "view" => decoder!(ViewText),
@@ -202,6 +210,7 @@ pub(crate) fn refuse_record(input: &Value) -> Outcome {
     }
     let fault = match text(input, "type") {
         "charter" => field_fault!(input, CharterFields => Charter),
+        "safeguards" => field_fault!(input, SafeguardFields => Safeguards),
         "node-record" => field_fault!(input, NodeRecordFields => NodeRecord),
         "share" => field_fault!(input, ShareFields => Share),
         "mapping" => field_fault!(input, MappingFields => Mapping),
@@ -269,6 +278,9 @@ documents! {
     "request" => Request,
     "release" => Release,
     "withdrawal" => Withdrawal,
+    "announcement" => Announcement,
+    "objection" => Objection,
+    "debit" => Debit,
 }
 
 pub(crate) fn verify_document(input: &Value) -> Outcome {

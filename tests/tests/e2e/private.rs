@@ -26,10 +26,10 @@ person = ["person_id", "gender_concept_id"]
 visit_occurrence = ["person_id", "admitted_from_concept_id"]
 "#;
 
-const QUESTION: &str = "SELECT p.gender_concept_id AS sex, count(*) AS stays, avg(v.admitted_from_concept_id) AS days \
+pub(crate) const QUESTION: &str = "SELECT p.gender_concept_id AS sex, count(*) AS stays, avg(v.admitted_from_concept_id) AS days \
     FROM person p JOIN visit_occurrence v ON p.person_id = v.person_id GROUP BY p.gender_concept_id";
 
-fn asked(question: &str, rho: f64) -> String {
+pub(crate) fn asked(question: &str, rho: f64) -> String {
     format!(
         r#"project = "answers"
 recipients = ["north", "south"]
@@ -53,7 +53,7 @@ source = {{ person = "petra" }}
     )
 }
 
-fn answers() -> Place {
+pub(crate) fn answers() -> Place {
     let place = Place::new();
     let file = place.write("answers.toml", PROJECT);
     place.net.op.tell(&["project", "define", &file]);
@@ -61,11 +61,11 @@ fn answers() -> Place {
     place
 }
 
-fn spent(place: &Place) -> f64 {
+pub(crate) fn spent(place: &Place) -> f64 {
     place.net.op.tell(&["budget"])["accounts"][0]["spent"]["rho"].as_f64().unwrap()
 }
 
-fn refusal(place: &Place, release: &str) -> Value {
+pub(crate) fn refusal(place: &Place, release: &str) -> Value {
     until("the refusal", || {
         let told = place.state(release);
         (told["release"]["state"] == "refused").then(|| told["release"]["refusal"].clone())

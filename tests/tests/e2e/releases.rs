@@ -107,6 +107,9 @@ hierarchy = {{ table = [["0"], ["1"], ["2"], ["3"], ["4"]] }}
     )
 }
 
+/// When a private answer comes.
+pub(crate) const ANSWER_SECONDS: &str = "8";
+
 /// An operator and two members whose stays are consolidated, with an approved project.
 pub(crate) struct Place {
     pub(crate) net: Network,
@@ -126,6 +129,8 @@ impl Place {
             "11",
             "--accounts",
             &net.text("accounts.toml"),
+            "--answer-time",
+            ANSWER_SECONDS,
         ]);
         net.sign("3");
         for (site, from) in net.members.iter().zip([0, 5_000]) {

@@ -6,7 +6,7 @@ use cohortium_protocol::digest::DocumentDigest;
 use cohortium_protocol::ident::{ConsortiumId, DatasetId, Name, ShareId, SnapshotId, SubscriptionId};
 use cohortium_protocol::key::pair::{KeyPair, PublicKey};
 use cohortium_protocol::key::signed::Signed;
-use cohortium_protocol::quantity::AnonymityK;
+use cohortium_protocol::quantity::{AnonymityK, Delta, Rho};
 use cohortium_protocol::record::charter::{
     Charter, CharterFields, CharterKind, LandedRows, LinkageTerms, Party, PartyKind, ReleasePolicy, Terms,
 };
@@ -15,6 +15,7 @@ use cohortium_protocol::record::extension::Extensions;
 use cohortium_protocol::record::invitation::Invitation;
 use cohortium_protocol::record::manifest::Base;
 use cohortium_protocol::record::person::Role;
+use cohortium_protocol::record::project::BudgetShare;
 use cohortium_protocol::record::schedule::Schedule;
 use cohortium_protocol::record::schema::{Column, ColumnRole, ColumnType, Treatment};
 use cohortium_protocol::record::share::{Content, Form, Linkage, Share, ShareFields, TableTerms};
@@ -22,7 +23,7 @@ use cohortium_protocol::record::text_form::TextForm;
 use cohortium_protocol::time::UnixMillis;
 
 use crate::cli::when;
-use crate::control::{Joining, PartyView, PersonView, ShareView, SnapshotView, SubscriptionView, View};
+use crate::control::{BudgetView, Joining, PartyView, PersonView, ShareView, SnapshotView, SubscriptionView, View};
 use crate::home::MembershipFile;
 
 const ID: ConsortiumId = ConsortiumId([1; 32]);
@@ -133,6 +134,7 @@ fn view(party: &str) -> View {
         projects: Vec::new(),
         releases: Vec::new(),
         ledger: Vec::new(),
+        budget: nothing_spent(),
         withdrawals: Vec::new(),
         linkage_epoch: Some(4),
     }
@@ -206,4 +208,9 @@ pub(crate) fn membership(view: &View) -> MembershipFile {
         title: Some("Example".parse().unwrap()),
         kind: CharterKind::Rehearsal,
     }
+}
+
+fn nothing_spent() -> BudgetView {
+    let nothing = BudgetShare { rho: Rho(0), delta: Delta(0) };
+    BudgetView { own: nothing, own_everywhere: nothing, cap: None, announced: Vec::new() }
 }

@@ -5,6 +5,7 @@ mod greeting;
 mod landing;
 mod linkage;
 mod mail;
+mod objections;
 mod pair;
 mod people;
 mod pipelines;

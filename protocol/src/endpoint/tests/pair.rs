@@ -90,6 +90,8 @@ pub(super) struct Amendment {
     pub(super) schema: Option<DocumentDigest>,
     /// Its accounts.
     pub(super) accounts: BTreeMap<Name, AccountTerms>,
+    /// Its extensions.
+    pub(super) ext: Extensions,
 }
 
 impl Amendment {
@@ -138,6 +140,7 @@ pub(super) fn amended_charters(parties: &[Party3; 2], amendment: &Amendment) -> 
     second.linkage.clone_from(&amendment.linkage);
     second.schema = amendment.schema;
     second.accounts.clone_from(&amendment.accounts);
+    second.ext.clone_from(&amendment.ext);
     let mut both = Signed::sign(&Charter::try_from(second).unwrap(), &parties[0].root);
     both.add_signature(&parties[1].root);
     (signed, both)

@@ -16,8 +16,8 @@ use crate::record::reservation::Verdict;
 use crate::record::withdrawal::Withdrawal;
 use crate::state::releases::{Phase, Told};
 
-const RELEASE: ReleaseId = ReleaseId([1; 16]);
-const OTHER: ReleaseId = ReleaseId([2; 16]);
+pub(super) const RELEASE: ReleaseId = ReleaseId([1; 16]);
+pub(super) const OTHER: ReleaseId = ReleaseId([2; 16]);
 
 /// What is changed, and how.
 type ProjectCase = (&'static str, fn(&mut ProjectFields));
@@ -25,7 +25,7 @@ type TermsCase = (&'static str, fn(&mut ShareFields));
 /// What is made otherwise, and what becomes of it.
 type MadeCase = (fn(&mut MadeRelease), Phase);
 
-fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+pub(super) fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
@@ -51,7 +51,7 @@ fn project(pair: &Pair, change: impl FnOnce(&mut ProjectFields)) -> Project {
     fields.try_into().unwrap()
 }
 
-fn request(pair: &Pair, change: impl FnOnce(&mut RequestFields)) -> Request {
+pub(super) fn request(pair: &Pair, change: impl FnOnce(&mut RequestFields)) -> Request {
     let form = HierarchyForm::Prefixes { codes: vec![name("1980")], keep: vec![3] };
     let role = ReleaseRole::Quasi { hierarchy: form, missing: None };
     let columns = vec![ReleaseColumn { name: name("born"), role }];
@@ -72,7 +72,7 @@ fn request(pair: &Pair, change: impl FnOnce(&mut RequestFields)) -> Request {
 }
 
 /// As a driver plans it.
-fn planned(request: Request) -> Box<RequestRead> {
+pub(super) fn planned(request: Request) -> Box<RequestRead> {
     let of = |column: &str| [(name("person"), name(column))].into();
     let columns: BTreeMap<ColumnName, BTreeSet<(Name, Name)>> = [
         (name("person_id"), of("person_id")),
@@ -89,7 +89,7 @@ fn blob(text: &str) -> BlobRef {
     BlobRef { digest: blob_digest(text.as_bytes()), bytes: Bytes(text.len() as u64) }
 }
 
-fn made(change: impl FnOnce(&mut MadeRelease)) -> Box<MadeRelease> {
+pub(super) fn made(change: impl FnOnce(&mut MadeRelease)) -> Box<MadeRelease> {
     let measures = MicrodataMeasures {
         rows: Rows(20),
         suppressed: Rows(0),
@@ -123,13 +123,18 @@ fn made(change: impl FnOnce(&mut MadeRelease)) -> Box<MadeRelease> {
 }
 
 /// An operator with consolidated rows of two members, of which one has accepted the charter, and an approved project.
-struct World {
-    pair: Pair,
+pub(super) struct World {
+    pub(super) pair: Pair,
     dan: KeyPair,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
+        Self::under(Extensions::default())
+    }
+
+    /// Under a charter with these extensions.
+    pub(super) fn under(ext: Extensions) -> Self {
         let account = AccountTerms {
             population: name("inpatients of all sites"),
             rho: Rho(10),
@@ -140,6 +145,7 @@ impl World {
         let amendment = Amendment {
             south: Some(Party3::new("south", 3)),
             accounts: [(name("inpatients"), account)].into(),
+            ext,
             ..Amendment::default()
         };
         let mut pair = consolidated(&amendment, &["north", "south"]);
@@ -153,43 +159,47 @@ impl World {
         world
     }
 
-    fn approve(&mut self, change: impl FnOnce(&mut ProjectFields)) {
+    pub(super) fn approve(&mut self, change: impl FnOnce(&mut ProjectFields)) {
         let project = project(&self.pair, change);
         self.pair.order(0, Command::DefineProject(Box::new(project.clone()))).unwrap();
         let project = Signed::unsigned(&project).digest();
         self.pair.order(0, Command::ApproveProject { project }).unwrap();
     }
 
-    fn ask(&mut self, release: ReleaseId) -> Result<(), OrderFault> {
+    pub(super) fn ask(&mut self, release: ReleaseId) -> Result<(), OrderFault> {
         let dan = self.dan.clone();
         let request = blob(&format!("request {}", release.0[0]));
         self.pair.order_by(0, "dan", &dan, Command::RequestRelease { release, request })
     }
 
-    fn read(&mut self, read: Option<Box<RequestRead>>) {
+    pub(super) fn read(&mut self, read: Option<Box<RequestRead>>) {
         let wanted =
             |effect: &Effect| if let Effect::ReadRequest { ticket, .. } = effect { Some(*ticket) } else { None };
         let ticket = self.pair.pick(0, wanted).expect("the request is read");
         self.pair.feed(0, Input::RequestRead { ticket, read });
     }
 
-    fn computes(&mut self) -> Option<(Ticket, Box<ReleasePlan>)> {
+    pub(super) fn computes(&mut self) -> Option<(Ticket, Box<ReleasePlan>)> {
         self.pair.pick(0, |effect| match effect {
             Effect::Release { ticket, plan } => Some((*ticket, plan.clone())),
             _ => None,
         })
     }
 
-    fn phase(&self, release: ReleaseId) -> Phase {
+    pub(super) fn phase(&self, release: ReleaseId) -> Phase {
         self.pair.state(0).releases.get(release).unwrap().phase
     }
 
-    fn told(&self, release: ReleaseId) -> Told {
+    pub(super) fn told(&self, release: ReleaseId) -> Told {
         self.pair.state(0).releases.told_requester(release).unwrap()
     }
 
     /// A release is asked for, read and reserved.
-    fn reserve(&mut self, release: ReleaseId, change: impl FnOnce(&mut RequestFields)) -> (Ticket, Box<ReleasePlan>) {
+    pub(super) fn reserve(
+        &mut self,
+        release: ReleaseId,
+        change: impl FnOnce(&mut RequestFields),
+    ) -> (Ticket, Box<ReleasePlan>) {
         self.ask(release).unwrap();
         let request = request(&self.pair, change);
         self.read(Some(planned(request)));
@@ -197,13 +207,13 @@ impl World {
     }
 
     /// And made.
-    fn make(&mut self, release: ReleaseId, change: impl FnOnce(&mut RequestFields)) {
+    pub(super) fn make(&mut self, release: ReleaseId, change: impl FnOnce(&mut RequestFields)) {
         let (ticket, _) = self.reserve(release, change);
         self.pair.feed(0, Input::ReleaseMade { ticket, end: Ok(made(|_| ())) });
         assert_eq!(self.phase(release), Phase::Made);
     }
 
-    fn sign(&mut self, release: ReleaseId) -> Result<Release, OrderFault> {
+    pub(super) fn sign(&mut self, release: ReleaseId) -> Result<Release, OrderFault> {
         let found = self.pair.nodes[0].statement(self.pair.consortium, release);
         let statement = found.ok_or(OrderFault::NotFound { what: "statement" })?;
         let digest = Signed::unsigned(&statement).digest();
@@ -212,7 +222,7 @@ impl World {
     }
 
     /// And signed, and shared with the member, which accepts.
-    fn share(&mut self, release: ReleaseId) -> Share {
+    pub(super) fn share(&mut self, release: ReleaseId) -> Share {
         let source = Dataset { source: Source::Release { release }, name: name("released"), ..dataset("/x") };
         self.pair.order(0, Command::DefineDataset(source)).unwrap();
         let terms = self.terms(release);
@@ -380,11 +390,17 @@ fn nothing_is_computed_before_its_reservation_is_durable() {
     assert_eq!(world.phase(RELEASE), Phase::Reserved);
     assert_eq!(world.computes(), None, "the reservation is written and not durable");
     let (consortium, upto) = (world.pair.consortium, world.pair.written(0));
-    world.pair.feed(0, Input::Persisted { consortium, upto: upto - 1 });
-    assert_eq!(world.computes(), None, "nor is it now");
+    for upto in [upto - 2, upto - 1] {
+        world.pair.feed(0, Input::Persisted { consortium, upto });
+        assert_eq!(world.computes(), None, "nor is it now: members are not told yet");
+    }
     world.pair.feed(0, Input::Persisted { consortium, upto });
     let (_, plan) = world.computes().expect("now it is paid for");
-    assert_eq!((plan.spent.release(), plan.spent.entry()), (RELEASE, upto - 1));
+    assert_eq!(
+        (plan.spent.release(), plan.spent.entry()),
+        (RELEASE, upto - 2),
+        "and members are told of it in the next entry"
+    );
     world.pair.feed(0, Input::Persisted { consortium, upto });
     assert_eq!(world.computes(), None, "once");
 }
