@@ -4,6 +4,7 @@ use std::fmt;
 
 use cohortium_protocol::key::signed::SignedFault;
 use cohortium_protocol::log::proof::ProofFault;
+use cohortium_protocol::wire::codec::CodecFault;
 
 use super::folder::ReadFault;
 
@@ -75,6 +76,43 @@ pub enum Wrong {
     Leaf,
     /// The proof does not prove it.
     Proof(ProofFault),
+}
+
+impl Wrong {
+    /// Its name in one word for scripts; the reference in Python and the Python package give the same (spec chapter 17).
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Read(ReadFault::Missing) => "missing",
+            Self::Read(ReadFault::Unreadable) => "unreadable",
+            Self::Read(ReadFault::TooLong) | Self::Signed(SignedFault::Codec(CodecFault::TooLong { .. })) => "too-long",
+            Self::Signed(SignedFault::WrongType) => "wrong-type",
+            Self::Signed(SignedFault::SignatureOrder) => "signature-order",
+            Self::Signed(SignedFault::SignatureInvalid) => "signature-invalid",
+            Self::Signed(SignedFault::SignerMissing) => "signer-missing",
+            Self::Signed(SignedFault::Codec(CodecFault::Malformed)) => "malformed",
+            Self::Signed(SignedFault::Codec(CodecFault::Trailing)) => "trailing",
+            Self::Signed(SignedFault::Codec(CodecFault::NotCanonical)) => "not-canonical",
+            Self::Stranger => "stranger",
+            Self::StrangeSignature => "strange-signature",
+            Self::Anchor => "anchor",
+            Self::Chain => "chain",
+            Self::NotInForce => "not-in-force",
+            Self::Consortium => "consortium",
+            Self::Party => "party",
+            Self::Expired => "expired",
+            Self::Charter => "charter",
+            Self::Project => "project",
+            Self::NotOfProject => "not-of-project",
+            Self::Floor => "floor",
+            Self::Recipient => "recipient",
+            Self::Body => "body",
+            Self::Words => "words",
+            Self::Entry => "entry",
+            Self::EntryDiffers => "entry-differs",
+            Self::Leaf => "leaf",
+            Self::Proof(_) => "proof",
+        }
+    }
 }
 
 impl fmt::Display for Wrong {

@@ -139,7 +139,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 15] = [
             "zeroize",
         ],
     ),
-    ("sdk", &["protocol", "transport"], &["arrow", "parquet", "serde", "serde_json", "tokio"]),
+    ("sdk", &["protocol", "transport"], &["arrow", "bytes", "parquet", "serde", "serde_json", "tokio"]),
     (
         "testnet",
         &["protocol", "node", "sdk"],
