@@ -100,8 +100,8 @@ fn rows(stays: &[Stay]) -> RecordBatch {
         .expect("columns of one length, each with another name")
 }
 
-/// Patients by hospital and age with all totals, in the order of the two dimensions; what is suppressed is missing.
-pub(crate) fn counts() -> Vec<Body> {
+/// Patients by hospital and age with all totals, in the order of the two dimensions; what is suppressed is missing. And how many are.
+pub(crate) fn counts() -> (Vec<Body>, u64) {
     let stays = stays();
     let (mut sites, mut ages, mut patients) = (Vec::new(), Vec::new(), Vec::new());
     let places = |many: usize| (0..many).map(Some).chain([None]);
@@ -118,12 +118,13 @@ pub(crate) fn counts() -> Vec<Body> {
             patients.push((!hidden && (counted >= FLOOR || counted == 0)).then_some(counted));
         }
     }
+    let suppressed = patients.iter().filter(|count| count.is_none()).count() as u64;
     let batch = RecordBatch::try_from_iter_with_nullable([
         ("site", Arc::new(StringArray::from(sites)) as ArrayRef, false),
         ("age", Arc::new(StringArray::from(ages)) as ArrayRef, false),
         ("patients", Arc::new(UInt64Array::from(patients)) as ArrayRef, true),
     ]);
-    vec![body("body/counts.parquet", &batch.expect("columns of one length, each with another name"))]
+    (vec![body("body/counts.parquet", &batch.expect("columns of one length, each with another name"))], suppressed)
 }
 
 /// Stays, mean days and the share that is back within 30 days, by hospital and with intervals.

@@ -269,10 +269,11 @@ struct Kind {
 fn kinds() -> [Kind; 3] {
     let microdata = bodies::microdata();
     let rows = microdata.iter().map(|file| file.rows).sum();
-    let done = Done::Counts { floor: u32::try_from(FLOOR).unwrap_or(u32::MAX), cells: 30, suppressed: 9 };
+    let (counts, suppressed) = bodies::counts();
+    let done = Done::Counts { floor: u32::try_from(FLOOR).unwrap_or(u32::MAX), cells: 30, suppressed };
     [
         Kind { name: "microdata", asked: microdata_asked(), done: microdata_done(rows), body: microdata },
-        Kind { name: "counts", asked: counts_asked(), done, body: bodies::counts() },
+        Kind { name: "counts", asked: counts_asked(), done, body: counts },
         Kind {
             name: "aggregate",
             asked: aggregate_asked(),

@@ -289,6 +289,23 @@ fn wrong(bend: &Bend) -> (String, Wrong) {
     (fault.path, fault.wrong)
 }
 
+/// What the reader in Python says of the folder of a bend: the file and the word of its fault.
+fn reference(bend: &Bend) -> (String, String) {
+    let (consortium, folder) = folder(bend);
+    let dir = tempfile::tempdir().unwrap();
+    for (path, bytes) in &folder.0 {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/reference/verify_release.py");
+    let mut command = std::process::Command::new("python3");
+    let output = command.arg(script).arg(dir.path()).args(["--anchor", &consortium.to_string()]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    (text("path"), text("fault"))
+}
+
 // FOLD-2
 #[test]
 fn a_folder_stands_by_itself_and_says_whether_it_is_anchored() {
@@ -344,6 +361,16 @@ fn a_file_too_few_or_too_many_is_named() {
     assert_eq!((fault.path.as_str(), fault.wrong), (STATEMENT, Wrong::StrangeSignature));
 }
 
+fn for_the_operator(asked: &Request) -> Request {
+    let recipients = BTreeSet::from(["op".parse().unwrap()]);
+    RequestFields { recipients, ..RequestFields::from(asked.clone()) }.try_into().unwrap()
+}
+
+fn of_another_consortium(fields: &mut ReleaseFields) {
+    let other = ConsortiumId([9; 32]);
+    (fields.consortium, fields.request) = (other, request(other));
+}
+
 // FOLD-2
 #[test]
 fn what_is_signed_and_does_not_fit_is_refused() {
@@ -357,7 +384,8 @@ fn what_is_signed_and_does_not_fit_is_refused() {
         (release(|f| f.project = blob_document(9)), PROJECT, Wrong::Project),
         (release(|f| f.account = "other".parse().unwrap()), PROJECT, Wrong::Project),
         (release(|f| f.body[0].sha256 = FileDigest([0; 32])), BODY, Wrong::Body),
-        (release(|f| f.body[0].digest = blob_digest(b"x")), BODY, Wrong::Body),
+        (release(|f| f.request = for_the_operator(&f.request)), STATEMENT, Wrong::Recipient),
+        (release(of_another_consortium), STATEMENT, Wrong::Consortium),
         (project(|f| f.kinds = BTreeSet::from([ReleaseKind::Counts])), STATEMENT, Wrong::NotOfProject),
         (project(|f| f.recipients.clear()), STATEMENT, Wrong::NotOfProject),
         (project(|f| f.expires = UnixMillis(1_400)), RESERVED, Wrong::EntryDiffers),
@@ -367,11 +395,24 @@ fn what_is_signed_and_does_not_fit_is_refused() {
         (reserved(|r| r.request = blob_document(9)), RESERVED, Wrong::EntryDiffers),
         (reserved(|r| r.consolidation = blob_document(9)), RESERVED, Wrong::EntryDiffers),
         (reserved(|r| r.recipients.clear()), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.kind = ReleaseKind::Counts), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.charter = blob_document(9)), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.project = blob_document(9)), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.account = "other".parse().unwrap()), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.tables.clear()), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.charge = Charge::Private { rho: Rho(1), delta: Delta(0) }), RESERVED, Wrong::EntryDiffers),
         (Bend { at: 100_000, ..Bend::default() }, STATEMENT, Wrong::Expired),
     ];
     for (number, (bend, path, expected)) in cases.into_iter().enumerate() {
+        let word = expected.name().to_owned();
         assert_eq!(wrong(&bend), (path.to_owned(), expected), "case {number}");
+        assert_eq!(reference(&bend), (path.to_owned(), word), "case {number}");
     }
     let other_entry = release(|f| f.reserved = 1);
     assert_eq!(wrong(&other_entry).0, RESERVED_PROOF);
+    assert_eq!(reference(&other_entry), (RESERVED_PROOF.to_owned(), "proof".to_owned()));
+    // The one thing that the reader in Python leaves out.
+    let other_blake3 = release(|f| f.body[0].digest = blob_digest(b"x"));
+    assert_eq!(wrong(&other_blake3), (BODY.to_owned(), Wrong::Body));
+    assert_eq!(reference(&other_blake3).1, "");
 }

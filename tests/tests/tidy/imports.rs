@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::source::Source;
 
 /// Folder of each package, what it imports of this workspace, and the outside crates it may name. `*`: any.
-const PACKAGES: [(&str, &[&str], &[&str]); 15] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 16] = [
     (
         "protocol",
         &[],
@@ -140,6 +140,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 15] = [
         ],
     ),
     ("sdk", &["protocol", "transport"], &["arrow", "bytes", "parquet", "serde", "serde_json", "tokio"]),
+    ("sdk/python", &["protocol", "sdk"], &["arrow", "pyo3"]),
     (
         "testnet",
         &["protocol", "node", "sdk"],
