@@ -15,7 +15,10 @@ use std::path::Path;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Float64Type;
-use cohortium_sdk::release::{OpenRelease, Progress, ReadFault, Wrong, WrongRows};
+use cohortium_protocol::digest::{Sha256, blob_digest};
+use cohortium_protocol::quantity::{Bytes, Rows};
+use cohortium_protocol::record::release::{BodyFile, FileDigest, Release, ReleaseFields};
+use cohortium_sdk::release::{DiskFolder, OpenRelease, Progress, ReadFault, VerifiedRelease, Wrong, WrongRows, rows};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 fn laid_out(kind: &str) -> (tempfile::TempDir, world::Sample) {
@@ -114,6 +117,39 @@ fn what_has_changed_since_it_was_verified_is_never_decoded() {
     assert_eq!(last(&release), named(WrongRows::Read(ReadFault::Missing)));
     fs::write(&path, good).unwrap();
     assert_eq!(last(&release), None);
+}
+
+#[test]
+fn rows_that_are_not_as_many_as_stated_or_of_other_columns_are_refused() {
+    let (dir, release) = opened("microdata");
+    let stated = |bend: &dyn Fn(&mut Vec<BodyFile>)| {
+        let mut fields = ReleaseFields::from(release.statement().clone());
+        bend(&mut fields.body);
+        let bent = Release::try_from(fields).unwrap();
+        rows(&DiskFolder::new(dir.path()), &VerifiedRelease { release: bent, ..release.verified().clone() })
+    };
+    assert!(stated(&|_| ()).is_ok());
+    let fault = stated(&|body| body[1].rows.0 += 1).unwrap_err();
+    assert_eq!((fault.path.as_str(), fault.wrong), ("body/part-001.parquet", WrongRows::Count));
+    let other = world::sample().releases["counts"]["body/counts.parquet"].clone();
+    fs::write(dir.path().join("body/part-002.parquet"), &other).unwrap();
+    let fault = stated(&|body| body.push(body_file("body/part-002.parquet", &other))).unwrap_err();
+    assert_eq!((fault.path.as_str(), fault.wrong), ("body/part-002.parquet", WrongRows::Columns));
+    fs::write(dir.path().join("body/part-002.parquet"), "no Parquet").unwrap();
+    let fault = stated(&|body| body.push(body_file("body/part-002.parquet", b"no Parquet"))).unwrap_err();
+    assert_eq!((fault.path.as_str(), fault.wrong), ("body/part-002.parquet", WrongRows::Parquet));
+}
+
+fn body_file(path: &str, bytes: &[u8]) -> BodyFile {
+    let mut sha256 = Sha256::new();
+    sha256.push(bytes);
+    BodyFile {
+        path: path.parse().unwrap(),
+        bytes: Bytes(bytes.len() as u64),
+        digest: blob_digest(bytes),
+        sha256: FileDigest(sha256.finish()),
+        rows: Rows(30),
+    }
 }
 
 fn flipped(bytes: &[u8]) -> Vec<u8> {

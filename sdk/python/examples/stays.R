@@ -22,7 +22,7 @@ ggplot(inner, aes(age, site, fill = patients)) +
 rows <- read.csv("rows.csv", na.strings = "NA")
 aggregate(days ~ age, rows, mean)
 
-# A live table, through the unmodified client for R: the profile is the file that the node's operator has handed out.
-# install.packages("delta.sharing"), or any client of the protocol.
-# client <- delta.sharing::sharing_client("researcher.share")
-# stays <- client$table(share = "study", schema = "release", table = "stays")$load_as_arrow()
+# A live table, through the unmodified client for Python: the profile is the file that the node's operator has handed out. What comes this
+# way is on the word of the node that serves it.
+delta_sharing <- reticulate::import("delta_sharing")
+stays <- delta_sharing$load_as_pandas("researcher.share#study.release.stays")

@@ -191,6 +191,17 @@ def test_an_event_loop_goes_on_meanwhile(samples, anchor, facts):
     assert asyncio.run(both()) == ("aggregate", 306, True)
 
 
+def test_a_task_that_is_cancelled_ends_the_reading(samples, anchor):
+    async def cancelled():
+        task = asyncio.create_task(aio.open_release(samples / "microdata", anchor=anchor))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+
+
 def test_a_log_verifies_and_its_damage_is_named(samples, facts, tmp_path):
     import shutil
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Type
+from typing import Dict, Tuple, Type
 
 
 class CohortiumError(Exception):
@@ -13,7 +13,7 @@ class CohortiumError(Exception):
         self.path = path
         self.fault = fault
 
-    def __reduce__(self):
+    def __reduce__(self) -> Tuple[Type["CohortiumError"], Tuple[str, str, str]]:
         return (type(self), (self.path, self.fault, str(self)))
 
 

@@ -82,12 +82,12 @@ class Release:
     @property
     def id(self) -> str:
         """The release's id."""
-        return self.statement["release"]
+        return str(self.statement["release"])
 
     @property
     def kind(self) -> str:
         """`microdata`, `counts` or `aggregate`."""
-        return next(iter(self.statement["done"]))
+        return str(next(iter(self.statement["done"])))
 
     @property
     def not_covered(self) -> List[str]:
@@ -147,11 +147,13 @@ class Release:
     def to_pandas(self) -> "pandas.DataFrame":
         """The rows as a data frame of pandas."""
         _library("pandas", "pandas")
-        return self.to_arrow().to_pandas()
+        frame: "pandas.DataFrame" = self.to_arrow().to_pandas()
+        return frame
 
     def to_polars(self) -> "polars.DataFrame":
         """The rows as a data frame of polars."""
-        return _library("polars", "polars").DataFrame(self)
+        frame: "polars.DataFrame" = _library("polars", "polars").DataFrame(self)
+        return frame
 
     def write_parquet(self, path: _Path) -> int:
         """Writes the rows into one Parquet file, whole or not at all, in place of one that is there; returns their number."""
