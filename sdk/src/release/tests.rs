@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cohortium_epsilon::{Cost, stated};
 use cohortium_protocol::digest::{Sha256, blob_digest};
 use cohortium_protocol::ident::{ConsortiumId, Nonce, ReleaseId};
 use cohortium_protocol::key::pair::{KeyPair, SealingKey};
@@ -19,9 +20,11 @@ use cohortium_protocol::record::hierarchy::HierarchyForm;
 use cohortium_protocol::record::journal_entry::{Act, Actor, JournalEntry};
 use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
 use cohortium_protocol::record::project::{BudgetShare, Project, ProjectFields, ReleaseKind};
-use cohortium_protocol::record::release::{BodyFile, Done, FileDigest, MicrodataMeasures, Release, ReleaseFields};
+use cohortium_protocol::record::release::{
+    AggregateDone, BodyFile, Done, FileDigest, MicrodataMeasures, Release, ReleaseFields,
+};
 use cohortium_protocol::record::request::{
-    Asked, MicrodataTerms, PatientIds, Recoding, ReleaseColumn, ReleaseRole, Request, RequestFields,
+    AggregateTerms, Asked, MicrodataTerms, PatientIds, Recoding, ReleaseColumn, ReleaseRole, Request, RequestFields,
 };
 use cohortium_protocol::record::reservation::{Charge, Reservation};
 use cohortium_protocol::table_version::TableVersionId;
@@ -374,4 +377,69 @@ fn what_is_signed_and_does_not_fit_is_refused() {
     }
     let other_entry = release(|f| f.reserved = 1);
     assert_eq!(wrong(&other_entry).0, RESERVED_PROOF);
+}
+
+/// An answer with differential privacy in place of the rows; its person is counted at two members.
+fn private(rho: Rho, delta: Delta, bend: fn(&mut AggregateDone)) -> Bend {
+    let at = AccountTerms {
+        population: "patients".parse().unwrap(),
+        rho: Rho(0),
+        delta: Delta(0),
+        tokens_per_person_max: ContributionBound(2),
+        patients_max: 1_000,
+    }
+    .delta_shown();
+    let of = move |rho| stated(Cost { rho, delta }.epsilon(at));
+    Bend {
+        charter: Box::new(|fields| {
+            fields.accounts.get_mut(&"patients".parse().unwrap()).unwrap().tokens_per_person_max = ContributionBound(2);
+        }),
+        project: Box::new(|fields| fields.kinds = BTreeSet::from([ReleaseKind::Aggregate])),
+        release: Box::new(move |fields| {
+            let asked = Asked::Aggregate(AggregateTerms { declared: String::new(), rho, delta });
+            let request = RequestFields { asked, ..RequestFields::from(fields.request.clone()) };
+            fields.request = request.try_into().unwrap();
+            let mut done = AggregateDone {
+                rho,
+                delta,
+                epsilon: of(rho),
+                epsilon_person: of(Rho(4 * rho.0)),
+                tokens: ContributionBound(2),
+                at,
+                noise: Vec::new(),
+                threshold: None,
+                origins: Vec::new(),
+                uncovered: BTreeSet::new(),
+            };
+            bend(&mut done);
+            fields.done = Done::Aggregate(Box::new(done));
+        }),
+        reserved: Box::new(move |reserved| {
+            reserved.kind = ReleaseKind::Aggregate;
+            reserved.charge = Charge::Private { rho, delta };
+        }),
+        ..Bend::default()
+    }
+}
+
+// FOLD-6
+#[test]
+fn an_epsilon_that_is_too_small_for_its_rho_and_delta_is_named() {
+    let (rho, delta) = (Rho(1 << 76), Delta(1 << 70));
+    let (consortium, good) = folder(&private(rho, delta, |_| ()));
+    assert!(verify(&good, Some(consortium)).is_ok());
+    // Who states more than it must is believed: a threshold costs a person more than the square of its tokens.
+    let (consortium, more) = folder(&private(rho, delta, |done| done.epsilon_person.0 *= 3));
+    assert!(verify(&more, Some(consortium)).is_ok());
+    let of = |bend: fn(&mut AggregateDone)| wrong(&private(rho, delta, bend));
+    let (path, fault) = of(|done| done.epsilon.0 -= 10);
+    assert!(path == STATEMENT && matches!(fault, Wrong::EpsilonOfToken(_)), "{fault}");
+    assert!(fault.to_string().starts_with("states an epsilon of a token below 1.2723"), "{fault}");
+    // As if a person were at one member alone.
+    assert!(matches!(of(|done| done.epsilon_person = done.epsilon).1, Wrong::EpsilonOfPerson(_)));
+    assert_eq!(of(|done| done.tokens = ContributionBound(1)).1, Wrong::Account);
+    assert_eq!(of(|done| done.at = Delta(1 << 99)).1, Wrong::Account);
+    // A delta above the one that epsilon is stated at is bounded by none, and by nothing may it be said to be.
+    let beyond = wrong(&private(rho, Delta(1 << 99), |done| done.epsilon = Millionths(5)));
+    assert_eq!(beyond, (STATEMENT.to_owned(), Wrong::EpsilonOfToken(Millionths(u64::MAX))));
 }
