@@ -205,6 +205,11 @@ fn both_readers_name_the_same_fault_of_files_that_are_missing_foreign_or_cut() {
         ground.put(path, &files[STATEMENT_JSON]);
         assert!(agreed(&mut reference, &ground, anchor, path)["fault"].is_string(), "{path}");
     }
+    for (path, most) in [("journal/reserved", 2 << 20), ("log/signed", 2 << 20), ("project.cohortium", 1 << 20)] {
+        let ground = Ground::new(files);
+        ground.put(path, &vec![0; most + (1 << 20)]);
+        assert_eq!(agreed(&mut reference, &ground, anchor, path), json!({"path": path, "fault": "too-long"}));
+    }
     for (path, like) in [
         ("charter/0003.cohortium", "charter/0002.cohortium"),
         ("charter/0003.cohortium", "charter/0001.cohortium"),

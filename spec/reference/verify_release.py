@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 
 import codec  # noqa: E402
 import dsse  # noqa: E402
+import epsilon  # noqa: E402
 import ident  # noqa: E402
 import merkle  # noqa: E402
 import note  # noqa: E402
@@ -207,6 +208,18 @@ def check_project(release, project, digest, charter):
     if kind in floors:
         kept, least = floors[kind]
         demand(done[kept] >= charter["policy"][least], STATEMENT, "floor")
+    if kind == "aggregate":
+        check_epsilon(done, charter["accounts"][release["account"]])
+
+
+def check_epsilon(done, account):
+    """FOLD-6."""
+    rho, delta, shown, tokens = int(done["rho"]), int(done["delta"]), int(done["at"]), done["tokens"]
+    demand(tokens == account["tokens_per_person_max"], STATEMENT, "account")
+    demand(shown == epsilon.delta_shown(account["patients_max"]), STATEMENT, "account")
+    demand(done["epsilon"] >= epsilon.least_stated(rho, delta, shown), STATEMENT, "epsilon-of-token")
+    person = max(tokens, 1) ** 2 * rho
+    demand(done["epsilon_person"] >= epsilon.least_stated(person, delta, shown), STATEMENT, "epsilon-of-person")
 
 
 def check_body(folder, release):

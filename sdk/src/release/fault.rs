@@ -4,6 +4,7 @@ use std::fmt;
 
 use cohortium_protocol::key::signed::SignedFault;
 use cohortium_protocol::log::proof::ProofFault;
+use cohortium_protocol::quantity::Millionths;
 use cohortium_protocol::wire::codec::CodecFault;
 
 use super::folder::ReadFault;
@@ -62,6 +63,12 @@ pub enum Wrong {
     NotOfProject,
     /// k or the floor of counts is below the charter's.
     Floor,
+    /// The charter has no such account, or another number of members that may count a person, or states epsilon at another delta.
+    Account,
+    /// Epsilon of a token is below what its rho and delta come to, which is this.
+    EpsilonOfToken(Millionths),
+    /// Epsilon of a person is.
+    EpsilonOfPerson(Millionths),
     /// A recipient is no member of the charter.
     Recipient,
     /// Its length or a digest of it is not the stated one.
@@ -104,6 +111,9 @@ impl Wrong {
             Self::Project => "project",
             Self::NotOfProject => "not-of-project",
             Self::Floor => "floor",
+            Self::Account => "account",
+            Self::EpsilonOfToken(_) => "epsilon-of-token",
+            Self::EpsilonOfPerson(_) => "epsilon-of-person",
             Self::Recipient => "recipient",
             Self::Body => "body",
             Self::Words => "words",
@@ -121,6 +131,9 @@ impl fmt::Display for Wrong {
             Self::Read(fault) => return fault.fmt(f),
             Self::Signed(fault) => return fault.fmt(f),
             Self::Proof(fault) => return write!(f, "does not prove it: {fault}"),
+            Self::EpsilonOfToken(least) => return epsilon(f, "a token", *least),
+            Self::EpsilonOfPerson(least) => return epsilon(f, "a person", *least),
+            Self::Account => "states epsilon for another account than the charter's",
             Self::Stranger => "does not belong to a release",
             Self::StrangeSignature => "carries a signature that nothing in the folder explains",
             Self::Anchor => "is not the charter of the consortium that was named",
@@ -140,5 +153,15 @@ impl fmt::Display for Wrong {
             Self::EntryDiffers => "says something else than the statement",
             Self::Leaf => "is not the entry that the log's proof is about",
         })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn epsilon(f: &mut fmt::Formatter<'_>, whose: &str, least: Millionths) -> fmt::Result {
+    match least.0 {
+        u64::MAX => write!(f, "states an epsilon of {whose} where its rho and delta are bounded by none"),
+        least => {
+            write!(f, "states an epsilon of {whose} below {:.6}, which its rho and delta come to", least as f64 / 1e6)
+        }
     }
 }

@@ -66,6 +66,7 @@ _CLASSES: Dict[str, Type[ReleaseFault]] = {
     "chain": CharterFault, "not-in-force": CharterFault, "consortium": CharterFault, "party": CharterFault,
     "charter": StatementFault, "project": StatementFault, "not-of-project": StatementFault, "floor": StatementFault,
     "recipient": StatementFault, "words": StatementFault,
+    "account": StatementFault, "epsilon-of-token": StatementFault, "epsilon-of-person": StatementFault,
     "body": BodyFault,
     "entry": LedgerFault, "entry-differs": LedgerFault, "leaf": LedgerFault, "proof": LedgerFault,
 }  # fmt: skip
