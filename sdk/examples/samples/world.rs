@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::str::FromStr;
 
+use cohortium_epsilon::{Cost, stated};
 use cohortium_protocol::digest::{DocumentDigest, Sha256, blob_digest};
 use cohortium_protocol::ident::{ConsortiumId, Name, Nonce, ReleaseId, ShareId, SnapshotId};
 use cohortium_protocol::key::pair::{KeyPair, PublicKey, SealingKey};
@@ -222,16 +223,16 @@ fn aggregate_done(earlier: &[ReleaseId]) -> Done {
     let noise = what.iter().zip(HALF_WIDTHS).map(|(what, half)| NoiseLine {
         what: known(what),
         noise: NoiseKind::Gaussian,
-        scale: millionths(half / 1.96),
-        half_width: millionths(half),
+        scale: stated(half / 1.96),
+        half_width: stated(half),
     });
-    let rho = 0.05;
     let at = account().delta_shown();
+    let epsilon = |rho| stated(Cost { rho, delta: Delta(0) }.epsilon(at));
     Done::Aggregate(Box::new(AggregateDone {
         rho: SPENT,
         delta: Delta(0),
-        epsilon: millionths(epsilon(rho)),
-        epsilon_person: millionths(epsilon(4.0 * rho)),
+        epsilon: epsilon(SPENT),
+        epsilon_person: epsilon(Rho(4 * SPENT.0)),
         tokens: ContributionBound(2),
         at,
         noise: noise.collect(),
@@ -242,20 +243,6 @@ fn aggregate_done(earlier: &[ReleaseId]) -> Done {
         )],
         uncovered: earlier.iter().copied().collect(),
     }))
-}
-
-/// Above the least epsilon of this rho at a delta of 10^-7, by the simple bound of Bun and Steinke 2016 (proposition 1.3).
-fn epsilon(rho: f64) -> f64 {
-    rho + 2.0 * (rho * 1e7_f64.ln()).sqrt()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "figures of this file are small and not negative"
-)]
-fn millionths(of: f64) -> Millionths {
-    Millionths((of * 1e6).ceil() as u64)
 }
 
 /// What is made of one kind.
