@@ -62,6 +62,8 @@ struct Bend {
     reserved: Box<dyn Fn(&mut Reservation)>,
     /// When the statement was signed.
     at: u64,
+    /// The acts of both entries.
+    acts: Box<dyn Fn(&mut [Act; 2])>,
 }
 
 impl Default for Bend {
@@ -72,6 +74,7 @@ impl Default for Bend {
             charter: Box::new(|_| ()),
             reserved: Box::new(|_| ()),
             at: 2_000,
+            acts: Box::new(|_| ()),
         }
     }
 }
@@ -264,8 +267,10 @@ fn folder(bend: &Bend) -> (ConsortiumId, Memory) {
     let (release, reserved) = statement(consortium, &charters[1], &project, bend);
     let signed_release = Signed::sign(&release, &pair(3));
     let entry = |at, act| codec::encode(&JournalEntry { at: UnixMillis(at), actor: Actor::Node, act });
-    let entries =
-        [entry(1_400, Act::ReleaseReserved(Box::new(reserved))), entry(bend.at, Act::Released(signed_release.clone()))];
+    let mut acts = [Act::ReleaseReserved(Box::new(reserved)), Act::Released(signed_release.clone())];
+    (bend.acts)(&mut acts);
+    let [first, second] = acts;
+    let entries = [entry(1_400, first), entry(bend.at, second)];
     let salts = [[1; 32], [2; 32]];
     let leaves = [0, 1].map(|at: usize| leaf_entry(&salts[at], &entries[at]));
     let hashes = [0, 1].map(|at: usize| leaf_hash(&leaves[at].0));
@@ -395,6 +400,13 @@ fn for_the_operator(asked: &Request) -> Request {
     RequestFields { recipients, ..RequestFields::from(asked.clone()) }.try_into().unwrap()
 }
 
+/// The same statement, signed by one more key.
+fn another_statement(acts: &mut [Act; 2]) {
+    if let Act::Released(signed) = &mut acts[1] {
+        signed.add_signature(&pair(9));
+    }
+}
+
 fn of_another_consortium(fields: &mut ReleaseFields) {
     let other = ConsortiumId([9; 32]);
     (fields.consortium, fields.request) = (other, request(other));
@@ -407,6 +419,7 @@ fn what_is_signed_and_does_not_fit_is_refused() {
     let project = |bend: fn(&mut ProjectFields)| Bend { project: Box::new(bend), ..Bend::default() };
     let reserved = |bend: fn(&mut Reservation)| Bend { reserved: Box::new(bend), ..Bend::default() };
     let charter = |bend: fn(&mut CharterFields)| Bend { charter: Box::new(bend), ..Bend::default() };
+    let acts = |bend: fn(&mut [Act; 2])| Bend { acts: Box::new(bend), ..Bend::default() };
     let cases: Vec<(Bend, &str, Wrong)> = vec![
         (release(|f| f.operator = "north".parse().unwrap()), STATEMENT, Wrong::Party),
         (release(|f| f.charter = blob_document(9)), STATEMENT, Wrong::Charter),
@@ -430,6 +443,9 @@ fn what_is_signed_and_does_not_fit_is_refused() {
         (reserved(|r| r.account = "other".parse().unwrap()), RESERVED, Wrong::EntryDiffers),
         (reserved(|r| r.tables.clear()), RESERVED, Wrong::EntryDiffers),
         (reserved(|r| r.charge = Charge::Private { rho: Rho(1), delta: Delta(0) }), RESERVED, Wrong::EntryDiffers),
+        (acts(|acts| acts[0] = acts[1].clone()), RESERVED, Wrong::Entry),
+        (acts(|acts| acts[1] = acts[0].clone()), SIGNED, Wrong::Entry),
+        (acts(another_statement), SIGNED, Wrong::EntryDiffers),
         (Bend { at: 100_000, ..Bend::default() }, STATEMENT, Wrong::Expired),
     ];
     for (number, (bend, path, expected)) in cases.into_iter().enumerate() {
