@@ -3,6 +3,7 @@
 Slow, variable time, for test vectors only. The curve is -x^2 + y^2 = 1 + d x^2 y^2 over the integers modulo P.
 """
 
+import functools
 import hashlib
 
 P = 2**255 - 19
@@ -74,6 +75,7 @@ def is_small_order(point):
     return equal(multiply(8, point), IDENTITY)
 
 
+@functools.lru_cache(4096)
 def accepts_key(data):
     """KEY-1: a canonical encoding of a point that is not of small order."""
     point = decompress(data)
@@ -119,6 +121,7 @@ def sign(seed, message):
     return r + s.to_bytes(32, "little")
 
 
+@functools.lru_cache(4096)
 def verifies(key, message, signature):
     """KEY-2: canonical S, R canonical and not of small order, and S*B = R + h*A exactly, without the cofactor."""
     r_bytes, s = signature[:32], int.from_bytes(signature[32:], "little")

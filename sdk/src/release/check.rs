@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cohortium_epsilon::{Cost, least_stated, rho_of_person};
 use cohortium_protocol::ident::{ConsortiumId, Name};
 use cohortium_protocol::key::pair::PublicKey;
 use cohortium_protocol::key::signed::{Record, Signed, Verified};
@@ -9,12 +10,12 @@ use cohortium_protocol::limits::{DOCUMENT_BYTES_MAX, JOURNAL_ENTRY_BYTES_MAX, LO
 use cohortium_protocol::log::checkpoint::{LogKeys, Strangers, origin};
 use cohortium_protocol::log::leaf_entry;
 use cohortium_protocol::log::proof::{InclusionBundle, ProofFault};
-use cohortium_protocol::quantity::Rows;
-use cohortium_protocol::record::charter::{Charter, CharterKind, PartyKind};
+use cohortium_protocol::quantity::{Millionths, Rows};
+use cohortium_protocol::record::charter::{AccountTerms, Charter, CharterKind, PartyKind};
 use cohortium_protocol::record::journal_entry::{Act, JournalEntry};
 use cohortium_protocol::record::node_record::NodeRecord;
 use cohortium_protocol::record::project::Project;
-use cohortium_protocol::record::release::{Done, Release};
+use cohortium_protocol::record::release::{AggregateDone, Done, Release};
 use cohortium_protocol::record::reservation::Reservation;
 use cohortium_protocol::rule::review::charge_of;
 use cohortium_protocol::state::charters::Charters;
@@ -320,10 +321,33 @@ fn check_floors(statement: &Release, charter: &Charter) -> Checked<()> {
     let kept = match &statement.done {
         Done::Microdata { k, .. } => *k >= charter.policy.anonymity_k_min,
         Done::Counts { floor, .. } => *floor >= charter.policy.small_cell_min,
-        // Noise hides what is small; what it cost is in the reservation.
-        Done::Aggregate(_) => true,
+        // Noise hides what is small.
+        Done::Aggregate(done) => {
+            let terms = charter.accounts.get(&statement.account);
+            let terms = terms.ok_or_else(|| ReleaseFault::new(STATEMENT, Wrong::Account))?;
+            return check_epsilon(done, terms).map_err(|wrong| ReleaseFault::new(STATEMENT, wrong));
+        }
     };
     if kept { Ok(()) } else { Err(ReleaseFault::new(STATEMENT, Wrong::Floor)) }
+}
+
+/// Both figures of epsilon, computed again from rho and delta. Delta of a person may be more than a token's, by a map that is not
+/// known here: a statement may say more than this, and never less.
+fn check_epsilon(done: &AggregateDone, terms: &AccountTerms) -> Result<(), Wrong> {
+    if (done.tokens, done.at) != (terms.tokens_per_person_max, terms.delta_shown()) {
+        return Err(Wrong::Account);
+    }
+    let least = |rho| least_stated(Cost { rho, delta: done.delta }, done.at);
+    let least_person = rho_of_person(done.rho, done.tokens).map_or(Millionths(u64::MAX), least);
+    for (stated, least, wrong) in [
+        (done.epsilon, least(done.rho), Wrong::EpsilonOfToken as fn(Millionths) -> Wrong),
+        (done.epsilon_person, least_person, Wrong::EpsilonOfPerson),
+    ] {
+        if stated < least {
+            return Err(wrong(least));
+        }
+    }
+    Ok(())
 }
 
 fn check_reservation(statement: &Release, project: &Project, entry: &JournalEntry) -> Checked<()> {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use cohortium_protocol::key::signed::SignedFault;
 use cohortium_protocol::log::proof::ProofFault;
+use cohortium_protocol::quantity::Millionths;
+use cohortium_protocol::wire::codec::CodecFault;
 
 use super::folder::ReadFault;
 
@@ -61,6 +63,12 @@ pub enum Wrong {
     NotOfProject,
     /// k or the floor of counts is below the charter's.
     Floor,
+    /// The charter has no such account, or another number of members that may count a person, or states epsilon at another delta.
+    Account,
+    /// Epsilon of a token is below what its rho and delta come to, which is this.
+    EpsilonOfToken(Millionths),
+    /// Epsilon of a person is.
+    EpsilonOfPerson(Millionths),
     /// A recipient is no member of the charter.
     Recipient,
     /// Its length or a digest of it is not the stated one.
@@ -77,12 +85,55 @@ pub enum Wrong {
     Proof(ProofFault),
 }
 
+impl Wrong {
+    /// Its name in one word for scripts; the reference in Python and the Python package give the same (spec chapter 17).
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Read(ReadFault::Missing) => "missing",
+            Self::Read(ReadFault::Unreadable) => "unreadable",
+            Self::Read(ReadFault::TooLong) | Self::Signed(SignedFault::Codec(CodecFault::TooLong { .. })) => "too-long",
+            Self::Signed(SignedFault::WrongType) => "wrong-type",
+            Self::Signed(SignedFault::SignatureOrder) => "signature-order",
+            Self::Signed(SignedFault::SignatureInvalid) => "signature-invalid",
+            Self::Signed(SignedFault::SignerMissing) => "signer-missing",
+            Self::Signed(SignedFault::Codec(CodecFault::Malformed)) => "malformed",
+            Self::Signed(SignedFault::Codec(CodecFault::Trailing)) => "trailing",
+            Self::Signed(SignedFault::Codec(CodecFault::NotCanonical)) => "not-canonical",
+            Self::Stranger => "stranger",
+            Self::StrangeSignature => "strange-signature",
+            Self::Anchor => "anchor",
+            Self::Chain => "chain",
+            Self::NotInForce => "not-in-force",
+            Self::Consortium => "consortium",
+            Self::Party => "party",
+            Self::Expired => "expired",
+            Self::Charter => "charter",
+            Self::Project => "project",
+            Self::NotOfProject => "not-of-project",
+            Self::Floor => "floor",
+            Self::Account => "account",
+            Self::EpsilonOfToken(_) => "epsilon-of-token",
+            Self::EpsilonOfPerson(_) => "epsilon-of-person",
+            Self::Recipient => "recipient",
+            Self::Body => "body",
+            Self::Words => "words",
+            Self::Entry => "entry",
+            Self::EntryDiffers => "entry-differs",
+            Self::Leaf => "leaf",
+            Self::Proof(_) => "proof",
+        }
+    }
+}
+
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read(fault) => return fault.fmt(f),
             Self::Signed(fault) => return fault.fmt(f),
             Self::Proof(fault) => return write!(f, "does not prove it: {fault}"),
+            Self::EpsilonOfToken(least) => return epsilon(f, "a token", *least),
+            Self::EpsilonOfPerson(least) => return epsilon(f, "a person", *least),
+            Self::Account => "states epsilon for another account than the charter's",
             Self::Stranger => "does not belong to a release",
             Self::StrangeSignature => "carries a signature that nothing in the folder explains",
             Self::Anchor => "is not the charter of the consortium that was named",
@@ -102,5 +153,15 @@ impl fmt::Display for Wrong {
             Self::EntryDiffers => "says something else than the statement",
             Self::Leaf => "is not the entry that the log's proof is about",
         })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn epsilon(f: &mut fmt::Formatter<'_>, whose: &str, least: Millionths) -> fmt::Result {
+    match least.0 {
+        u64::MAX => write!(f, "states an epsilon of {whose} where its rho and delta are bounded by none"),
+        least => {
+            write!(f, "states an epsilon of {whose} below {:.6}, which its rho and delta come to", least as f64 / 1e6)
+        }
     }
 }

@@ -95,12 +95,11 @@ impl DiskFolder {
         Self { root: root.to_owned() }
     }
 
-    /// Opens one of its files.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn open(&self, path: &str) -> std::io::Result<File> {
-        File::open(self.root.join(path))
+    /// Bytes of all its plain files that can be seen; what cannot is found out by who reads it.
+    pub(super) fn bytes(&self) -> u64 {
+        let paths = self.paths().unwrap_or_default();
+        let sizes = paths.iter().filter_map(|path| fs::symlink_metadata(self.root.join(path)).ok());
+        sizes.filter(fs::Metadata::is_file).map(|file| file.len()).sum()
     }
 
     fn visit(&self, folder: &str, depth: usize, found: &mut Vec<String>) -> Result<(), (String, ReadFault)> {

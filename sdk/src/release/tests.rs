@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cohortium_epsilon::{Cost, stated};
 use cohortium_protocol::digest::{Sha256, blob_digest};
 use cohortium_protocol::ident::{ConsortiumId, Nonce, ReleaseId};
 use cohortium_protocol::key::pair::{KeyPair, SealingKey};
@@ -19,9 +20,11 @@ use cohortium_protocol::record::hierarchy::HierarchyForm;
 use cohortium_protocol::record::journal_entry::{Act, Actor, JournalEntry};
 use cohortium_protocol::record::node_record::{NodeRecord, NodeRecordFields};
 use cohortium_protocol::record::project::{BudgetShare, Project, ProjectFields, ReleaseKind};
-use cohortium_protocol::record::release::{BodyFile, Done, FileDigest, MicrodataMeasures, Release, ReleaseFields};
+use cohortium_protocol::record::release::{
+    AggregateDone, BodyFile, Done, FileDigest, MicrodataMeasures, Release, ReleaseFields,
+};
 use cohortium_protocol::record::request::{
-    Asked, MicrodataTerms, PatientIds, Recoding, ReleaseColumn, ReleaseRole, Request, RequestFields,
+    AggregateTerms, Asked, MicrodataTerms, PatientIds, Recoding, ReleaseColumn, ReleaseRole, Request, RequestFields,
 };
 use cohortium_protocol::record::reservation::{Charge, Reservation};
 use cohortium_protocol::table_version::TableVersionId;
@@ -59,6 +62,8 @@ struct Bend {
     reserved: Box<dyn Fn(&mut Reservation)>,
     /// When the statement was signed.
     at: u64,
+    /// The acts of both entries.
+    acts: Box<dyn Fn(&mut [Act; 2])>,
 }
 
 impl Default for Bend {
@@ -69,6 +74,7 @@ impl Default for Bend {
             charter: Box::new(|_| ()),
             reserved: Box::new(|_| ()),
             at: 2_000,
+            acts: Box::new(|_| ()),
         }
     }
 }
@@ -111,18 +117,28 @@ fn charters(bend: &Bend) -> (ConsortiumId, Vec<Signed<Charter>>) {
     (consortium, vec![first, second])
 }
 
-fn record(consortium: ConsortiumId, party: &str, root: u8, signing: u8) -> Signed<NodeRecord> {
-    let fields = NodeRecordFields {
+fn record_fields(consortium: ConsortiumId) -> NodeRecordFields {
+    NodeRecordFields {
         consortium,
-        party: party.parse().unwrap(),
-        root: pair(root).public(),
+        party: "op".parse().unwrap(),
+        root: pair(1).public(),
         sequence: 1,
-        tls: pair(signing + 100).public(),
-        signing: pair(signing).public(),
+        tls: pair(103).public(),
+        signing: pair(3).public(),
         sealing: SealingKey([4; 32]),
         not_before: UnixMillis(1_000),
         not_after: UnixMillis(100_000),
         ext: Extensions::default(),
+    }
+}
+
+fn record(consortium: ConsortiumId, party: &str, root: u8, signing: u8) -> Signed<NodeRecord> {
+    let fields = NodeRecordFields {
+        party: party.parse().unwrap(),
+        root: pair(root).public(),
+        tls: pair(signing + 100).public(),
+        signing: pair(signing).public(),
+        ..record_fields(consortium)
     };
     Signed::sign(&NodeRecord::try_from(fields).unwrap(), &pair(root))
 }
@@ -251,8 +267,10 @@ fn folder(bend: &Bend) -> (ConsortiumId, Memory) {
     let (release, reserved) = statement(consortium, &charters[1], &project, bend);
     let signed_release = Signed::sign(&release, &pair(3));
     let entry = |at, act| codec::encode(&JournalEntry { at: UnixMillis(at), actor: Actor::Node, act });
-    let entries =
-        [entry(1_400, Act::ReleaseReserved(Box::new(reserved))), entry(bend.at, Act::Released(signed_release.clone()))];
+    let mut acts = [Act::ReleaseReserved(Box::new(reserved)), Act::Released(signed_release.clone())];
+    (bend.acts)(&mut acts);
+    let [first, second] = acts;
+    let entries = [entry(1_400, first), entry(bend.at, second)];
     let salts = [[1; 32], [2; 32]];
     let leaves = [0, 1].map(|at: usize| leaf_entry(&salts[at], &entries[at]));
     let hashes = [0, 1].map(|at: usize| leaf_hash(&leaves[at].0));
@@ -287,6 +305,27 @@ fn wrong(bend: &Bend) -> (String, Wrong) {
     let (consortium, folder) = folder(bend);
     let fault = verify(&folder, Some(consortium)).unwrap_err();
     (fault.path, fault.wrong)
+}
+
+/// What the reader in Python says of the folder of a bend: the file and the word of its fault.
+fn reference(bend: &Bend) -> (String, String) {
+    let (consortium, folder) = folder(bend);
+    reference_of(consortium, &folder)
+}
+
+fn reference_of(consortium: ConsortiumId, folder: &Memory) -> (String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, bytes) in &folder.0 {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/reference/verify_release.py");
+    let mut command = std::process::Command::new("python3");
+    let output = command.arg(script).arg(dir.path()).args(["--anchor", &consortium.to_string()]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    (text("path"), text("fault"))
 }
 
 // FOLD-2
@@ -336,12 +375,41 @@ fn a_file_too_few_or_too_many_is_named() {
     more.0.insert("body/extra".to_owned(), Vec::new());
     let fault = verify(&more, Some(consortium)).unwrap_err();
     assert_eq!((fault.path.as_str(), fault.wrong), ("body/extra", Wrong::Stranger));
-    let mut strange = good;
+    let mut strange = good.clone();
     let mut statement = Signed::<Release>::from_bytes(&strange.0[STATEMENT]).unwrap();
     statement.add_signature(&pair(9));
     strange.0.insert(STATEMENT.to_owned(), statement.to_bytes());
     let fault = verify(&strange, Some(consortium)).unwrap_err();
     assert_eq!((fault.path.as_str(), fault.wrong), (STATEMENT, Wrong::StrangeSignature));
+    assert_eq!(reference_of(consortium, &strange), (STATEMENT.to_owned(), "strange-signature".to_owned()));
+    // Signed by the right root, of another consortium or of another party.
+    let other =
+        NodeRecord::try_from(NodeRecordFields { consortium: ConsortiumId([9; 32]), ..record_fields(consortium) });
+    let north = NodeRecord::try_from(NodeRecordFields { party: "north".parse().unwrap(), ..record_fields(consortium) });
+    for (record, wrong) in [(other, Wrong::Consortium), (north, Wrong::Party)] {
+        let mut bent = good.clone();
+        bent.0.insert(numbered(OPERATOR_FOLDER, 1), Signed::sign(&record.unwrap(), &pair(1)).to_bytes());
+        let fault = verify(&bent, Some(consortium)).unwrap_err();
+        assert_eq!(reference_of(consortium, &bent), (fault.path.clone(), fault.wrong.name().to_owned()));
+        assert_eq!((fault.path, fault.wrong), (numbered(OPERATOR_FOLDER, 1), wrong));
+    }
+}
+
+fn for_the_operator(asked: &Request) -> Request {
+    let recipients = BTreeSet::from(["op".parse().unwrap()]);
+    RequestFields { recipients, ..RequestFields::from(asked.clone()) }.try_into().unwrap()
+}
+
+/// The same statement, signed by one more key.
+fn another_statement(acts: &mut [Act; 2]) {
+    if let Act::Released(signed) = &mut acts[1] {
+        signed.add_signature(&pair(9));
+    }
+}
+
+fn of_another_consortium(fields: &mut ReleaseFields) {
+    let other = ConsortiumId([9; 32]);
+    (fields.consortium, fields.request) = (other, request(other));
 }
 
 // FOLD-2
@@ -351,13 +419,15 @@ fn what_is_signed_and_does_not_fit_is_refused() {
     let project = |bend: fn(&mut ProjectFields)| Bend { project: Box::new(bend), ..Bend::default() };
     let reserved = |bend: fn(&mut Reservation)| Bend { reserved: Box::new(bend), ..Bend::default() };
     let charter = |bend: fn(&mut CharterFields)| Bend { charter: Box::new(bend), ..Bend::default() };
+    let acts = |bend: fn(&mut [Act; 2])| Bend { acts: Box::new(bend), ..Bend::default() };
     let cases: Vec<(Bend, &str, Wrong)> = vec![
         (release(|f| f.operator = "north".parse().unwrap()), STATEMENT, Wrong::Party),
         (release(|f| f.charter = blob_document(9)), STATEMENT, Wrong::Charter),
         (release(|f| f.project = blob_document(9)), PROJECT, Wrong::Project),
         (release(|f| f.account = "other".parse().unwrap()), PROJECT, Wrong::Project),
         (release(|f| f.body[0].sha256 = FileDigest([0; 32])), BODY, Wrong::Body),
-        (release(|f| f.body[0].digest = blob_digest(b"x")), BODY, Wrong::Body),
+        (release(|f| f.request = for_the_operator(&f.request)), STATEMENT, Wrong::Recipient),
+        (release(of_another_consortium), STATEMENT, Wrong::Consortium),
         (project(|f| f.kinds = BTreeSet::from([ReleaseKind::Counts])), STATEMENT, Wrong::NotOfProject),
         (project(|f| f.recipients.clear()), STATEMENT, Wrong::NotOfProject),
         (project(|f| f.expires = UnixMillis(1_400)), RESERVED, Wrong::EntryDiffers),
@@ -367,11 +437,99 @@ fn what_is_signed_and_does_not_fit_is_refused() {
         (reserved(|r| r.request = blob_document(9)), RESERVED, Wrong::EntryDiffers),
         (reserved(|r| r.consolidation = blob_document(9)), RESERVED, Wrong::EntryDiffers),
         (reserved(|r| r.recipients.clear()), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.kind = ReleaseKind::Counts), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.charter = blob_document(9)), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.project = blob_document(9)), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.account = "other".parse().unwrap()), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.tables.clear()), RESERVED, Wrong::EntryDiffers),
+        (reserved(|r| r.charge = Charge::Private { rho: Rho(1), delta: Delta(0) }), RESERVED, Wrong::EntryDiffers),
+        (acts(|acts| acts[0] = acts[1].clone()), RESERVED, Wrong::Entry),
+        (acts(|acts| acts[1] = acts[0].clone()), SIGNED, Wrong::Entry),
+        (acts(another_statement), SIGNED, Wrong::EntryDiffers),
         (Bend { at: 100_000, ..Bend::default() }, STATEMENT, Wrong::Expired),
     ];
     for (number, (bend, path, expected)) in cases.into_iter().enumerate() {
+        let word = expected.name().to_owned();
         assert_eq!(wrong(&bend), (path.to_owned(), expected), "case {number}");
+        assert_eq!(reference(&bend), (path.to_owned(), word), "case {number}");
     }
     let other_entry = release(|f| f.reserved = 1);
     assert_eq!(wrong(&other_entry).0, RESERVED_PROOF);
+    assert_eq!(reference(&other_entry), (RESERVED_PROOF.to_owned(), "proof".to_owned()));
+    // The one thing that the reader in Python leaves out.
+    let other_blake3 = release(|f| f.body[0].digest = blob_digest(b"x"));
+    assert_eq!(wrong(&other_blake3), (BODY.to_owned(), Wrong::Body));
+    assert_eq!(reference(&other_blake3).1, "");
+}
+
+/// An answer with differential privacy in place of the rows; its person is counted at two members.
+fn private(rho: Rho, delta: Delta, bend: fn(&mut AggregateDone)) -> Bend {
+    let at = AccountTerms {
+        population: "patients".parse().unwrap(),
+        rho: Rho(0),
+        delta: Delta(0),
+        tokens_per_person_max: ContributionBound(2),
+        patients_max: 1_000,
+    }
+    .delta_shown();
+    let of = move |rho| stated(Cost { rho, delta }.epsilon(at));
+    Bend {
+        charter: Box::new(|fields| {
+            fields.accounts.get_mut(&"patients".parse().unwrap()).unwrap().tokens_per_person_max = ContributionBound(2);
+        }),
+        project: Box::new(|fields| fields.kinds = BTreeSet::from([ReleaseKind::Aggregate])),
+        release: Box::new(move |fields| {
+            let asked = Asked::Aggregate(AggregateTerms { declared: String::new(), rho, delta });
+            let request = RequestFields { asked, ..RequestFields::from(fields.request.clone()) };
+            fields.request = request.try_into().unwrap();
+            let mut done = AggregateDone {
+                rho,
+                delta,
+                epsilon: of(rho),
+                epsilon_person: of(Rho(4 * rho.0)),
+                tokens: ContributionBound(2),
+                at,
+                noise: Vec::new(),
+                threshold: None,
+                origins: Vec::new(),
+                uncovered: BTreeSet::new(),
+            };
+            bend(&mut done);
+            fields.done = Done::Aggregate(Box::new(done));
+        }),
+        reserved: Box::new(move |reserved| {
+            reserved.kind = ReleaseKind::Aggregate;
+            reserved.charge = Charge::Private { rho, delta };
+        }),
+        ..Bend::default()
+    }
+}
+
+// FOLD-6
+#[test]
+fn an_epsilon_that_is_too_small_for_its_rho_and_delta_is_named() {
+    let (rho, delta) = (Rho(1 << 76), Delta(1 << 70));
+    let (consortium, good) = folder(&private(rho, delta, |_| ()));
+    assert!(verify(&good, Some(consortium)).is_ok());
+    // Who states more than it must is believed: a threshold costs a person more than the square of its tokens.
+    let (consortium, more) = folder(&private(rho, delta, |done| done.epsilon_person.0 *= 3));
+    assert!(verify(&more, Some(consortium)).is_ok());
+    assert_eq!(reference_of(consortium, &more).1, "");
+    let of = |bend: fn(&mut AggregateDone)| {
+        let bend = private(rho, delta, bend);
+        let (path, fault) = wrong(&bend);
+        assert_eq!(reference(&bend), (path.clone(), fault.name().to_owned()));
+        (path, fault)
+    };
+    let (path, fault) = of(|done| done.epsilon.0 -= 10);
+    assert!(path == STATEMENT && matches!(fault, Wrong::EpsilonOfToken(_)), "{fault}");
+    assert!(fault.to_string().starts_with("states an epsilon of a token below 1.2723"), "{fault}");
+    // As if a person were at one member alone.
+    assert!(matches!(of(|done| done.epsilon_person = done.epsilon).1, Wrong::EpsilonOfPerson(_)));
+    assert_eq!(of(|done| done.tokens = ContributionBound(1)).1, Wrong::Account);
+    assert_eq!(of(|done| done.at = Delta(1 << 99)).1, Wrong::Account);
+    // A delta above the one that epsilon is stated at is bounded by none, and by nothing may it be said to be.
+    let beyond = private(rho, Delta(1 << 99), |done| done.epsilon = Millionths(5));
+    assert_eq!(reference(&beyond).1, "epsilon-of-token");
+    assert_eq!(wrong(&beyond), (STATEMENT.to_owned(), Wrong::EpsilonOfToken(Millionths(u64::MAX))));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::source::Source;
 
 /// Folder of each package, what it imports of this workspace, and the outside crates it may name. `*`: any.
-const PACKAGES: [(&str, &[&str], &[&str]); 15] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 17] = [
     (
         "protocol",
         &[],
@@ -76,7 +76,8 @@ const PACKAGES: [(&str, &[&str], &[&str]); 15] = [
     ("node/object", &[], &["futures", "object_store", "zeroize"]),
     ("node/fhir", &[], &["arrow"]),
     ("node/anonymise", &["protocol"], &["arrow", "parquet", "rand_chacha"]),
-    ("node/private", &["protocol"], &["opendp", "rand_chacha"]),
+    ("epsilon", &["protocol"], &[]),
+    ("node/private", &["protocol", "epsilon"], &["opendp", "rand_chacha"]),
     (
         "node/serve",
         &["protocol"],
@@ -139,7 +140,8 @@ const PACKAGES: [(&str, &[&str], &[&str]); 15] = [
             "zeroize",
         ],
     ),
-    ("sdk", &["protocol", "transport"], &["arrow", "parquet", "serde", "serde_json", "tokio"]),
+    ("sdk", &["protocol", "epsilon", "transport"], &["arrow", "bytes", "parquet", "serde", "serde_json", "tokio"]),
+    ("sdk/python", &["protocol", "sdk"], &["arrow", "pyo3"]),
     (
         "testnet",
         &["protocol", "node", "sdk"],
