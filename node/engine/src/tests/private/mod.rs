@@ -185,7 +185,14 @@ impl World {
 
 fn declared(rows: u64, groups: u64) -> Declared {
     let contribution = Contribution { rows, groups, source: standard() };
-    Declared { contribution, bounds: BTreeMap::new(), edges: BTreeMap::new(), keys: BTreeMap::new(), wish: None }
+    Declared {
+        contribution,
+        bounds: BTreeMap::new(),
+        edges: BTreeMap::new(),
+        keys: BTreeMap::new(),
+        wish: None,
+        study: None,
+    }
 }
 
 impl Declared {
