@@ -3,6 +3,7 @@
 mod answered;
 mod neighbours;
 mod refused;
+mod tables;
 
 use arrow::array::{Array, AsArray, Date32Array, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{Int64Type, SchemaRef};
