@@ -364,3 +364,117 @@ fn number(column: &TableColumn, cell: Option<i64>) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "below 2^50 in magnitude")]
     cell.map(|cell| cell as f64 / 10_f64.powi(i32::from(bounds.decimals)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+    use arrow::datatypes::Float64Type;
+    use cohortium_engine::limits::Limits;
+    use cohortium_engine::private::{ColumnRule, Declared, Kind, PrivateRows, TableRule, Whose, compile_table};
+    use cohortium_protocol::quantity::Delta;
+
+    use super::*;
+
+    const ROWS: i64 = 4_000;
+
+    fn catalogue() -> Catalogue {
+        let rule = |(name, kind): (&str, Kind)| ColumnRule { name: name.to_owned(), kind, bounds: None, domain: None };
+        let columns = [("id", Kind::Integer), ("sex", Kind::Text), ("ward", Kind::Text), ("days", Kind::Float)];
+        let mut catalogue = Catalogue::default();
+        let whose = Whose::Patients("id".to_owned());
+        catalogue.insert("stay", TableRule { whose, columns: columns.map(rule).to_vec() }, Default::default());
+        catalogue
+    }
+
+    /// A stay of each patient: men stay 6 days, in ward B, and women 2, in ward A; a few values are none or far outside.
+    fn stays(patients: std::ops::Range<i64>) -> Vec<PrivateTable> {
+        let ids: Vec<i64> = patients.collect();
+        let man = |id: &i64| id % 4 == 0;
+        let texts =
+            |of: &dyn Fn(&i64) -> &'static str| Arc::new(ids.iter().map(|id| Some(of(id))).collect::<StringArray>());
+        let days = ids.iter().map(|id| match (id % 1_000, man(id)) {
+            (1, _) => f64::NAN,
+            (2, _) => f64::INFINITY,
+            (3, _) => -1e300,
+            (_, true) => 6.0,
+            (_, false) => 2.0,
+        });
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(Int64Array::from(ids.clone()))),
+            ("sex", texts(&|id| if man(id) { "m" } else { "f" })),
+            ("ward", texts(&|id| if man(id) { "B" } else { "A" })),
+            ("days", Arc::new(Float64Array::from_iter_values(days))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let rows = PrivateRows::Batches { schema: batch.schema(), batches: vec![batch], ordered_by: None };
+        vec![PrivateTable { name: "stay".parse().unwrap(), rows }]
+    }
+
+    fn studied(columns: &str, declared: &str, rho: u128) -> Studied {
+        let source = r#"{"person": "petra"}"#;
+        let declared = format!(r#"{{"contribution": {{"rows": 1, "groups": 1, "source": S}}, {declared}}}"#);
+        let declared: Declared = serde_json::from_str(&declared.replace('S', source)).unwrap();
+        let plan = compile_table(&format!("SELECT {columns} FROM stay"), &declared, &catalogue()).unwrap();
+        let paid = Cost { rho: Rho(rho), delta: Delta(0) };
+        let measuring = Measuring::planned(&plan, paid).unwrap();
+        let room = Room { memory_bytes: 64 << 20, limits: Limits::default() };
+        measuring
+            .made(&plan, (&catalogue(), &stays(0..ROWS)), &room, paid, [3; 32])
+            .unwrap_or_else(|_| panic!("no answer"))
+    }
+
+    const KEYS: &str =
+        r#""keys": {"sex": {"values": ["f", "m"], "source": S}, "ward": {"values": ["A", "B", "C"], "source": S}}"#;
+
+    fn column(body: &Batch, name: &str) -> Vec<f64> {
+        body.column_by_name(name).unwrap().as_primitive::<Float64Type>().values().to_vec()
+    }
+
+    // PRIV-11
+    #[test]
+    fn margins_agree_are_near_the_truth_and_state_their_noise() {
+        let found = studied("sex, ward", &format!(r#""study": {{"margins": {{"ways": 2}}}}, {KEYS}"#), 1 << 79);
+        // Two by sex, three by ward, six by both.
+        let truth = [3_000.0, 1_000.0, 3_000.0, 1_000.0, 0.0, 3_000.0, 0.0, 0.0, 0.0, 1_000.0, 0.0];
+        let rows = column(&found.body, "rows");
+        assert_eq!((rows.len(), found.lines.len()), (truth.len(), 3));
+        for (found, truth) in rows.iter().zip(truth) {
+            assert!((found - truth).abs() < 12.0 && *found >= 0.0, "{rows:?}");
+        }
+        let sum = |cells: &[f64]| cells.iter().sum::<f64>();
+        assert!(
+            (rows[0] - sum(&rows[5..8])).abs() < 1e-6 && (sum(&rows[..2]) - sum(&rows[2..5])).abs() < 1e-6,
+            "{rows:?}"
+        );
+        assert_ne!(rows, truth, "there is noise");
+    }
+
+    // PRIV-13
+    #[test]
+    fn a_model_finds_what_men_stay_longer_with_values_that_are_none_or_far_outside() {
+        let declared = r#""study": {"linear": {"outcome": "days"}}, "keys": {"sex": {"values": ["f", "m"], "source": S}},
+            "bounds": {"days": {"lower": 0.0, "upper": 10.0, "decimals": 1, "source": S}}"#;
+        let found = studied("sex, days", declared, 1 << 79);
+        let (value, low, high) =
+            (column(&found.body, "value"), column(&found.body, "low"), column(&found.body, "high"));
+        assert_eq!(value.len(), 4, "constant, men instead of women, rows and ridge");
+        assert!((value[0] - 2.0).abs() < 0.3 && (value[1] - 4.0).abs() < 0.4, "{value:?}");
+        assert!(low[1] < 4.0 && 4.0 < high[1] + 0.2 && high[1] - low[1] < 1.0, "{low:?} {high:?}");
+        assert!((value[2] - 4_000.0).abs() < 20.0);
+    }
+
+    // PRIV-14
+    #[test]
+    fn synthetic_rows_are_as_many_and_keep_the_pair_that_says_most() {
+        let found = studied("sex, ward", &format!(r#""study": {{"synthetic": {{}}}}, {KEYS}"#), 1 << 79);
+        let rows = found.body.num_rows();
+        assert!((3_950..4_050).contains(&rows), "{rows}");
+        let cells = |name: &str| found.body.column_by_name(name).unwrap().as_string::<i32>().clone();
+        let (sex, ward) = (cells("sex"), cells("ward"));
+        let together = (0..rows).filter(|row| sex.value(*row) == "m" && ward.value(*row) == "B").count();
+        assert!((950..1_050).contains(&together), "{together}");
+        assert_eq!(found.lines.len(), 3, "two columns, and the pair that was chosen");
+    }
+}
