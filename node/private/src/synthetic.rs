@@ -228,6 +228,14 @@ impl Model {
         rows
     }
 
+    /// Where in its bin each row's value of a column lies, as a share of the bin: even, as nothing was measured of it.
+    pub fn shares(&self, count: usize, column: usize, seed: [u8; 32]) -> Vec<f64> {
+        let mut dice = ChaCha20Rng::from_seed(seed);
+        // Rows are drawn from the first stream.
+        dice.set_stream(column as u64 + 1);
+        (0..count).map(|_| f64::from(dice.next_u32()) / 32_f64.exp2()).collect()
+    }
+
     /// The counts of a column's values, where the column above has a given value.
     fn weights(&self, column: usize, above: Option<(usize, usize)>) -> Vec<f64> {
         let size = self.domain.size(column);

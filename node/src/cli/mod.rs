@@ -19,6 +19,7 @@ mod linkage;
 mod dataset;
 mod remote;
 mod drafted;
+mod dry_run;
 mod source;
 mod account;
 mod mapped;

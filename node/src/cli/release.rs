@@ -24,7 +24,7 @@ use crate::cli::call::{Cx, now};
 use crate::cli::exit::CliFault;
 use crate::cli::print::{Shown, Table, short, word};
 use crate::cli::share::{self, Terms};
-use crate::cli::{release_page, request_file, when};
+use crate::cli::{dry_run, release_page, request_file, when};
 use crate::control::{ErrorKind, ReleaseView, Reply, Request, View};
 use crate::driver::fresh::Fresh;
 use crate::service::release::{REPORT_REASON, explore_question, report_question};
@@ -36,6 +36,9 @@ pub(crate) enum Verb {
     Request {
         /// The file
         file: PathBuf,
+        /// Of private answers: only say what it would cost and how wide the noise would be. Free, and nothing is written anywhere
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Releases that were asked for here, and recalls
     List,
@@ -114,7 +117,8 @@ pub(crate) struct Publish {
 
 pub(crate) fn run(cx: &Cx, verb: Verb) -> Result<Shown, CliFault> {
     match verb {
-        Verb::Request { file } => request(cx, &file),
+        Verb::Request { file, dry_run: true } => dry_run::run(cx, &file),
+        Verb::Request { file, dry_run: false } => request(cx, &file),
         Verb::List => Ok(list(&cx.view()?)),
         Verb::Show { release } => show(cx, &release),
         Verb::Report { release, html } => report(cx, &release, html.as_deref()),

@@ -3,11 +3,43 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::take;
 use arrow::datatypes::{Field, Int64Type, Schema};
 
 use crate::private::bounded::Bounded;
+use crate::private::table::TablePlan;
+
+/// A column of what is made of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MadeColumn {
+    /// Words.
+    Texts(Vec<Option<String>>),
+    /// Numbers with their noise.
+    Numbers(Vec<Option<f64>>),
+    /// Values of a column of the table, by its place and their codes, with the place of each in its bin as a share of the bin.
+    Codes(usize, Vec<usize>, Vec<f64>),
+}
+
+impl TablePlan {
+    /// What is made of the table, as a table of its own. `None` for a column that is not there, or columns of different lengths.
+    pub fn made(&self, columns: Vec<(String, MadeColumn)>) -> Option<RecordBatch> {
+        let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayRef>::new());
+        for (name, column) in columns {
+            let array: ArrayRef = match column {
+                MadeColumn::Texts(texts) => Arc::new(StringArray::from(texts)),
+                MadeColumn::Numbers(numbers) => Arc::new(Float64Array::from(numbers)),
+                MadeColumn::Codes(place, codes, shares) => {
+                    let mut shares = shares.into_iter();
+                    self.columns().get(place)?.array(&codes, || shares.next().unwrap_or(0.5))?
+                }
+            };
+            fields.push(Field::new(name, array.data_type().clone(), true));
+            arrays.push(array);
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).ok()
+    }
+}
 
 /// A column of an answer.
 #[derive(Debug, Clone, PartialEq)]

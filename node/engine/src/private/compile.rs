@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::Statement as Sql;
 use crate::private::canonical::Names;
 use crate::private::catalogue::{Catalogue, Whose};
 use crate::private::declare::{Asked, Declarations};
+use crate::private::declared::{Declared, Origin};
 use crate::private::having::{Having, number};
 use crate::private::local::{Local, aggregate_of, refused};
 use crate::private::measure::{Measure, Parts};
@@ -23,6 +24,7 @@ use crate::private::refusal::{Reason, Refusal};
 use crate::private::relation::Relation;
 use crate::private::request::{Ask, MeasureKind, Question, Request};
 use crate::private::session::{on_deep_stack, session};
+use crate::private::table::TablePlan;
 use crate::private::term::{Kind, Role, Term};
 use crate::query::{QueryFault, guard, planning};
 
@@ -48,6 +50,9 @@ pub(crate) struct Taken {
 /// # Errors
 /// [`Refusal`], from the question and the catalogue alone.
 pub fn compile(question: &Question, catalogue: &Catalogue) -> Result<Plan, Refusal> {
+    if question.declared.study.is_some() {
+        return Err(Refusal::rather("study of its groups", "select the columns of a table, or declare no study"));
+    }
     let taken = match &question.ask {
         Ask::Sql(text) => {
             guard::check(text)?;
@@ -75,15 +80,19 @@ fn planner(catalogue: &Catalogue) -> Result<SessionContext, Refusal> {
     Ok(context)
 }
 
-async fn taken_of_sql(text: &str, catalogue: &Catalogue) -> Result<Taken, Refusal> {
+/// One SELECT as the planner reads it.
+async fn planned(text: &str, catalogue: &Catalogue) -> Result<LogicalPlan, Refusal> {
     let state = planner(catalogue)?.state();
     let statement = state.sql_to_statement(text, &Dialect::Generic).map_err(|_| QueryFault::Syntax)?;
     match &statement {
         Statement::Statement(sql) if matches!(**sql, Sql::Query(_)) => {}
         _ => return Err(QueryFault::NotOneSelect.into()),
     }
-    let plan = state.statement_to_plan(statement).await.map_err(|fault| planning(&fault))?;
-    take(&plan, &mut Local::new(catalogue))
+    state.statement_to_plan(statement).await.map_err(|fault| planning(&fault).into())
+}
+
+async fn taken_of_sql(text: &str, catalogue: &Catalogue) -> Result<Taken, Refusal> {
+    take(&planned(text, catalogue).await?, &mut Local::new(catalogue))
 }
 
 /// The parts of a SELECT, from the outside to its aggregate.
@@ -291,11 +300,7 @@ fn declared(taken: Taken, question: &Question, catalogue: &Catalogue) -> Result<
         whats.push(declarations.measure(asked)?);
     }
     let (contribution, mut origins) = declarations.finish(&keys)?;
-    for name in tables_of(&relation) {
-        if let Some(Whose::Public(source)) = catalogue.table(&name).map(|rule| &rule.whose) {
-            origins.push((name, source.clone()));
-        }
-    }
+    origins.extend(public_tables(&relation, catalogue));
     let names = Names::new(catalogue);
     let key_text = |names: &Names<'_>, (values, term): &(Option<Vec<_>>, Term)| {
         format!("(key {} {})", names.term(term), crate::private::declare::domain_text(values.as_deref()))
@@ -343,6 +348,35 @@ fn declared(taken: Taken, question: &Question, catalogue: &Catalogue) -> Result<
         origins,
         text,
     })
+}
+
+/// Compiles a question for a table of rows, of which something is made.
+///
+/// # Errors
+/// [`Refusal`], from the question and the catalogue alone.
+pub fn compile_table(text: &str, declared: &Declared, catalogue: &Catalogue) -> Result<TablePlan, Refusal> {
+    let Some(study) = &declared.study else { return Err(rows_asked()) };
+    guard::check(text)?;
+    let taken = on_deep_stack(async {
+        let (plan, mut local) = (planned(text, catalogue).await?, Local::new(catalogue));
+        let relation = sealed(local.relation(&plan)?, &local)?;
+        let names = plan.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        Ok((relation, names))
+    });
+    let (relation, names) = taken.unwrap_or(Err(Refusal::from(QueryFault::Plan)))?;
+    let public = public_tables(&relation, catalogue);
+    let mut plan = TablePlan::of(relation, names, study, declared, catalogue)?;
+    plan.origins.extend(public);
+    Ok(plan)
+}
+
+/// The public tables that a relation reads, with where they come from.
+fn public_tables(relation: &Relation, catalogue: &Catalogue) -> Vec<(String, Origin)> {
+    let source = |name: String| match &catalogue.table(&name)?.whose {
+        Whose::Public(source) => Some((name, source.clone())),
+        Whose::Patients(_) => None,
+    };
+    tables_of(relation).into_iter().filter_map(source).collect()
 }
 
 fn tables_of(relation: &Relation) -> std::collections::BTreeSet<String> {

@@ -11,6 +11,7 @@ use crate::private::plan::Key;
 use crate::private::refusal::{Reason, Refusal};
 use crate::private::relation::{Relation, Source};
 use crate::private::request::MeasureKind;
+use crate::private::table::ColumnRange;
 use crate::private::term::{DatePart, Function, Kind, Term, Value};
 
 /// A measure as it is asked.
@@ -135,6 +136,29 @@ impl<'a> Declarations<'a> {
         Ok(edges.clone())
     }
 
+    /// What a column of a table may hold: public values, bins, or numbers between bounds.
+    pub(crate) fn column(&mut self, name: &str, term: &Term) -> Result<ColumnRange, Refusal> {
+        let number = matches!(term.kind(), Kind::Integer | Kind::Float);
+        if number && self.declared.edges.contains_key(name) {
+            return self.edges(name).map(ColumnRange::Bins);
+        }
+        if number && self.declared.bounds.contains_key(name) {
+            return self.bounds(name, Some(term)).map(ColumnRange::Number);
+        }
+        match self.key(name, term)? {
+            Some(values) => Ok(ColumnRange::Values(values)),
+            None => Err(Reason::Undeclared { output: name.to_owned(), what: "values, edges or bounds" }.into()),
+        }
+    }
+
+    /// Bounds of a column that is measured as a number.
+    pub(crate) fn number(&mut self, name: &str, term: &Term) -> Result<ColumnRange, Refusal> {
+        if !matches!(term.kind(), Kind::Integer | Kind::Float) {
+            return Err(Reason::Kinds { left: term.kind(), right: Kind::Float }.into());
+        }
+        self.bounds(name, Some(term)).map(ColumnRange::Number)
+    }
+
     /// The contribution that holds for these keys, and where all that was known beforehand comes from.
     pub(crate) fn finish(
         self,
@@ -232,7 +256,7 @@ fn range(term: &Term) -> Option<Bounds> {
     Some(Bounds { lower, upper, decimals: 0, source: Origin::Expression })
 }
 
-fn floats(values: &[f64]) -> String {
+pub(crate) fn floats(values: &[f64]) -> String {
     values.iter().map(|value| format!("{:016x}", (value + 0.0).to_bits())).collect::<Vec<_>>().join(" ")
 }
 

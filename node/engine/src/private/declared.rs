@@ -91,6 +91,24 @@ pub enum Wish {
     Budget(u128),
 }
 
+/// What is made of a table of patients' rows, in place of counts and sums by groups: the question selects its columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Study {
+    /// The counts of all sets of so many columns and fewer.
+    Margins {
+        /// From 1 to 3.
+        ways: u8,
+    },
+    /// A linear model of one column by the others.
+    Linear {
+        /// The column.
+        outcome: String,
+    },
+    /// Synthetic rows like the table's.
+    Synthetic {},
+}
+
 /// Everything that is declared for a question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,6 +127,9 @@ pub struct Declared {
     /// What the asker would like.
     #[serde(default)]
     pub wish: Option<Wish>,
+    /// What is made of the question's rows, where it selects columns and no aggregates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study: Option<Study>,
 }
 
 impl Bounds {

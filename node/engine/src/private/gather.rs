@@ -4,8 +4,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
 
 use crate::private::declared::Bounds;
-use crate::private::groups::{Groups, NO_GROUP};
-use crate::private::keyed::fold;
+use crate::private::groups::{Groups, KeyColumn, NO_GROUP};
+use crate::private::keyed::{Quick, fold};
 use crate::private::measure::{Input, Reading};
 use crate::private::unit::{NO_VALUE, Rows as UnitRows, Units};
 
@@ -20,6 +20,10 @@ pub(crate) struct Gather<'a> {
     units: Units<'a>,
     groups: Groups,
     inputs: &'a [Input],
+    /// Of each input that is read as a code.
+    codes: Vec<Option<KeyColumn>>,
+    /// Whether a row without a value in some input counts nowhere.
+    whole_rows: bool,
     keys: usize,
     rows: Rows,
     bytes_max: usize,
@@ -54,7 +58,18 @@ impl<'a> Gather<'a> {
         } else {
             Rows::Parted(vec![Vec::new(); PARTS])
         };
-        Self { units, groups, inputs, keys, rows, bytes_max }
+        let code = |input: &Input| match &input.reading {
+            // The seed is public: so are the values that are looked up.
+            Reading::Code(kind, values) => Some(KeyColumn::new(*kind, Some(values), Quick(1))),
+            Reading::Clipped(_) | Reading::Bin(_) | Reading::Present => None,
+        };
+        let codes = inputs.iter().map(code).collect();
+        Self { units, groups, inputs, codes, whole_rows: false, keys, rows, bytes_max }
+    }
+
+    /// A row without a value in some input counts nowhere.
+    pub(crate) fn of_whole_rows(self) -> Self {
+        Self { whole_rows: true, ..self }
     }
 
     /// Takes a batch: the unit, the keys, the inputs.
@@ -65,20 +80,20 @@ impl<'a> Gather<'a> {
         let keys = columns.get(1..=self.keys).ok_or(NotGathered)?;
         let groups = self.groups.of(keys, rows).ok_or(NotGathered)?;
         let inputs = columns.get(1 + self.keys..).ok_or(NotGathered)?;
-        let read = self.inputs.iter().zip(inputs).map(|(input, array)| read(&input.reading, array));
+        let read = self.inputs.iter().zip(&mut self.codes).zip(inputs).map(|((input, codes), array)| match codes {
+            Some(codes) => codes.codes(array).map(|codes| codes.into_iter().map(coded).collect()),
+            None => read(&input.reading, array),
+        });
         let values = read.collect::<Option<Vec<_>>>().ok_or(NotGathered)?;
         if values.len() != self.inputs.len() {
             return Err(NotGathered);
         }
-        let known = units.null_count() == 0;
-        let kept: Vec<usize> = if known && !groups.contains(&NO_GROUP) {
-            Vec::new()
-        } else {
-            (0..rows).filter(|row| groups[*row] != NO_GROUP && units.is_valid(*row)).collect()
-        };
-        let (units, groups, values) = if kept.is_empty() && known && !groups.contains(&NO_GROUP) {
+        let whole = |row: usize| !self.whole_rows || values.iter().all(|column| column[row] != NO_VALUE);
+        let counts = |row: &usize| groups[*row] != NO_GROUP && units.is_valid(*row) && whole(*row);
+        let (units, groups, values) = if (0..rows).all(|row| counts(&row)) {
             (units.values().to_vec(), groups, values)
         } else {
+            let kept: Vec<usize> = (0..rows).filter(counts).collect();
             let values = values.iter().map(|column| kept.iter().map(|row| column[*row]).collect()).collect();
             let units = kept.iter().map(|row| units.value(*row)).collect();
             (units, kept.iter().map(|row| groups[*row]).collect(), values)
@@ -181,9 +196,16 @@ fn add_part(part: &[i64], inputs: usize, units: &mut Units<'_>, groups: &mut Gro
     }
 }
 
+/// The place of a value among public ones.
+fn coded(code: u32) -> i64 {
+    if code == NO_GROUP { NO_VALUE } else { i64::from(code) }
+}
+
 /// An input as whole numbers.
 fn read(reading: &Reading, array: &ArrayRef) -> Option<Vec<i64>> {
     match reading {
+        // Codes are looked up where their column is.
+        Reading::Code(..) => None,
         Reading::Present => Some(present(array)),
         Reading::Clipped(bounds) => clipped(bounds, array),
         Reading::Bin(edges) => {

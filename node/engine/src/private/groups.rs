@@ -17,7 +17,7 @@ pub(crate) const NO_GROUP: u32 = u32::MAX;
 const RECENT: usize = 256;
 
 /// One key column.
-struct KeyColumn {
+pub(crate) struct KeyColumn {
     kind: Kind,
     values: Vec<Value>,
     /// Whether values that are not there yet get a code.
@@ -32,7 +32,7 @@ struct KeyColumn {
 }
 
 impl KeyColumn {
-    fn new(kind: Kind, values: Option<&[Value]>, seed: Quick) -> Self {
+    pub(crate) fn new(kind: Kind, values: Option<&[Value]>, seed: Quick) -> Self {
         let mut column = Self {
             kind,
             values: Vec::new(),
@@ -122,7 +122,7 @@ impl KeyColumn {
         code
     }
 
-    fn codes(&mut self, array: &ArrayRef) -> Option<Vec<u32>> {
+    pub(crate) fn codes(&mut self, array: &ArrayRef) -> Option<Vec<u32>> {
         let rows = array.len();
         let mut codes = Vec::with_capacity(rows);
         macro_rules! each {
@@ -280,21 +280,23 @@ impl Groups {
         let mut groups: Vec<u32> = (0..u32::try_from(self.len()).unwrap_or(u32::MAX)).collect();
         let values: Vec<Vec<&Value>> = groups.iter().map(|group| self.values(*group)).collect();
         groups.sort_by(|one, other| values[*one as usize].cmp(&values[*other as usize]));
-        let column = |(place, column): (usize, &KeyColumn)| -> ArrayRef {
-            let cells = groups.iter().map(|group| values[*group as usize].get(place).copied());
-            match column.kind {
-                Kind::Text => Arc::new(cells.map(text_of).collect::<StringArray>()),
-                Kind::Boolean => {
-                    Arc::new(cells.map(|cell| number_of(cell).map(|value| value != 0)).collect::<BooleanArray>())
-                }
-                Kind::Date => {
-                    let day = |cell| number_of(cell).and_then(|days| i32::try_from(days).ok());
-                    Arc::new(cells.map(day).collect::<Date32Array>())
-                }
-                Kind::Integer | Kind::Float | Kind::Time => Arc::new(cells.map(number_of).collect::<Int64Array>()),
-            }
+        let column = |(place, column): (usize, &KeyColumn)| {
+            array(column.kind, groups.iter().map(|group| values[*group as usize].get(place).copied()))
         };
         (self.columns.iter().enumerate().map(column).collect(), groups)
+    }
+}
+
+/// Values of one kind as a column.
+pub(crate) fn array<'a>(kind: Kind, cells: impl Iterator<Item = Option<&'a Value>>) -> ArrayRef {
+    match kind {
+        Kind::Text => Arc::new(cells.map(text_of).collect::<StringArray>()),
+        Kind::Boolean => Arc::new(cells.map(|cell| number_of(cell).map(|value| value != 0)).collect::<BooleanArray>()),
+        Kind::Date => {
+            let day = |cell| number_of(cell).and_then(|days| i32::try_from(days).ok());
+            Arc::new(cells.map(day).collect::<Date32Array>())
+        }
+        Kind::Integer | Kind::Float | Kind::Time => Arc::new(cells.map(number_of).collect::<Int64Array>()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::private::declared::{Bounds, CHANGE_MAX, Contribution, Edges};
 use crate::private::refusal::{Reason, Refusal};
-use crate::private::term::Term;
+use crate::private::term::{Kind, Term, Value};
 
 /// What a measure is.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +120,8 @@ pub(crate) enum Reading {
     Bin(Vec<f64>),
     /// 0 where there is a value.
     Present,
+    /// The place of the value among these.
+    Code(Kind, Vec<Value>),
 }
 
 /// A column of whole numbers that the parts read: an input, read in a way.

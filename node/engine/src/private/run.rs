@@ -28,9 +28,11 @@ use crate::private::gather::{Gather, NotGathered};
 use crate::private::groups::Groups;
 use crate::private::keyed::SamplingKey;
 use crate::private::plan::Plan;
+use crate::private::relation::Relation;
 use crate::private::session::{on_deep_stack, session};
+use crate::private::table::TablePlan;
 use crate::private::term::{Column, Kind, Role, Term};
-use crate::private::unit::Units;
+use crate::private::unit::{Taking, Units};
 use crate::query::QueryTable;
 use crate::query::partitions;
 
@@ -114,28 +116,76 @@ async fn run(
     key: SamplingKey,
     room: &Room,
 ) -> Result<Bounded, Unanswered> {
-    let context = session(room.memory_bytes, room.limits.batch_rows)?;
-    let provider = |table: &PrivateTable| Ok((table.name.as_str().to_owned(), provider(&table.rows, &room.limits)?));
-    let providers = tables.iter().map(provider).collect::<Result<Providers>>()?;
-    let first = plan.relation.first_patient().ok_or(Unanswered)?;
-    let place = first.source.unit().ok_or(Unanswered)?;
-    let unit = Term::Column(Column { source: first.id, place, kind: Kind::Integer, role: Role::Unit });
     let keys = plan.keys.iter().map(|key| &key.term);
-    let inputs = plan.parts.inputs.iter().map(|input| &input.term);
-    let terms: Vec<&Term> = std::iter::once(&unit).chain(keys).chain(inputs).collect();
-    let logical = Build { catalogue, providers: &providers }.projected(&plan.relation, &terms)?;
-    let physical = context.state().create_physical_plan(&logical).await?;
-    let ordered = is_ordered(&*physical)?;
+    let terms: Vec<&Term> = keys.chain(plan.parts.inputs.iter().map(|input| &input.term)).collect();
+    let (mut rows, ordered) = rows_of(&plan.relation, &terms, catalogue, tables, room).await?;
     let kinds: Vec<_> = plan.keys.iter().map(|key| (key.term.kind(), key.values.as_deref())).collect();
     let units = Units::new(&plan.parts.planned, plan.parts.columns, plan.contribution(), key);
     let groups = Groups::new(&kinds, key);
     let mut gather = Gather::new(units, groups, &plan.parts.inputs, plan.keys.len(), ordered, room.memory_bytes);
-    let mut rows = execute_stream(physical, context.task_ctx())?;
     while let Some(batch) = rows.next().await {
         gather.take(&batch?)?;
     }
     let (units, groups) = gather.finish()?;
     Bounded::of(plan, &groups, &units).ok_or(Unanswered)
+}
+
+/// Gives every row of a table that counts to who takes them: of a unit at most as many as are declared, chosen as in [`bound`], in no
+/// order that means anything. What the rows are must be shown to nobody; their sums are for a mechanism.
+///
+/// # Errors
+/// [`Unanswered`].
+pub fn take_rows(
+    plan: &TablePlan,
+    catalogue: &Catalogue,
+    tables: &[PrivateTable],
+    key: SamplingKey,
+    room: &Room,
+    taking: Taking<'_>,
+) -> Result<(), Unanswered> {
+    on_deep_stack(given(plan, catalogue, tables, key, room, taking)).unwrap_or(Err(Unanswered))
+}
+
+async fn given(
+    plan: &TablePlan,
+    catalogue: &Catalogue,
+    tables: &[PrivateTable],
+    key: SamplingKey,
+    room: &Room,
+    taking: Taking<'_>,
+) -> Result<(), Unanswered> {
+    let inputs = plan.inputs();
+    let terms: Vec<&Term> = inputs.iter().map(|input| &input.term).collect();
+    let (mut rows, ordered) = rows_of(&plan.relation, &terms, catalogue, tables, room).await?;
+    let units = Units::new(&[], 0, &plan.contribution, key).given_to(taking);
+    let gather = Gather::new(units, Groups::new(&[], key), &inputs, 0, ordered, room.memory_bytes);
+    let mut gather = if plan.of_whole_rows() { gather.of_whole_rows() } else { gather };
+    while let Some(batch) = rows.next().await {
+        gather.take(&batch?)?;
+    }
+    gather.finish()?;
+    Ok(())
+}
+
+/// The rows of a relation, the unit and then these terms; and whether they come in the order of units.
+async fn rows_of(
+    relation: &Relation,
+    terms: &[&Term],
+    catalogue: &Catalogue,
+    tables: &[PrivateTable],
+    room: &Room,
+) -> Result<(SendableRecordBatchStream, bool), Unanswered> {
+    let context = session(room.memory_bytes, room.limits.batch_rows)?;
+    let provider = |table: &PrivateTable| Ok((table.name.as_str().to_owned(), provider(&table.rows, &room.limits)?));
+    let providers = tables.iter().map(provider).collect::<Result<Providers>>()?;
+    let first = relation.first_patient().ok_or(Unanswered)?;
+    let place = first.source.unit().ok_or(Unanswered)?;
+    let unit = Term::Column(Column { source: first.id, place, kind: Kind::Integer, role: Role::Unit });
+    let terms: Vec<&Term> = std::iter::once(&unit).chain(terms.iter().copied()).collect();
+    let logical = Build { catalogue, providers: &providers }.projected(relation, &terms)?;
+    let physical = context.state().create_physical_plan(&logical).await?;
+    let ordered = is_ordered(&*physical)?;
+    Ok((execute_stream(physical, context.task_ctx())?, ordered))
 }
 
 /// Whether rows come in the order of their first column, whatever they are.

@@ -16,6 +16,9 @@ pub(crate) struct Rows<'a> {
     pub(crate) begin: usize,
 }
 
+/// Takes the rows of a table that count, one by one: a value for each input, `None` where there is none.
+pub type Taking<'a> = &'a mut (dyn FnMut(&[Option<i64>]) + Send);
+
 /// Adds units to the cells of an answer.
 pub(crate) struct Units<'a> {
     planned: &'a [Planned],
@@ -35,6 +38,8 @@ pub(crate) struct Units<'a> {
     chosen: Vec<u32>,
     /// Group and row of what is sampled, in one number.
     sampled: Vec<u64>,
+    /// Who takes the rows that count, where they are a table.
+    taking: Option<Taking<'a>>,
 }
 
 /// The rows of a unit in one group.
@@ -65,7 +70,13 @@ impl<'a> Units<'a> {
             runs: Vec::new(),
             chosen: Vec::new(),
             sampled: Vec::new(),
+            taking: None,
         }
+    }
+
+    /// With somebody who takes every row that counts.
+    pub(crate) fn given_to(self, taking: Taking<'a>) -> Self {
+        Self { taking: Some(taking), ..self }
     }
 
     /// The cells of a group.
@@ -91,6 +102,7 @@ impl<'a> Units<'a> {
         if !rows.values.is_empty() {
             self.choose(unit, &runs, rows, groups);
             self.add_values(rows);
+            self.give(rows);
         }
         self.runs = runs;
     }
@@ -225,6 +237,18 @@ impl<'a> Units<'a> {
             one.0.cmp(&other.0).then_with(|| of(one.1).cmp(of(other.1)))
         });
         self.chosen.extend(hashed.into_iter().take(self.rows_max).map(|(_, row)| row));
+    }
+
+    /// Gives each row that counts to who takes them.
+    fn give(&mut self, rows: &Rows<'_>) {
+        let Some(taking) = &mut self.taking else { return };
+        let mut values = Vec::with_capacity(rows.values.len());
+        for row in &self.chosen {
+            let cells = rows.values.iter().map(|column| column[rows.begin + *row as usize]);
+            values.clear();
+            values.extend(cells.map(|cell| (cell != NO_VALUE).then_some(cell)));
+            taking(&values);
+        }
     }
 
     fn add_values(&mut self, rows: &Rows<'_>) {

@@ -55,6 +55,11 @@ impl Linear {
         Ok(Self { design, plan })
     }
 
+    /// The noise of a moment, in products of two entries between -1 and 1.
+    pub fn deviation(&self) -> f64 {
+        self.plan.noise().deviation() / (UNIT as f64 * UNIT as f64)
+    }
+
     /// What it costs a token.
     pub fn cost(&self) -> Cost {
         self.plan.cost()

@@ -26,7 +26,7 @@ use crate::worker::files::{Files, disk_full};
 use crate::worker::job::{Key32, Made, QueryRows, Report, ReportFault, SealedFile};
 use crate::worker::sealed;
 
-pub(crate) use aggregate::AccountShown;
+pub(crate) use aggregate::{AccountShown, outlined};
 pub(super) use explore::explored;
 pub(super) use rows::planned;
 

@@ -3,6 +3,7 @@
 mod answered;
 mod neighbours;
 mod refused;
+mod tables;
 
 use arrow::array::{Array, AsArray, Date32Array, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{Int64Type, SchemaRef};
@@ -185,7 +186,14 @@ impl World {
 
 fn declared(rows: u64, groups: u64) -> Declared {
     let contribution = Contribution { rows, groups, source: standard() };
-    Declared { contribution, bounds: BTreeMap::new(), edges: BTreeMap::new(), keys: BTreeMap::new(), wish: None }
+    Declared {
+        contribution,
+        bounds: BTreeMap::new(),
+        edges: BTreeMap::new(),
+        keys: BTreeMap::new(),
+        wish: None,
+        study: None,
+    }
 }
 
 impl Declared {
