@@ -63,7 +63,7 @@ struct Bend {
     /// When the statement was signed.
     at: u64,
     /// The acts of both entries.
-    acts: Box<dyn Fn(&mut [Act; 2])>,
+    acts: fn(&mut [Act; 2]),
 }
 
 impl Default for Bend {
@@ -74,7 +74,7 @@ impl Default for Bend {
             charter: Box::new(|_| ()),
             reserved: Box::new(|_| ()),
             at: 2_000,
-            acts: Box::new(|_| ()),
+            acts: |_| (),
         }
     }
 }
@@ -419,7 +419,7 @@ fn what_is_signed_and_does_not_fit_is_refused() {
     let project = |bend: fn(&mut ProjectFields)| Bend { project: Box::new(bend), ..Bend::default() };
     let reserved = |bend: fn(&mut Reservation)| Bend { reserved: Box::new(bend), ..Bend::default() };
     let charter = |bend: fn(&mut CharterFields)| Bend { charter: Box::new(bend), ..Bend::default() };
-    let acts = |bend: fn(&mut [Act; 2])| Bend { acts: Box::new(bend), ..Bend::default() };
+    let acts = |bend: fn(&mut [Act; 2])| Bend { acts: bend, ..Bend::default() };
     let cases: Vec<(Bend, &str, Wrong)> = vec![
         (release(|f| f.operator = "north".parse().unwrap()), STATEMENT, Wrong::Party),
         (release(|f| f.charter = blob_document(9)), STATEMENT, Wrong::Charter),
