@@ -93,6 +93,7 @@ fn plan(key: &str) -> Result<Plan, Box<dyn Error>> {
         edges: BTreeMap::new(),
         keys: BTreeMap::new(),
         wish: None,
+        study: None,
     };
     let text = format!("SELECT {key}, count(*) AS n, sum(cost) AS s FROM visit GROUP BY {key}");
     Ok(compile(&Question { ask: Ask::Sql(text), declared }, &catalogue())?)

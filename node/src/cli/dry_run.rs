@@ -20,7 +20,9 @@ use crate::cli::request_file;
 use crate::worker::release::{AccountShown, outlined};
 
 /// Two to the power of the bits behind a rho's point, and a delta's.
+#[expect(clippy::cast_precision_loss, reason = "a power of two")]
 const RHO_UNIT: f64 = (1_u128 << 80) as f64;
+#[expect(clippy::cast_precision_loss, reason = "a power of two")]
 const DELTA_UNIT: f64 = (1_u128 << 100) as f64;
 
 pub(crate) fn run(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {

@@ -25,14 +25,18 @@ fn rows(plan: &TablePlan, tables: &[PrivateTable]) -> BTreeMap<Vec<Option<i64>>,
     rows
 }
 
+fn nth<T: Copy>(of: &[T], place: i64) -> T {
+    of[usize::try_from(place).unwrap() % of.len()]
+}
+
 fn world() -> World {
     let mut world = World::default();
     for patient in 0..40 {
-        world.people.push((patient, [Some("f"), Some("m"), Some("x"), None][patient as usize % 4], None));
+        world.people.push((patient, nth(&[Some("f"), Some("m"), Some("x"), None], patient), None));
         let extremes = [f64::NAN, f64::INFINITY, -1e300, 5.0, 10.0, 99.0];
         for visit in 0..patient % 7 {
-            let cost = Some(extremes[(patient + visit) as usize % 6]);
-            let ward = [Some("A"), None, Some("Z")][visit as usize % 3];
+            let cost = Some(nth(&extremes, patient + visit));
+            let ward = nth(&[Some("A"), None, Some("Z")], visit);
             world.visits.push((patient * 10 + visit, patient, ward, None, None, cost));
         }
     }

@@ -367,6 +367,7 @@ fn number(column: &TableColumn, cell: Option<i64>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -384,7 +385,7 @@ mod tests {
         let columns = [("id", Kind::Integer), ("sex", Kind::Text), ("ward", Kind::Text), ("days", Kind::Float)];
         let mut catalogue = Catalogue::default();
         let whose = Whose::Patients("id".to_owned());
-        catalogue.insert("stay", TableRule { whose, columns: columns.map(rule).to_vec() }, Default::default());
+        catalogue.insert("stay", TableRule { whose, columns: columns.map(rule).to_vec() }, BTreeSet::new());
         catalogue
     }
 
