@@ -48,6 +48,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 17] = [
             "datafusion",
             "encoding_rs",
             "futures",
+            "hashbrown",
             "jiff",
             "lz4_flex",
             "memchr",
@@ -76,7 +77,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 17] = [
     ("node/object", &[], &["futures", "object_store", "zeroize"]),
     ("node/fhir", &[], &["arrow"]),
     ("node/anonymise", &["protocol"], &["arrow", "parquet", "rand_chacha"]),
-    ("epsilon", &["protocol"], &[]),
+    ("protocol/epsilon", &["protocol"], &[]),
     ("node/private", &["protocol", "epsilon"], &["opendp", "rand_chacha"]),
     (
         "node/serve",
