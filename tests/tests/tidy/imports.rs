@@ -76,7 +76,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 16] = [
     ("node/object", &[], &["futures", "object_store", "zeroize"]),
     ("node/fhir", &[], &["arrow"]),
     ("node/anonymise", &["protocol"], &["arrow", "parquet", "rand_chacha"]),
-    ("epsilon", &["protocol"], &[]),
+    ("node/epsilon", &["protocol"], &[]),
     ("node/private", &["protocol", "epsilon"], &["opendp", "rand_chacha"]),
     (
         "node/serve",
