@@ -17,6 +17,7 @@ mod answers;
 mod checks;
 mod consortium;
 mod intruder;
+mod questions;
 mod releases;
 mod shares;
 mod tables;
