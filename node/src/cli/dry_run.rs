@@ -50,7 +50,7 @@ pub(crate) fn run(cx: &Cx, file: &Path) -> Result<Shown, CliFault> {
     let budget = &project.project.budget;
     let left = [
         ("account", left(terms.rho, terms.delta, charge(&|debit| debit.account == *account))),
-        ("project", left(budget.rho, budget.delta, charge(&|debit| debit.project == request.project))),
+        ("project", left(budget.rho, budget.delta, charge(&|debit| debit.project.as_ref() == Some(&request.project)))),
     ];
     Ok(told(&done, terms, &left))
 }
