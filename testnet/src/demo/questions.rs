@@ -1,7 +1,7 @@
 //! What a hospital would ask of everybody's tables: each question with what is declared beside its words.
 
-/// Spent on each.
-pub(super) const RHO: f64 = 0.05;
+/// Spent on each: a power of two, so that sums of it are exact.
+pub(super) const RHO: f64 = 0.0625;
 
 /// A question that is answered with differential privacy.
 pub(super) struct Question {
@@ -161,7 +161,7 @@ pub(super) fn questions(sites: &[String]) -> Vec<Question> {
             "SELECT condition_concept_id AS diagnosis, count(DISTINCT person_id) AS patients FROM condition_occurrence GROUP BY condition_concept_id",
         )
         .needs("condition_occurrence")
-        .counts(1, 3)
+        .counts(1, 12)
         .private_keys(),
     ]);
     all.extend(studies(sites, &sexes, &visits));

@@ -44,6 +44,7 @@ pub use self::plan::{Output, Plan, Top};
 pub use self::refusal::{Reason, Refusal};
 pub use self::request::{Ask, GroupBy, MeasureKind, Question, Request, RequestedMeasure, RequestedTop};
 pub use self::run::{PrivateRows, PrivateTable, Room, Unanswered, bound, take_rows};
+pub use self::session::columns_read;
 pub use self::table::{TableColumn, TablePlan};
 pub use self::term::Kind;
 pub use self::unit::Taking;

@@ -1,9 +1,10 @@
 //! The sessions that plan and run private questions: no file, no function of a table, one thread, and memory that is bounded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 
 use arrow::datatypes::DataType;
+use cohortium_protocol::ident::Name;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SessionContext;
@@ -12,6 +13,8 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::SessionConfig;
+
+use crate::query;
 
 /// Stack of the thread that plans and runs: what the guard lets through is walked recursively.
 const STACK_BYTES: usize = 128 << 20;
@@ -30,11 +33,24 @@ pub(crate) fn session(memory_bytes: usize, batch_rows: usize) -> Result<SessionC
         .with_file_formats(Vec::new())
         .build();
     let context = SessionContext::new_with_state(state);
-    for (name, returns) in [("days_between", DataType::Int64), ("add_days", DataType::Date32)] {
-        let signature = Signature::any(2, Volatility::Immutable);
-        context.register_udf(ScalarUDF::new_from_impl(Named { name, returns, signature }));
-    }
+    own_functions().into_iter().for_each(|function| context.register_udf(function));
     Ok(context)
+}
+
+/// What private questions have beside SQL's own functions.
+pub(crate) fn own_functions() -> [ScalarUDF; 2] {
+    [("days_between", DataType::Int64), ("add_days", DataType::Date32)].map(|(name, returns)| {
+        let signature = Signature::any(2, Volatility::Immutable);
+        ScalarUDF::new_from_impl(Named { name, returns, signature })
+    })
+}
+
+/// The columns of each table that a private question reads, filters and joins included. Plans it without a row.
+///
+/// # Errors
+/// [`QueryFault`]; none of it depends on rows.
+pub fn columns_read(question: &query::Question<'_>) -> Result<BTreeMap<Name, BTreeSet<Name>>, query::QueryFault> {
+    query::columns_read(question, &own_functions())
 }
 
 /// Runs a future on a thread with room for deep plans; `None` where it panics or there is no such thread.

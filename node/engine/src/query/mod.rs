@@ -14,7 +14,8 @@ mod release;
 
 pub use self::fault::QueryFault;
 pub(crate) use self::fault::planning;
-pub use self::release::{Columns, Reads, columns_read, reads, rows};
+pub(crate) use self::release::columns_read;
+pub use self::release::{Columns, Reads, reads, rows};
 pub use self::run::{Answer, Into, Question, ask};
 pub use self::table::QueryTable;
 pub(crate) use self::table::partitions;

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use cohortium_protocol::ident::{ColumnName, Name};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use futures::StreamExt;
 
 use super::fault::{QueryFault, planning, running};
@@ -58,13 +58,15 @@ pub fn reads(question: &Question<'_>, columns: &Columns) -> Result<Reads, QueryF
     })
 }
 
-/// The columns of each table that a question reads, filters and joins included. Plans it without a row.
-///
-/// # Errors
-/// [`QueryFault`]; none of it depends on rows.
-pub fn columns_read(question: &Question<'_>) -> Result<BTreeMap<Name, BTreeSet<Name>>, QueryFault> {
+/// The columns of each table that a question reads, filters and joins included, where it may use these functions beside SQL's own.
+/// Plans it without a row.
+pub(crate) fn columns_read(
+    question: &Question<'_>,
+    functions: &[ScalarUDF],
+) -> Result<BTreeMap<Name, BTreeSet<Name>>, QueryFault> {
     deep(question, |runtime| {
         let context = session(question)?;
+        functions.iter().for_each(|function| context.register_udf(function.clone()));
         let logical = runtime.block_on(planned(&context, question.text))?;
         read_by(&context.state().optimize(&logical).map_err(|fault| planning(&fault))?)
     })

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cohortium_engine::consolidate::shape::TableShape;
 use cohortium_engine::limits::Limits;
-use cohortium_engine::private::{Catalogue, Origin, PrivateRows, PrivateTable};
-use cohortium_engine::query::{QueryTable, Question as Reading, columns_read};
+use cohortium_engine::private::{Catalogue, Origin, PrivateRows, PrivateTable, columns_read};
+use cohortium_engine::query::{QueryTable, Question as Reading};
 use cohortium_private::account::stated;
 use cohortium_protocol::ident::{Name, ReleaseId, Text};
 use cohortium_protocol::quantity::{ContributionBound, Delta};
