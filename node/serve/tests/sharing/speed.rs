@@ -1,5 +1,5 @@
-//! How long loading a table takes beside reading its file over plain HTTP. It measures, so it is run by name:
-//! `cargo test --release -p cohortium-serve --test sharing -- --ignored --nocapture`.
+//! How long loading a table takes beside reading its file over plain HTTP. It measures, so it is run by
+//! name: `./bench serve`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
