@@ -144,21 +144,27 @@ pub(crate) fn usual_moment(text: &str) -> Option<i64> {
 
 /// Seconds since midnight of a time of day behind a day, as it is usually written: `T13:05`, ` 13:05:09`.
 pub(crate) fn usual_clock(clock: &[u8]) -> Option<i64> {
-    let (hours, minutes, seconds) = match *clock {
-        [b'T' | b' ', a, b, b':', c, d] => ([a, b], [c, d], [b'0'; 2]),
-        [b'T' | b' ', a, b, b':', c, d, b':', e, f] => ([a, b], [c, d], [e, f]),
+    let (b'T' | b' ', digits) = clock.split_first()? else { return None };
+    let two = |at: usize| Some([*digits.get(at)?, *digits.get(at + 1)?]);
+    let has_colon = |at: usize| digits.get(at) == Some(&b':');
+    let seconds = match digits.len() {
+        5 => [b'0'; 2],
+        8 if has_colon(5) => two(6)?,
         _ => return None,
     };
-    Some(pair(hours, 24)? * 3600 + pair(minutes, 60)? * 60 + pair(seconds, 60)?)
+    if !has_colon(2) {
+        return None;
+    }
+    Some(pair(two(0)?, 24)? * 3600 + pair(two(3)?, 60)? * 60 + pair(seconds, 60)?)
 }
 
 /// Days after 1970-01-01 of a day that is written in ten characters.
 pub(crate) fn usual_day(date: [u8; 10]) -> Option<i64> {
-    let [a, b, c, d, b'-', e, f, b'-', g, h] = date else { return None };
-    let century = pair([a, b], 100)?;
-    let part = |number: i64| u32::try_from(number).ok();
-    let (year, month, day) =
-        (part(century * 100 + pair([c, d], 100)?)?, part(pair([e, f], 13)?)?, part(pair([g, h], 32)?)?);
+    if date[4] != b'-' || date[7] != b'-' {
+        return None;
+    }
+    let part = |at: usize, below: i64| u32::try_from(pair([date[at], date[at + 1]], below)?).ok();
+    let (year, month, day) = (part(0, 100)? * 100 + part(2, 100)?, part(5, 13)?, part(8, 32)?);
     is_day(year, month, day).then(|| CalendarDay { year, month, day }.to_epoch())
 }
 

@@ -151,7 +151,9 @@ fn row_hashes(hash: &DefaultHashBuilder, columns: &[ArrayRef], rows: usize) -> V
     let mut message = Packed::with_capacity(1024);
     let row_hash = |row: usize| {
         message.truncate(0);
-        cells.iter().for_each(|cells| cells.encode(row, &mut message));
+        for cells in &cells {
+            cells.encode(row, &mut message);
+        }
         hash.hash_one(message.filled())
     };
     (0..rows).map(row_hash).collect()

@@ -33,7 +33,9 @@ pub(crate) fn session(memory_bytes: usize, batch_rows: usize) -> Result<SessionC
         .with_file_formats(Vec::new())
         .build();
     let context = SessionContext::new_with_state(state);
-    own_functions().into_iter().for_each(|function| context.register_udf(function));
+    for function in own_functions() {
+        context.register_udf(function);
+    }
     Ok(context)
 }
 

@@ -66,7 +66,9 @@ pub(crate) fn columns_read(
 ) -> Result<BTreeMap<Name, BTreeSet<Name>>, QueryFault> {
     deep(question, |runtime| {
         let context = session(question)?;
-        functions.iter().for_each(|function| context.register_udf(function.clone()));
+        for function in functions {
+            context.register_udf(function.clone());
+        }
         let logical = runtime.block_on(planned(&context, question.text))?;
         read_by(&context.state().optimize(&logical).map_err(|fault| planning(&fault))?)
     })
