@@ -41,12 +41,16 @@ impl Question {
         self
     }
 
-    /// How often one patient counts.
-    fn counts(mut self, rows: u32, groups: u32) -> Self {
-        self.declared += &format!(
-            "[aggregate.declared.contribution]\nrows = {rows}\ngroups = {groups}\nsource = {{ person = \"petra\" }}\n"
-        );
+    fn declare(mut self, text: &str) -> Self {
+        self.declared.push_str(text);
         self
+    }
+
+    /// How often one patient counts.
+    fn counts(self, rows: u32, groups: u32) -> Self {
+        self.declare(&format!(
+            "[aggregate.declared.contribution]\nrows = {rows}\ngroups = {groups}\nsource = {{ person = \"petra\" }}\n"
+        ))
     }
 
     fn private_keys(mut self) -> Self {
@@ -54,26 +58,22 @@ impl Question {
         self
     }
 
-    fn keys(mut self, column: &str, values: &[String], standard: &str) -> Self {
+    fn keys(self, column: &str, values: &[String], standard: &str) -> Self {
         let values: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
-        self.declared += &format!(
+        self.declare(&format!(
             "[aggregate.declared.keys.{column}]\nvalues = [{}]\nsource = {{ standard = \"{standard}\" }}\n",
             values.join(", ")
-        );
-        self
+        ))
     }
 
-    fn bounds(mut self, measure: &str, lower: f64, upper: f64) -> Self {
-        self.declared += &format!(
+    fn bounds(self, measure: &str, lower: f64, upper: f64) -> Self {
+        self.declare(&format!(
             "[aggregate.declared.bounds.{measure}]\nlower = {lower:?}\nupper = {upper:?}\nsource = {{ person = \"petra\" }}\n"
-        );
-        self
+        ))
     }
 
-    fn edges(mut self, measure: &str, at: &[f64]) -> Self {
-        self.declared +=
-            &format!("[aggregate.declared.edges.{measure}]\nat = {at:?}\nsource = {{ person = \"petra\" }}\n");
-        self
+    fn edges(self, measure: &str, at: &[f64]) -> Self {
+        self.declare(&format!("[aggregate.declared.edges.{measure}]\nat = {at:?}\nsource = {{ person = \"petra\" }}\n"))
     }
 
     /// The request, for one recipient.

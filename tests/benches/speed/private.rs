@@ -83,6 +83,7 @@ fn plan() -> Plan {
         edges: BTreeMap::new(),
         keys: BTreeMap::from([("ward".to_owned(), keys)]),
         wish: None,
+        study: None,
     };
     let words = "SELECT ward, count(*) AS n, sum(cost) AS s FROM visit GROUP BY ward".to_owned();
     compile(&Question { ask: Ask::Sql(words), declared }, &catalogue()).unwrap()
