@@ -65,7 +65,8 @@ pub(crate) struct Output<'s> {
     writer: RowsWriter<&'s mut (dyn Write + Send)>,
     /// Primary keys that were emitted, with a hash of what the row says.
     keys: HashMap<i64, u64>,
-    /// What rows are hashed with: drawn anew for each run, so that nobody can make two rows that look alike to it.
+    /// What rows are hashed with, seeded anew for each run. Two rows of one key look alike to it by a chance of one in 2^64; it is
+    /// no hash for whoever wants them to.
     row_hash: DefaultHashBuilder,
     pub(crate) count: TableCount,
 }
